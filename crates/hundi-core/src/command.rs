@@ -1,0 +1,787 @@
+//! The whole product as one function: [`decide`] takes a [`Command`], what the store knows ([`Snapshot`]) and the time,
+//! and gives back everything that becomes true by it, as one value.
+//!
+//! The snapshot is changed as decided, so that the next command of a batch sees the one before it: a batch of N decides
+//! what N batches of one decide.
+
+use crate::fees::FeePlan;
+use crate::ids::{Actor, Connector, MerchantId, OrderId, PayoutId, Reference};
+use crate::money::Amount;
+use crate::payout::{
+    Due, Event, ExceptionKind, Fact, Money, News, Order, Payout, Room, Standing, State, Step, step,
+};
+use crate::postings::{self, Accounts, JournalRow, Movement, PostingError};
+use crate::schedule::{ENQUIRIES, Timestamp};
+use std::collections::BTreeMap;
+
+/// Whatever may change money, and the claims and wake-ups around it.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// A merchant orders a payout. `created_at` of the order is set by the decision.
+    CreatePayout(Box<Order>),
+    /// A worker claims a queued payout, to send it: the intent, committed before the socket opens.
+    Start {
+        /// Whose payout.
+        merchant: MerchantId,
+        /// Which.
+        payout: PayoutId,
+        /// Over which connector.
+        connector: Connector,
+        /// The references it may use, in order; the second only if the first is taken by another payout.
+        references: [Reference; 2],
+        /// No byte is written later than so many microseconds from now.
+        send_within_us: i64,
+        /// If nothing is heard, the bank is asked this long after `send_before`.
+        enquire_after_us: i64,
+    },
+    /// A bank spoke, or fell silent, about one of our references. The one door for facts.
+    Record {
+        /// Who spoke.
+        connector: Connector,
+        /// About which reference.
+        reference: Reference,
+        /// What was said.
+        word: Word,
+        /// How it reached us.
+        source: Source,
+    },
+    /// A worker claims the enquiry that is due, so that no other process asks too.
+    Enquire {
+        /// Whose payout.
+        merchant: MerchantId,
+        /// Which.
+        payout: PayoutId,
+        /// Until when the claim holds, from now, in microseconds.
+        lease_us: i64,
+    },
+    /// The queue time of a payout that was never started has passed.
+    Expire {
+        /// Whose payout.
+        merchant: MerchantId,
+        /// Which.
+        payout: PayoutId,
+    },
+    /// The operator cancels a payout that is not at a bank.
+    Cancel {
+        /// Whose payout.
+        merchant: MerchantId,
+        /// Which.
+        payout: PayoutId,
+        /// Who cancels.
+        actor: Actor,
+    },
+    /// A bank credit is booked into a merchant's wallet, once.
+    Fund {
+        /// Whose wallet.
+        merchant: MerchantId,
+        /// At which bank the money arrived.
+        connector: Connector,
+        /// What the bank calls the credit.
+        reference: Box<str>,
+        /// How much.
+        amount: Amount,
+        /// Who books it.
+        actor: Actor,
+    },
+}
+
+/// How a bank's word reached us. It decides what the word may do ([`Source::may`]).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Source {
+    /// The answer to our own request.
+    Reply,
+    /// The answer to our own question.
+    Enquiry,
+    /// The bank called us, and proved that it was the bank.
+    SignedCallback,
+    /// Somebody called us.
+    UnsignedCallback,
+}
+
+/// What a bank said about a reference.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Word {
+    /// What it comes to.
+    pub outcome: Outcome,
+    /// The amount that the bank speaks of, where it says one.
+    pub amount_paise: Option<i64>,
+    /// The bank's own reference (RRN, UTR); empty if it gave none.
+    pub rrn: Box<str>,
+    /// The bank's reason in words fit for the merchant; empty if there is none.
+    pub why: Box<str>,
+}
+
+/// What a bank's reply comes to. A connector's pure `outcome` function makes it; it is not an error.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// No byte of our request left us.
+    NotWritten,
+    /// The bank has the order.
+    Accepted,
+    /// Time-out, reset, 5xx, garbage, deemed success: nothing is known.
+    Silent,
+    /// The bank does not know the reference. Final only by the connector's contract.
+    NotFound,
+    /// The bank paid.
+    Paid,
+    /// The bank will not pay.
+    Refused {
+        /// Whether the reason lets another connector try.
+        elsewhere: bool,
+    },
+    /// The bank paid and took it back.
+    Reversed,
+}
+
+impl Source {
+    /// Whether a word that came this way may move the payout by itself. What may not only leads to an enquiry: an
+    /// unsigned callback proves nothing, and what gives money back is confirmed by a question of ours.
+    pub const fn may(self, outcome: Outcome) -> bool {
+        match self {
+            Source::Reply | Source::Enquiry => true,
+            Source::SignedCallback => matches!(outcome, Outcome::Paid | Outcome::Accepted | Outcome::Silent),
+            Source::UnsignedCallback => false,
+        }
+    }
+}
+
+/// What the rules need to know about the installation. The same for all commands of a process.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// At most so many attempts at a bank for one payout.
+    pub attempts_max: u32,
+    /// A payout that was never started fails after so many microseconds.
+    pub queue_us: i64,
+    /// How long the process that accepted a payout holds it, microseconds.
+    pub first_lease_us: i64,
+    /// The pause after an attempt of which no byte left us, microseconds.
+    pub resend_pause_us: i64,
+    /// The connectors, in the order in which they are tried.
+    pub connectors: Vec<ConnectorRules>,
+}
+
+/// What a connector's contract says.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectorRules {
+    /// Its name.
+    pub connector: Connector,
+    /// "Not found" is final so many microseconds after `send_before`; `None` where it never is.
+    pub not_found_final_us: Option<i64>,
+}
+
+/// Whether a merchant may pay.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MerchantState {
+    /// He may.
+    Active = 1,
+    /// The operator has stopped him.
+    Suspended = 2,
+}
+
+/// What a merchant wants to be told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CallbackWish {
+    /// He has no callback URL.
+    Nothing,
+    /// Success, Failure and Reversal.
+    Final,
+    /// Pending too.
+    All,
+}
+
+/// A merchant as decisions see him.
+#[derive(Clone, Debug)]
+pub struct Merchant {
+    /// His balances.
+    pub accounts: Accounts,
+    /// Whether he may pay.
+    pub state: MerchantState,
+    /// The most for one payout, paise; `None` for no limit.
+    pub payout_most_paise: Option<i64>,
+    /// The most for all payouts of an Indian day, paise; `None` for no limit.
+    pub day_most_paise: Option<i64>,
+    /// His prices, in the order of [`crate::rails::RAILS`].
+    pub fees: [FeePlan; 4],
+    /// What he wants to be told.
+    pub callbacks: CallbackWish,
+    /// The Indian day that `day_paise` counts.
+    pub day: i64,
+    /// What was accepted on that day and has not failed since, paise.
+    pub day_paise: i64,
+    /// Whether a command of this batch changed the balances.
+    pub changed: bool,
+}
+
+/// What the store knows of everything that a batch of commands names.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// The merchants.
+    pub merchants: BTreeMap<MerchantId, Merchant>,
+    /// The payouts.
+    pub payouts: BTreeMap<PayoutId, Payout>,
+    /// The merchants' OrderIDs.
+    pub orders: BTreeMap<(MerchantId, OrderId), PayoutId>,
+    /// Our references, and the payout and attempt that each belongs to.
+    pub references: BTreeMap<(Connector, Reference), (PayoutId, u32)>,
+    /// The bank credits that have funded a wallet.
+    pub credits: BTreeMap<(Connector, Box<str>), (MerchantId, Amount)>,
+}
+
+/// Everything that becomes true by one command: all of it is written, or none.
+#[derive(Clone, Debug, Default)]
+pub struct Transition {
+    /// The payout as it is now.
+    pub payout: Option<Payout>,
+    /// Whether the payout is new.
+    pub created: bool,
+    /// The movements of money, in order.
+    pub journal: Vec<JournalRow>,
+    /// The attempt that begins.
+    pub attempt: Option<Attempt>,
+    /// What the merchant is called for.
+    pub callbacks: Vec<Callback>,
+    /// What the operator must look at.
+    pub exception: Option<Exception>,
+    /// A line of the payout's history, where something out of the ordinary happened.
+    pub history: Option<History>,
+    /// The bank credit that was booked.
+    pub credit: Option<Credit>,
+}
+
+/// A new attempt: which payout a reference belongs to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Attempt {
+    /// Over which connector.
+    pub connector: Connector,
+    /// Under which reference.
+    pub reference: Reference,
+    /// Whose payout.
+    pub merchant: MerchantId,
+    /// Which.
+    pub payout: PayoutId,
+    /// Which try, from 1.
+    pub attempt: u32,
+}
+
+/// A callback to be made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Callback {
+    /// Whose.
+    pub merchant: MerchantId,
+    /// For which payout.
+    pub payout: PayoutId,
+    /// Which news of this payout, from 1.
+    pub seq: u32,
+    /// What it says.
+    pub news: News,
+    /// The bank's reference at that moment.
+    pub rrn: Box<str>,
+}
+
+/// Something for the operator. There is at most one of a kind for a reference.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Exception {
+    /// Who spoke.
+    pub connector: Connector,
+    /// About which reference.
+    pub reference: Reference,
+    /// What is wrong.
+    pub kind: ExceptionKind,
+    /// Whose payout it belongs to, if we know.
+    pub payout: Option<(MerchantId, PayoutId)>,
+    /// What was said, in words without secrets.
+    pub detail: Box<str>,
+}
+
+/// A line of a payout's history; its number is the payout's version.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct History {
+    /// What happened.
+    pub event: Box<str>,
+    /// Who caused it.
+    pub actor: Actor,
+    /// More of it, in words without secrets.
+    pub detail: Box<str>,
+}
+
+/// A bank credit that has funded a wallet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Credit {
+    /// At which bank.
+    pub connector: Connector,
+    /// What the bank calls it.
+    pub reference: Box<str>,
+    /// Whose wallet.
+    pub merchant: MerchantId,
+    /// How much.
+    pub amount: Amount,
+}
+
+/// What comes of a command.
+#[derive(Clone, Debug)]
+pub enum Decision {
+    /// This becomes true.
+    Done(Box<Transition>),
+    /// It was so already; here is the payout as it is, where there is one.
+    Repeat(Option<Box<Payout>>),
+    /// No.
+    Refused(Refusal),
+}
+
+/// Why the rules say no. A create that is refused for the reasons marked * is recorded as a failed payout, so it comes
+/// back as [`Decision::Done`], with the reason's text in the payout.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// There is no such merchant.
+    MerchantUnknown,
+    /// There is no such payout.
+    PayoutUnknown,
+    /// The OrderID was used for something else.
+    OrderReused,
+    /// * The operator has suspended the merchant.
+    MerchantSuspended,
+    /// * More than the merchant's most for one payout.
+    OverPayoutLimit,
+    /// * More than the merchant's most for a day.
+    OverDayLimit,
+    /// * The wallet does not hold amount, fee and tax.
+    BalanceTooLow,
+    /// The payout is not in a state, or not at a time, in which that can be done.
+    NotNow,
+    /// Both references of a start belong to other payouts.
+    ReferenceTaken,
+    /// The bank credit has funded another wallet, or with another amount.
+    CreditReused,
+    /// A sum does not fit; a bug, or an absurd amount.
+    Overflow,
+}
+
+impl Refusal {
+    /// The reason as it is kept with a failed payout and told to the merchant.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Refusal::MerchantUnknown => "Merchant not found",
+            Refusal::PayoutUnknown => "Payout not found",
+            Refusal::OrderReused => "OrderID already used with other details",
+            Refusal::MerchantSuspended => "Merchant is suspended; contact the operator",
+            Refusal::OverPayoutLimit => "Amount is above the merchant's limit for one payout",
+            Refusal::OverDayLimit => "Amount is above what is left of the merchant's limit for today",
+            Refusal::BalanceTooLow => "Wallet balance is too low for the amount, fee and tax",
+            Refusal::NotNow => "Payout is not in a state that allows this",
+            Refusal::ReferenceTaken => "Reference is taken",
+            Refusal::CreditReused => "Bank credit already booked with other details",
+            Refusal::Overflow => "Amount is too large",
+        }
+    }
+}
+
+impl From<PostingError> for Refusal {
+    fn from(error: PostingError) -> Refusal {
+        match error {
+            PostingError::TooLittle => Refusal::BalanceTooLow,
+            PostingError::Overflow => Refusal::Overflow,
+        }
+    }
+}
+
+/// Decides one command and changes the snapshot accordingly.
+pub fn decide(snapshot: &mut Snapshot, rules: &Rules, command: &Command, now: Timestamp) -> Decision {
+    let decided = match command {
+        Command::CreatePayout(order) => create(snapshot, rules, order, now),
+        Command::Start { merchant, payout, connector, references, send_within_us, enquire_after_us } => {
+            let Some(reference) = free_reference(snapshot, *connector, *references, *payout) else {
+                return Decision::Refused(Refusal::ReferenceTaken);
+            };
+            let change = Change { event: Event::Start, attempt: 0, actor: Actor::System, detail: "", word: None };
+            apply(snapshot, rules, *merchant, *payout, &change, now).map(|mut done| {
+                if let (Decision::Done(transition), Some(payout)) = (&mut done, snapshot.payouts.get_mut(payout)) {
+                    payout.attempts += 1;
+                    payout.connector = Some(*connector);
+                    payout.reference = Some(reference);
+                    payout.enquiries = 0;
+                    payout.send_before = now.after(*send_within_us);
+                    payout.next_at = Some(payout.send_before.after(*enquire_after_us));
+                    let attempt = payout.attempts;
+                    snapshot.references.insert((*connector, reference), (payout.order.id, attempt));
+                    transition.attempt =
+                        Some(Attempt { connector: *connector, reference, merchant: *merchant, payout: payout.order.id, attempt });
+                    transition.payout = Some(payout.clone());
+                }
+                done
+            })
+        }
+        Command::Record { connector, reference, word, source } => record(snapshot, rules, *connector, *reference, word, *source, now),
+        Command::Enquire { merchant, payout, lease_us } => enquire(snapshot, *merchant, *payout, *lease_us, now),
+        Command::Expire { merchant, payout } => match snapshot.payouts.get(payout) {
+            Some(known) if now < known.queue_until => Err(Refusal::NotNow),
+            _ => {
+                let change = Change {
+                    event: Event::Expire,
+                    attempt: 0,
+                    actor: Actor::System,
+                    detail: "Not sent in time",
+                    word: None,
+                };
+                apply(snapshot, rules, *merchant, *payout, &change, now)
+            }
+        },
+        Command::Cancel { merchant, payout, actor } => {
+            let change =
+                Change { event: Event::Cancel, attempt: 0, actor: actor.clone(), detail: "Cancelled by the operator", word: None };
+            apply(snapshot, rules, *merchant, *payout, &change, now)
+        }
+        Command::Fund { merchant, connector, reference, amount, actor } => {
+            let credit = Credit { connector: *connector, reference: reference.clone(), merchant: *merchant, amount: *amount };
+            fund(snapshot, credit, actor, now)
+        }
+    };
+    decided.unwrap_or_else(Decision::Refused)
+}
+
+/// A new order, in the order of refusal of WIRE 6.
+fn create(snapshot: &mut Snapshot, rules: &Rules, order: &Order, now: Timestamp) -> Result<Decision, Refusal> {
+    if let Some(known) = snapshot.orders.get(&(order.merchant, order.order.clone())) {
+        let known = snapshot.payouts.get(known).ok_or(Refusal::PayoutUnknown)?;
+        if known.order.fingerprint != order.fingerprint {
+            return Err(Refusal::OrderReused);
+        }
+        return Ok(Decision::Repeat(Some(Box::new(known.clone()))));
+    }
+    let merchant = snapshot.merchants.get_mut(&order.merchant).ok_or(Refusal::MerchantUnknown)?;
+    let fee = merchant.fees[order.rail as usize].fee(order.amount);
+    let mut payout = Payout {
+        order: Order { created_at: now, ..order.clone() },
+        fee_paise: fee.fee_paise,
+        gst_paise: fee.gst_paise,
+        state: State::Queued,
+        held: false,
+        attempts: 0,
+        connector: None,
+        reference: None,
+        paid_attempt: None,
+        refused_by: Vec::new(),
+        send_before: Timestamp(0),
+        enquiries: 0,
+        next_at: Some(now.after(rules.first_lease_us)),
+        queue_until: now.after(rules.queue_us),
+        rrn: "".into(),
+        reason: "".into(),
+        updated_at: now,
+        news: 0,
+        version: 1,
+    };
+    let mut transition = Transition { created: true, ..Transition::default() };
+    match reserve(merchant, &payout, now) {
+        Ok(row) => transition.journal.push(row),
+        Err(Refusal::Overflow) => return Err(Refusal::Overflow),
+        Err(refusal) => {
+            payout.state = State::Failed;
+            payout.next_at = None;
+            payout.reason = refusal.as_str().into();
+        }
+    }
+    snapshot.orders.insert((order.merchant, order.order.clone()), order.id);
+    snapshot.payouts.insert(order.id, payout.clone());
+    transition.payout = Some(payout);
+    Ok(Decision::Done(Box::new(transition)))
+}
+
+/// The merchant's state, then his limits, then his balance; if all allow it, the money is set aside.
+fn reserve(merchant: &mut Merchant, payout: &Payout, now: Timestamp) -> Result<JournalRow, Refusal> {
+    let paise = payout.order.amount.paise();
+    if merchant.state == MerchantState::Suspended {
+        return Err(Refusal::MerchantSuspended);
+    }
+    if merchant.payout_most_paise.is_some_and(|most| paise > most) {
+        return Err(Refusal::OverPayoutLimit);
+    }
+    let today = now.ist_day();
+    let used = if merchant.day == today { merchant.day_paise } else { 0 };
+    let used = used.checked_add(paise).ok_or(Refusal::Overflow)?;
+    if merchant.day_most_paise.is_some_and(|most| used > most) {
+        return Err(Refusal::OverDayLimit);
+    }
+    let movement = postings::reserve(payout.cost());
+    let order = &payout.order;
+    let row = merchant.accounts.post(order.merchant, movement, Some(order.id), &order.actor, "", now)?;
+    (merchant.day, merchant.day_paise, merchant.changed) = (today, used, true);
+    Ok(row)
+}
+
+fn fund(snapshot: &mut Snapshot, credit: Credit, actor: &Actor, now: Timestamp) -> Result<Decision, Refusal> {
+    let key = (credit.connector, credit.reference.clone());
+    if let Some(known) = snapshot.credits.get(&key) {
+        let same = *known == (credit.merchant, credit.amount);
+        return if same { Ok(Decision::Repeat(None)) } else { Err(Refusal::CreditReused) };
+    }
+    let merchant = snapshot.merchants.get_mut(&credit.merchant).ok_or(Refusal::MerchantUnknown)?;
+    let movement = postings::fund(credit.amount, credit.connector);
+    let row = merchant.accounts.post(credit.merchant, movement, None, actor, &credit.reference, now)?;
+    merchant.changed = true;
+    snapshot.credits.insert(key, (credit.merchant, credit.amount));
+    Ok(Decision::Done(Box::new(Transition { journal: vec![row], credit: Some(credit), ..Transition::default() })))
+}
+
+fn free_reference(snapshot: &Snapshot, connector: Connector, references: [Reference; 2], payout: PayoutId) -> Option<Reference> {
+    references.into_iter().find(|reference| match snapshot.references.get(&(connector, *reference)) {
+        None => true,
+        // Ours already: an attempt of which no byte had left is made again under the same reference.
+        Some((owner, attempt)) => {
+            *owner == payout && snapshot.payouts.get(&payout).is_some_and(|payout| *attempt == payout.attempts + 1)
+        }
+    })
+}
+
+fn enquire(snapshot: &mut Snapshot, merchant: MerchantId, payout: PayoutId, lease_us: i64, now: Timestamp) -> Result<Decision, Refusal> {
+    let payout = own(&mut snapshot.payouts, merchant, payout)?;
+    let due = payout.next_at.is_some_and(|at| at <= now);
+    if !due || payout.reference.is_none() || payout.state == State::Queued {
+        return Err(Refusal::NotNow);
+    }
+    payout.next_at = Some(now.after(lease_us));
+    payout.version += 1;
+    Ok(Decision::Done(Box::new(Transition { payout: Some(payout.clone()), ..Transition::default() })))
+}
+
+/// The one door for facts.
+fn record(
+    snapshot: &mut Snapshot,
+    rules: &Rules,
+    connector: Connector,
+    reference: Reference,
+    word: &Word,
+    source: Source,
+    now: Timestamp,
+) -> Result<Decision, Refusal> {
+    let Some((id, attempt)) = snapshot.references.get(&(connector, reference)).copied() else {
+        if source == Source::UnsignedCallback {
+            // Anybody can make references up; only the bank's own word is worth a person's time.
+            return Err(Refusal::PayoutUnknown);
+        }
+        let detail = format!("{:?}, {} paise", word.outcome, word.amount_paise.unwrap_or(0));
+        let exception =
+            Exception { connector, reference, kind: ExceptionKind::UnknownReference, payout: None, detail: detail.into() };
+        return Ok(Decision::Done(Box::new(Transition { exception: Some(exception), ..Transition::default() })));
+    };
+    let payout = snapshot.payouts.get_mut(&id).ok_or(Refusal::PayoutUnknown)?;
+    let standing = payout.standing(attempt);
+    if !source.may(word.outcome) {
+        // Ask the bank ourselves, at once. Only the last attempt can be asked about; an older one comes up by statement.
+        let asked_soon = payout.next_at.is_some_and(|at| at <= now);
+        if asked_soon || payout.state == State::Queued || payout.reference != Some(reference) {
+            return Ok(Decision::Repeat(Some(Box::new(payout.clone()))));
+        }
+        payout.next_at = Some(now);
+        payout.version += 1;
+        return Ok(Decision::Done(Box::new(Transition { payout: Some(payout.clone()), ..Transition::default() })));
+    }
+    let same_amount = word.amount_paise.is_none_or(|paise| paise == payout.order.amount.paise());
+    let final_at = rules.connectors.iter().find(|rules| rules.connector == connector).and_then(|rules| rules.not_found_final_us);
+    let fact = match word.outcome {
+        Outcome::NotWritten => Fact::NotWritten,
+        Outcome::Accepted => Fact::Accepted,
+        Outcome::Silent => Fact::Silent,
+        Outcome::NotFound => match final_at {
+            Some(after) if standing == Standing::Open && now > payout.send_before.after(after) => Fact::NotExecuted,
+            _ => Fact::Silent,
+        },
+        Outcome::Paid | Outcome::Reversed if !same_amount => Fact::PaidOther,
+        Outcome::Paid => Fact::Paid,
+        Outcome::Refused { .. } => Fact::Refused,
+        Outcome::Reversed => Fact::Reversed,
+    };
+    let merchant = payout.order.merchant;
+    let change = Change {
+        event: Event::Fact(standing, fact),
+        attempt,
+        actor: Actor::Connector(connector),
+        detail: &word.why,
+        word: Some((word, connector, reference)),
+    };
+    apply(snapshot, rules, merchant, id, &change, now)
+}
+
+/// An event and what comes with it.
+struct Change<'a> {
+    event: Event,
+    /// The attempt that a fact speaks of.
+    attempt: u32,
+    actor: Actor,
+    detail: &'a str,
+    word: Option<(&'a Word, Connector, Reference)>,
+}
+
+/// Asks the table and carries out its answer on the snapshot.
+fn apply(
+    snapshot: &mut Snapshot,
+    rules: &Rules,
+    merchant_id: MerchantId,
+    id: PayoutId,
+    change: &Change<'_>,
+    now: Timestamp,
+) -> Result<Decision, Refusal> {
+    let payout = own(&mut snapshot.payouts, merchant_id, id)?;
+    let merchant = snapshot.merchants.get_mut(&merchant_id).ok_or(Refusal::MerchantUnknown)?;
+    if let Some((Word { outcome: Outcome::Refused { elsewhere: true }, .. }, connector, _)) = change.word
+        && change.event == Event::Fact(Standing::Open, Fact::Refused)
+        && !payout.refused_by.contains(&connector)
+    {
+        payout.refused_by.push(connector);
+    }
+    let room = Room {
+        attempts: payout.attempts < rules.attempts_max,
+        connector: may_elsewhere(change) && next_connector(rules, payout).is_some(),
+    };
+    let step = step(payout.state, payout.held, payout.attempts, change.event, room).ok_or(Refusal::NotNow)?;
+    // A terminal state that is asked about again (after a callback) must not stay due for ever.
+    if step.is_still() && payout.next_at.is_none() {
+        return Ok(Decision::Repeat(Some(Box::new(payout.clone()))));
+    }
+    let mut transition = Transition { journal: move_money(merchant, payout, &step, change, now)?, ..Transition::default() };
+    let was = payout.state;
+    payout.state = step.next;
+    payout.held |= step.holds;
+    payout.version += 1;
+    payout.updated_at = now;
+    let exhausted = set_due(payout, &step, rules, change, now);
+    if let Some((word, _, _)) = change.word
+        && !word.rrn.is_empty()
+        && !step.holds
+    {
+        payout.rrn = word.rrn.clone();
+    }
+    match payout.state {
+        State::Paid => payout.paid_attempt = payout.paid_attempt.or(Some(change.attempt)),
+        State::Reversed if was != State::Reversed => {
+            payout.paid_attempt = payout.paid_attempt.or(Some(change.attempt));
+            payout.reason = non_empty(change.detail, "Returned by the beneficiary's bank");
+        }
+        State::Failed | State::Cancelled if was.is_open() => payout.reason = non_empty(change.detail, "Not executed by the bank"),
+        _ => {}
+    }
+    if let Event::Fact(Standing::Open, Fact::NotWritten) = change.event {
+        // Nothing left us, so it was no attempt: the next one has its number and its reference.
+        payout.attempts = payout.attempts.saturating_sub(1);
+    }
+    for news in step.news {
+        tell(&mut transition, payout, merchant.callbacks, *news);
+    }
+    if let Some((_, connector, reference)) = change.word {
+        let kind = step.exception.or(exhausted.then_some(ExceptionKind::NoAnswer));
+        transition.exception = kind.map(|kind| Exception {
+            connector,
+            reference,
+            kind,
+            payout: Some((merchant_id, id)),
+            detail: format!("{:?} while {}; {}", change.event, was.name(), change.detail).into(),
+        });
+    }
+    transition.history = history(change, &step);
+    transition.payout = Some(payout.clone());
+    Ok(Decision::Done(Box::new(transition)))
+}
+
+fn own(payouts: &mut BTreeMap<PayoutId, Payout>, merchant: MerchantId, id: PayoutId) -> Result<&mut Payout, Refusal> {
+    payouts.get_mut(&id).filter(|payout| payout.order.merchant == merchant).ok_or(Refusal::PayoutUnknown)
+}
+
+/// Posts what the step moves. The day's total gets back what did not go out.
+fn move_money(
+    merchant: &mut Merchant,
+    payout: &Payout,
+    step: &Step,
+    change: &Change<'_>,
+    now: Timestamp,
+) -> Result<Vec<JournalRow>, Refusal> {
+    let cost = payout.cost();
+    let bank = change.word.map(|(_, connector, _)| connector);
+    let movements: [Option<Movement>; 2] = match (step.money, bank) {
+        (Money::Still, _) => return Ok(Vec::new()),
+        (Money::Release, _) => [Some(postings::release(cost)), None],
+        (Money::Settle, Some(bank)) => [Some(postings::settle(cost, bank)), None],
+        (Money::Restore, Some(bank)) => [Some(postings::restore(cost, bank)), None],
+        (Money::SettleThenRestore, Some(bank)) => {
+            [Some(postings::settle(cost, bank)), Some(postings::restore(cost, bank))]
+        }
+        // Only a bank's word settles or restores, and it names the bank.
+        (Money::Settle | Money::Restore | Money::SettleThenRestore, None) => return Err(Refusal::NotNow),
+    };
+    let mut rows = Vec::with_capacity(2);
+    for movement in movements.into_iter().flatten() {
+        let order = &payout.order;
+        rows.push(merchant.accounts.post(order.merchant, movement, Some(order.id), &change.actor, "", now)?);
+    }
+    merchant.changed = true;
+    if step.money == Money::Release && merchant.day == payout.order.created_at.ist_day() {
+        merchant.day_paise = (merchant.day_paise - payout.order.amount.paise()).max(0);
+    }
+    Ok(rows)
+}
+
+/// Sets when the payout is due next; true if the enquiry schedule has just come to its end.
+fn set_due(payout: &mut Payout, step: &Step, rules: &Rules, change: &Change<'_>, now: Timestamp) -> bool {
+    let at_bank = matches!(payout.state, State::Sending | State::Sent);
+    let silent = matches!(change.event, Event::Fact(_, Fact::Silent));
+    let asks_on = at_bank && step.holds || !payout.state.is_open() && silent && payout.next_at.is_some();
+    match step.due {
+        Due::AtOnce => payout.next_at = Some(now),
+        Due::AfterPause => payout.next_at = Some(now.after(rules.resend_pause_us)),
+        Due::Unchanged if payout.state == State::Queued && payout.held => payout.next_at = None,
+        Due::Enquiry | Due::Unchanged if step.due == Due::Enquiry || asks_on => {
+            let pause = usize::try_from(payout.enquiries).ok().and_then(|index| ENQUIRIES.get(index));
+            payout.next_at = pause.map(|pause| now.after(*pause));
+            payout.enquiries += 1;
+            return pause.is_none() && at_bank;
+        }
+        Due::Unchanged if payout.state.is_open() => {}
+        Due::Never | Due::Unchanged | Due::Enquiry => payout.next_at = None,
+    }
+    false
+}
+
+/// The connector that would be tried next: the first that has not refused this payout.
+pub fn next_connector(rules: &Rules, payout: &Payout) -> Option<Connector> {
+    rules.connectors.iter().map(|rules| rules.connector).find(|connector| !payout.refused_by.contains(connector))
+}
+
+fn may_elsewhere(change: &Change<'_>) -> bool {
+    matches!(change.word, Some((Word { outcome: Outcome::Refused { elsewhere: true }, .. }, _, _)))
+}
+
+fn tell(transition: &mut Transition, payout: &mut Payout, wish: CallbackWish, news: News) {
+    let wanted = match wish {
+        CallbackWish::Nothing => false,
+        CallbackWish::Final => news != News::Pending,
+        CallbackWish::All => true,
+    };
+    if wanted {
+        payout.news += 1;
+        transition.callbacks.push(Callback {
+            merchant: payout.order.merchant,
+            payout: payout.order.id,
+            seq: payout.news,
+            news,
+            rrn: payout.rrn.clone(),
+        });
+    }
+}
+
+/// What the ordinary columns of a payout do not already tell becomes a line of history.
+fn history(change: &Change<'_>, step: &Step) -> Option<History> {
+    let ordinary = matches!(
+        change.event,
+        Event::Start | Event::Fact(Standing::Open, Fact::Accepted) | Event::Fact(Standing::Open, Fact::Paid)
+    );
+    if ordinary || (step.is_still() && step.exception.is_none()) {
+        return None;
+    }
+    let event = match change.event {
+        Event::Fact(standing, fact) => format!("{fact:?} ({standing:?} attempt {})", change.attempt),
+        event => format!("{event:?}"),
+    };
+    Some(History { event: event.into(), actor: change.actor.clone(), detail: change.detail.into() })
+}
+
+fn non_empty(text: &str, otherwise: &str) -> Box<str> {
+    if text.is_empty() { otherwise.into() } else { text.into() }
+}

@@ -1,0 +1,256 @@
+//! Typed ids, and how our bank reference is derived.
+//!
+//! An id of one thing can not be passed where another's is meant. Numbers are given out by the store and the process
+//! ([`PayoutIds`]); texts are parsed once.
+
+use crate::schedule::Timestamp;
+use sha2::{Digest, Sha256};
+use std::fmt;
+
+/// A merchant's number in the store. Merchant 0 is the house.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct MerchantId(pub i64);
+
+impl MerchantId {
+    /// The operator's own books: float, suspense, fee income, tax payable, loss.
+    pub const HOUSE: MerchantId = MerchantId(0);
+}
+
+/// Our OrderID of a payout: at most 15 digits, unique across all processes, rising with time (WIRE 15).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct PayoutId(pub i64);
+
+impl fmt::Display for PayoutId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// How many processes can hold a number at once.
+pub const PROCESSES_MAX: i64 = 32;
+/// Ids per second and process. A million and a half ids a second in all last 15 digits until the year 2044.
+const TICKS_PER_SECOND: i64 = 50_000;
+/// 2024-01-01T00:00:00Z in microseconds: ids count from here.
+const IDS_EPOCH_US: i64 = 1_704_067_200_000_000;
+
+/// Makes payout ids in one process, from time and the process's leased number.
+///
+/// An id is `ticks since 2024 * 32 + process number`: it tells when, and nothing about how many.
+#[derive(Debug)]
+pub struct PayoutIds {
+    process: i64,
+    last_tick: i64,
+}
+
+impl PayoutIds {
+    /// A maker for the process with this leased number (0 to [`PROCESSES_MAX`] - 1), for ids after `floor`, the
+    /// highest id that an earlier holder of the number may have given out.
+    pub fn new(process: i64, floor: PayoutId) -> PayoutIds {
+        PayoutIds { process: process.rem_euclid(PROCESSES_MAX), last_tick: floor.0.div_euclid(PROCESSES_MAX) }
+    }
+
+    /// The next id; `None` once it would need more than 15 digits.
+    pub fn next(&mut self, now: Timestamp) -> Option<PayoutId> {
+        let tick = (now.0.checked_sub(IDS_EPOCH_US)?.max(0) / (1_000_000 / TICKS_PER_SECOND)).max(self.last_tick + 1);
+        self.last_tick = tick;
+        let id = tick.checked_mul(PROCESSES_MAX)?.checked_add(self.process)?;
+        (id <= 999_999_999_999_999).then_some(PayoutId(id))
+    }
+}
+
+/// The merchant's own OrderID: 1 to 64 printable ASCII characters without spaces, case-sensitive (WIRE 5).
+/// It is the idempotency key, for ever.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct OrderId(Box<str>);
+
+impl OrderId {
+    /// Parses an OrderID; `None` where it is not one.
+    pub fn parse(text: &str) -> Option<OrderId> {
+        let fits = (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+        fits.then(|| OrderId(text.into()))
+    }
+
+    /// The OrderID as the merchant wrote it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The name of a connector: 1 to 16 of `[a-z0-9_-]`, such as `sandbox`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Connector {
+    bytes: [u8; 16],
+    len: u8,
+}
+
+impl Connector {
+    /// Parses a connector's name; `None` where it is not one.
+    pub fn parse(text: &str) -> Option<Connector> {
+        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
+        if text.is_empty() || text.len() > 16 || !text.bytes().all(allowed) {
+            return None;
+        }
+        let mut bytes = [0; 16];
+        bytes[..text.len()].copy_from_slice(text.as_bytes());
+        Some(Connector { bytes, len: u8::try_from(text.len()).ok()? })
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        // Only ASCII comes in through `parse`, so the empty fallback is never seen.
+        std::str::from_utf8(&self.bytes[..usize::from(self.len)]).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What we call one attempt at a bank: 15 of `[A-Z0-9]`, which every bank can carry.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Reference([u8; 15]);
+
+impl Reference {
+    /// Derives the reference of an attempt. It depends only on what the merchant sent and which try this is, so that
+    /// a store restored from an old backup recognises its own payments on a statement. `salt` is 0 unless that
+    /// reference is taken.
+    pub fn derive(installation: &str, merchant: MerchantId, order: &OrderId, attempt: u32, salt: u8) -> Reference {
+        let mut hash = Sha256::new();
+        hash.update(b"hundi reference 1");
+        hash.update((installation.len() as u64).to_be_bytes());
+        hash.update(installation.as_bytes());
+        hash.update(merchant.0.to_be_bytes());
+        hash.update((order.as_str().len() as u64).to_be_bytes());
+        hash.update(order.as_str().as_bytes());
+        hash.update(attempt.to_be_bytes());
+        hash.update([salt]);
+        let digest = hash.finalize();
+        let mut number = u128::from_be_bytes(std::array::from_fn(|i| digest[i]));
+        let mut text = [0u8; 15];
+        for place in text.iter_mut().rev() {
+            *place = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[(number % 36) as usize];
+            number /= 36;
+        }
+        Reference(text)
+    }
+
+    /// Parses a reference as a bank repeats it; `None` where it cannot be one of ours.
+    pub fn parse(text: &str) -> Option<Reference> {
+        let bytes: [u8; 15] = text.as_bytes().try_into().ok()?;
+        bytes.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()).then_some(Reference(bytes))
+    }
+
+    /// The 15 characters.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Who caused something; stored with what was done.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Actor {
+    /// A merchant's token, by its number.
+    Token(i64),
+    /// A person at the command line, by name.
+    Operator(Box<str>),
+    /// A bank's word.
+    Connector(Connector),
+    /// Hundi itself, on its schedule.
+    System,
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Actor::Token(id) => write!(f, "token:{id}"),
+            Actor::Operator(name) => write!(f, "operator:{name}"),
+            Actor::Connector(name) => write!(f, "connector:{name}"),
+            Actor::System => f.write_str("system"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_rise_are_unique_across_processes_and_fit_javascript() {
+        let now = Timestamp(IDS_EPOCH_US + 20 * 365 * 86_400 * 1_000_000);
+        let mut seen = std::collections::BTreeSet::new();
+        for process in 0..PROCESSES_MAX {
+            let mut ids = PayoutIds::new(process, PayoutId(0));
+            let mut last = PayoutId(0);
+            for i in 0..1_000 {
+                let id = ids.next(Timestamp(now.0 + i)).unwrap();
+                assert!(id > last && id.0 <= 999_999_999_999_999);
+                assert!(seen.insert(id));
+                last = id;
+            }
+        }
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_gives_no_id_twice() {
+        let mut ids = PayoutIds::new(3, PayoutId(0));
+        let first = ids.next(Timestamp(IDS_EPOCH_US + 9_000_000)).unwrap();
+        assert!(ids.next(Timestamp(IDS_EPOCH_US)).unwrap() > first);
+        assert!(PayoutIds::new(3, first).next(Timestamp(0)).unwrap() > first);
+    }
+
+    #[test]
+    fn a_reference_is_fifteen_capitals_and_depends_on_every_part() {
+        let order = OrderId::parse("ORDER-1").unwrap();
+        let base = Reference::derive("inst", MerchantId(1), &order, 1, 0);
+        assert_eq!(base.as_str().len(), 15);
+        assert_eq!(Reference::parse(base.as_str()), Some(base));
+        for other in [
+            Reference::derive("inst2", MerchantId(1), &order, 1, 0),
+            Reference::derive("inst", MerchantId(2), &order, 1, 0),
+            Reference::derive("inst", MerchantId(1), &OrderId::parse("ORDER-2").unwrap(), 1, 0),
+            Reference::derive("inst", MerchantId(1), &order, 2, 0),
+            Reference::derive("inst", MerchantId(1), &order, 1, 1),
+        ] {
+            assert_ne!(base, other);
+        }
+        for bad in ["", "abc", "abcdefghijklmno", "ABCDEFGHIJKLMN\u{e9}"] {
+            assert_eq!(Reference::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn order_ids_and_connectors_parse_as_the_table_says() {
+        let long = "x".repeat(64);
+        for good in ["1", "Se123456", "a/b?c=d&e", long.as_str()] {
+            assert_eq!(OrderId::parse(good).unwrap().as_str(), good);
+        }
+        let longer = "x".repeat(65);
+        for bad in ["", " ", "a b", "a\t", "\u{e9}", "a\0", longer.as_str()] {
+            assert_eq!(OrderId::parse(bad), None, "{bad:?}");
+        }
+        assert_eq!(Connector::parse("sandbox").unwrap().as_str(), "sandbox");
+        for bad in ["", "Sandbox", "a b", "abcdefghijklmnopq"] {
+            assert_eq!(Connector::parse(bad), None, "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The Indian payment rails and the table of their rules. A rule is a row, never a branch.
+
+use crate::money::Amount;
+
+/// A way for money to travel between Indian banks.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Rail {
+    /// National Electronic Funds Transfer: half-hourly batches.
+    Neft,
+    /// Real Time Gross Settlement: large amounts, one by one.
+    Rtgs,
+    /// Immediate Payment Service: at once, to an account.
+    Imps,
+    /// Unified Payments Interface: at once, to a UPI ID or a mobile number.
+    Upi,
+}
+
+/// What one rail can carry.
+#[derive(Clone, Copy, Debug)]
+pub struct RailRules {
+    /// The rail.
+    pub rail: Rail,
+    /// Its name, as the merchant API and the banks spell it.
+    pub name: &'static str,
+    /// The least amount of one payout, paise.
+    pub amount_least_paise: i64,
+    /// The largest amount of one payout, paise; `i64::MAX` where the rail has no limit of its own.
+    pub amount_most_paise: i64,
+    /// Whether the bank decides at once, so that an answer is worth waiting for (WIRE 11).
+    pub instant: bool,
+    /// The most characters of a beneficiary's name that the rail carries.
+    pub name_chars_max: usize,
+    /// The signs besides letters, digits and the space that a name may keep on this rail.
+    pub name_signs: &'static str,
+}
+
+/// The rules of all rails. Sources: RBI NEFT FAQ; RBI RTGS FAQ (2,00,000 minimum); RBI circular of 8 Oct 2021 (IMPS
+/// 5,00,000); NPCI (UPI 1,00,000 to a person). Name lengths and signs: RAILS.md, "Names" (unsourced beyond IMPS).
+pub const RAILS: [RailRules; 4] = [
+    RailRules {
+        rail: Rail::Neft,
+        name: "NEFT",
+        amount_least_paise: 100,
+        amount_most_paise: i64::MAX,
+        instant: false,
+        name_chars_max: 50,
+        name_signs: ".,-/()'",
+    },
+    RailRules {
+        rail: Rail::Rtgs,
+        name: "RTGS",
+        amount_least_paise: 2_00_000_00,
+        amount_most_paise: i64::MAX,
+        instant: false,
+        name_chars_max: 50,
+        name_signs: ".,-/()",
+    },
+    RailRules {
+        rail: Rail::Imps,
+        name: "IMPS",
+        amount_least_paise: 100,
+        amount_most_paise: 5_00_000_00,
+        instant: true,
+        name_chars_max: 100,
+        name_signs: ".,-/()'&",
+    },
+    RailRules {
+        rail: Rail::Upi,
+        name: "UPI",
+        amount_least_paise: 100,
+        amount_most_paise: 1_00_000_00,
+        instant: true,
+        name_chars_max: 100,
+        name_signs: ".,-/()'&",
+    },
+];
+
+impl Rail {
+    /// The rail's row in [`RAILS`].
+    pub const fn rules(self) -> &'static RailRules {
+        &RAILS[self as usize]
+    }
+
+    /// Parses a rail's name in any case.
+    pub fn parse(text: &str) -> Option<Rail> {
+        RAILS.iter().find(|rules| rules.name.eq_ignore_ascii_case(text)).map(|rules| rules.rail)
+    }
+
+    /// The rail's name in capitals.
+    pub const fn as_str(self) -> &'static str {
+        self.rules().name
+    }
+}
+
+impl RailRules {
+    /// Whether the rail carries this amount.
+    pub const fn carries(&self, amount: Amount) -> bool {
+        self.amount_least_paise <= amount.paise() && amount.paise() <= self.amount_most_paise
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rail_finds_its_own_row_and_the_edges_are_inside() {
+        for rules in &RAILS {
+            assert_eq!(rules.rail.rules().name, rules.name);
+            assert_eq!(Rail::parse(&rules.name.to_lowercase()), Some(rules.rail));
+            let amount = |paise| Amount::from_paise(paise).unwrap();
+            assert!(rules.carries(amount(rules.amount_least_paise)));
+            assert!(!rules.carries(amount(rules.amount_least_paise - 1)));
+            if rules.amount_most_paise < i64::MAX {
+                assert!(rules.carries(amount(rules.amount_most_paise)));
+                assert!(!rules.carries(amount(rules.amount_most_paise + 1)));
+            }
+        }
+        assert_eq!(Rail::parse("WIRE"), None);
+    }
+}

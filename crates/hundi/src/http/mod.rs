@@ -1,0 +1,5 @@
+//! The front door: what comes in by HTTP.
+
+pub mod fields;
+pub mod peer;
+pub mod serve;

@@ -1,0 +1,4 @@
+//! The program.
+
+pub mod http;
+pub mod http_out;

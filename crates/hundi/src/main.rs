@@ -1,0 +1,2 @@
+//! hundi
+fn main(){}
