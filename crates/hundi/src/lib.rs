@@ -1,4 +1,254 @@
-//! The program.
+//! Hundi, a self-hosted payout platform for Indian rails.
+//!
+//! ```text
+//! http, worker, callbacks --Command--> writer --> { hundi-core decides, store keeps }
+//! worker --> connectors --> http_out --> the bank
+//! ```
+//!
+//! [`App`] is built once and passed everywhere. Nothing here owns a thread: `main.rs` chooses them, so that a test or the
+//! simulator can run the same code on one thread with a clock that it holds.
 
+pub mod callbacks;
+pub mod clock;
+pub mod config;
+pub mod connectors;
 pub mod http;
 pub mod http_out;
+pub mod keys;
+pub mod metrics;
+pub mod store;
+pub mod verify;
+pub mod worker;
+pub mod writer;
+
+use clock::Clock;
+use config::Config;
+use connectors::Connectors;
+use http_out::HttpOut;
+use hundi_core::command::{Rules, Transition};
+use hundi_core::ids::{PROCESSES_MAX, PayoutId, PayoutIds};
+use hundi_core::payout::{Payout, State};
+use hundi_core::schedule::{SECOND, Timestamp};
+use keys::Keys;
+use metrics::Metrics;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use store::{Store, StoreError, rows};
+use tokio::sync::{Notify, mpsc, oneshot};
+
+/// Everything that the program is made of.
+pub struct App {
+    /// The options.
+    pub config: Config,
+    /// The database.
+    pub store: Store,
+    /// The keys that are not in the database.
+    pub keys: Keys,
+    /// Time.
+    pub clock: Clock,
+    /// How HTTP leaves.
+    pub http_out: HttpOut,
+    /// The banks.
+    pub connectors: Connectors,
+    /// What the decisions need to know about the installation.
+    pub rules: Rules,
+    /// Tells one installation's references from another's.
+    pub installation: String,
+    /// The way to the writer.
+    pub writer: writer::Handle,
+    /// Who wants to hear what was committed.
+    pub hub: Hub,
+    /// The counters.
+    pub metrics: Metrics,
+    ids: Mutex<PayoutIds>,
+}
+
+/// The receiving ends that an [`App`] is made with; `main.rs` hands them to the tasks.
+pub struct Ends {
+    /// For [`writer::run`].
+    pub queue: writer::Queue,
+    /// For [`worker::run`].
+    pub fresh: mpsc::Receiver<Payout>,
+}
+
+impl App {
+    /// Puts the parts together. The store must have this binary's schema; `ids` comes from [`lease_process`], or is any
+    /// for a command-line tool, which creates no payouts.
+    pub async fn new(
+        config: Config,
+        store: Store,
+        keys: Keys,
+        clock: Clock,
+        http_out: HttpOut,
+        ids: PayoutIds,
+    ) -> Result<(Arc<App>, Ends), String> {
+        let installation = store.meta("installation").await.map_err(|error| error.to_string())?;
+        let installation = installation.ok_or("the database has no installation number; run `hundi migrate`")?;
+        let known = store.meta("key").await.map_err(|error| error.to_string())?;
+        if known.as_deref() != Some(keys.check()) {
+            return Err(format!(
+                "the key does not belong to this database; set HUNDI_KEY or {} to the key that it was made with",
+                config.key_path().display()
+            ));
+        }
+        let connectors = Connectors::new(&config)?;
+        let rules = Rules {
+            attempts_max: config.worker.attempts_max,
+            queue_us: config.worker.queue_within_s * SECOND,
+            first_lease_us: config.worker.lease_ms * 1_000,
+            resend_pause_us: 2 * SECOND,
+            connectors: connectors.rules(),
+        };
+        let (writer, queue) = writer::queue(config.writer.queue_max);
+        let (hub, fresh) = Hub::new(config.writer.queue_max);
+        let metrics = Metrics::new();
+        let ids = Mutex::new(ids);
+        let app =
+            App { config, store, keys, clock, http_out, connectors, rules, installation, writer, hub, metrics, ids };
+        Ok((Arc::new(app), Ends { queue, fresh }))
+    }
+
+    /// A new payout id; `None` when there are no 15-digit numbers left (in 2044).
+    pub fn next_payout_id(&self) -> Option<PayoutId> {
+        locked(&self.ids).next(self.clock.now())
+    }
+}
+
+/// Makes a store ready: schema, installation number, and the key that it belongs to.
+pub async fn prepare(store: &Store, keys: &Keys) -> Result<bool, StoreError> {
+    let migrated = store.migrate().await?;
+    let installation = keys::hex(&clock::random::<8>());
+    write_alone(store, rows::meta_once("installation", &installation)).await?;
+    write_alone(store, rows::meta_once("key", keys.check())).await?;
+    Ok(migrated)
+}
+
+/// Leases a process number for payout ids. The ids begin after any that an earlier holder can have given out.
+pub async fn lease_process(store: &Store, now: Timestamp, lease_us: i64) -> Result<(i64, PayoutIds), StoreError> {
+    for process in 0..PROCESSES_MAX {
+        if write_alone(store, rows::process_take(process, now, now.after(lease_us))).await? == 1 {
+            return Ok((process, PayoutIds::new(process, PayoutId(0))));
+        }
+    }
+    Err(StoreError::Unusable(format!("{PROCESSES_MAX} processes already use this database; stop one and try again")))
+}
+
+/// Writes plain rows before there is an [`App`], at start.
+pub async fn write_alone(store: &Store, plain: rows::Plain) -> Result<u64, StoreError> {
+    let mut tx = store.begin().await?;
+    let changed = writer::write_plain(&mut tx, &plain).await?;
+    tx.commit().await?;
+    Ok(changed.first)
+}
+
+/// Tells those who wait what was committed.
+pub struct Hub {
+    fresh: mpsc::Sender<Payout>,
+    waiting: Mutex<HashMap<PayoutId, oneshot::Sender<Payout>>>,
+    /// Wakes the worker: something is due sooner than it believes.
+    pub payouts_due: Alarm,
+    /// Wakes the callbacks.
+    pub callbacks_due: Alarm,
+}
+
+impl Hub {
+    fn new(length: usize) -> (Hub, mpsc::Receiver<Payout>) {
+        let (fresh, receiver) = mpsc::channel(length);
+        let hub = Hub { fresh, waiting: Mutex::default(), payouts_due: Alarm::default(), callbacks_due: Alarm::default() };
+        (hub, receiver)
+    }
+
+    /// Tells everybody about a committed transition.
+    pub fn publish(&self, transition: &Transition) {
+        if !transition.callbacks.is_empty() {
+            self.callbacks_due.sooner(Timestamp(0));
+        }
+        let Some(payout) = &transition.payout else { return };
+        if transition.created && payout.state == State::Queued {
+            // If the worker is behind, the payout is found when its lease ends.
+            if self.fresh.try_send(payout.clone()).is_err() {
+                tracing::debug!("the worker is behind; a payout waits for its lease to end");
+            }
+        } else if let Some(at) = payout.next_at {
+            self.payouts_due.sooner(at);
+        }
+        if !payout.state.is_open()
+            && let Some(waiting) = locked(&self.waiting).remove(&payout.order.id)
+        {
+            // Whoever waited may have given up.
+            drop(waiting.send(payout.clone()));
+        }
+    }
+
+    /// Waits for the end of a payout. Begin before the command that creates it is sent.
+    pub fn wait_for(&self, payout: PayoutId) -> Waiting<'_> {
+        let (sender, receiver) = oneshot::channel();
+        locked(&self.waiting).insert(payout, sender);
+        Waiting { hub: self, payout, receiver }
+    }
+}
+
+/// Waits for the end of one payout; forgotten when dropped.
+pub struct Waiting<'a> {
+    hub: &'a Hub,
+    payout: PayoutId,
+    receiver: oneshot::Receiver<Payout>,
+}
+
+impl Waiting<'_> {
+    /// The payout once it has ended.
+    pub async fn ended(&mut self) -> Option<Payout> {
+        (&mut self.receiver).await.ok()
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        locked(&self.hub.waiting).remove(&self.payout);
+    }
+}
+
+/// A time at which somebody wakes up, which others can bring forward.
+#[derive(Debug)]
+pub struct Alarm {
+    at: AtomicI64,
+    notify: Notify,
+}
+
+impl Default for Alarm {
+    fn default() -> Alarm {
+        Alarm { at: AtomicI64::new(i64::MAX), notify: Notify::new() }
+    }
+}
+
+impl Alarm {
+    /// Something is due at this time.
+    pub fn sooner(&self, at: Timestamp) {
+        if at.0 < self.at.fetch_min(at.0, Ordering::AcqRel) {
+            self.notify.notify_one();
+        }
+    }
+
+    /// Sleeps until `at`, or until something is due sooner. Call before looking what is due:
+    /// what is announced between [`Alarm::reset`] and this is not missed.
+    pub async fn sleep_until(&self, clock: &Clock, at: Timestamp) {
+        let at = self.at.fetch_min(at.0, Ordering::AcqRel).min(at.0);
+        let pause = u64::try_from(at.saturating_sub(clock.now().0)).unwrap_or(0);
+        tokio::select! {
+            biased;
+            () = self.notify.notified() => {}
+            () = tokio::time::sleep(std::time::Duration::from_micros(pause)) => {}
+        }
+    }
+
+    /// Forgets what was announced; the caller now looks for itself.
+    pub fn reset(&self) {
+        self.at.store(i64::MAX, Ordering::Release);
+    }
+}
+
+/// A lock on state that a panic elsewhere cannot have left half-written.
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,273 @@
+//! Every option, its default and its limit. `docs/operating.md` lists them; a test compares the two.
+//!
+//! A file may leave out everything. An option that does not exist is refused by name.
+
+use ipnet::IpNet;
+use serde::Deserialize;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+/// All options of `hundi.toml`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The folder of the database, the key and the anchors. Default `hundi-data`.
+    pub data: PathBuf,
+    /// The file of the keys, unless the environment variable `HUNDI_KEY` holds them. Default `DATA/hundi.key`.
+    pub key_file: Option<PathBuf>,
+    /// The merchant API.
+    pub api: Api,
+    /// Health, metrics and logs.
+    pub operations: Operations,
+    /// The writer.
+    pub writer: Writer,
+    /// Sending and enquiring.
+    pub worker: Worker,
+    /// Callbacks to merchants.
+    pub callbacks: Callbacks,
+    /// The sandbox bank's connector; absent, no payout is sent.
+    pub sandbox: Option<Sandbox>,
+}
+
+/// `[api]`: the merchant API.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Api {
+    /// Where merchants reach us. Default `127.0.0.1:8080`.
+    pub listen: SocketAddr,
+    /// Use HTTP statuses 401 to 503 for refusals; old clients need 200 for all (WIRE 10). Default false.
+    pub strict_http: bool,
+    /// Proxies whose `X-Forwarded-For` counts (WIRE 18). Default none.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How long a create waits for the bank's word, milliseconds (WIRE 11). Default 3000.
+    pub answer_within_ms: u64,
+    /// The largest request body, bytes. Default 65536.
+    pub body_bytes_max: usize,
+    /// How long a client may take to send a body, milliseconds. Default 10000.
+    pub body_within_ms: u64,
+    /// The largest request head, bytes. Default 16384.
+    pub header_bytes_max: usize,
+    /// How long a client may take to send a head, milliseconds. Default 10000.
+    pub header_within_ms: u64,
+    /// Connections at once. Default 4096.
+    pub connections_max: usize,
+}
+
+/// `[operations]`: health, metrics and logs.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Operations {
+    /// Where `/healthz`, `/readyz` and `/metrics` are. Default `127.0.0.1:8081`.
+    pub listen: SocketAddr,
+    /// `text` or `json`. Default `text`.
+    pub log_format: LogFormat,
+    /// `error`, `warn`, `info`, `debug` or `trace`, or a filter such as `hundi=debug`. Default `info`.
+    pub log_level: String,
+    /// How often the heads of the journals are appended to `DATA/anchors.log`, seconds. Default 60.
+    pub anchors_every_s: u64,
+}
+
+/// How logs are written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// A line for a person.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// `[writer]`: the one writer.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Writer {
+    /// Commands in one transaction. Default 512.
+    pub batch_max: usize,
+    /// Commands that may wait; beyond it a create is answered "unknown" at once. Default 8192.
+    pub queue_max: usize,
+}
+
+/// `[worker]`: sending and enquiring.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Worker {
+    /// Payouts in work at once. Default 256.
+    pub sends_max: usize,
+    /// Attempts at a bank for one payout. Default 3.
+    pub attempts_max: u32,
+    /// A payout that was never started fails after so many seconds. Default 86400.
+    pub queue_within_s: i64,
+    /// How long the process that accepted a payout holds it, milliseconds. Default 10000.
+    pub lease_ms: i64,
+}
+
+/// `[callbacks]`: callbacks to merchants.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Callbacks {
+    /// Allow private, loopback and link-local addresses: for tests and the demo. Default false.
+    pub allow_private: bool,
+    /// Calls at once to one merchant. Default 8.
+    pub per_merchant_max: usize,
+    /// Calls at once in all. Default 256.
+    pub total_max: usize,
+    /// One deadline over connect, headers and body, milliseconds. Default 10000.
+    pub deadline_ms: u64,
+    /// Bytes of a reply that are read. Default 8192.
+    pub reply_bytes_max: usize,
+}
+
+/// `[sandbox]`: the connector of the sandbox bank.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sandbox {
+    /// The bank's address, such as `http://127.0.0.1:9090`.
+    pub url: String,
+    /// A file with the secret that signs the bank's callbacks; absent, a callback only makes us ask the bank.
+    #[serde(default)]
+    pub callback_secret_file: Option<PathBuf>,
+    /// The secret itself, for the demo, which makes one up; never read from a file.
+    #[serde(skip)]
+    pub callback_secret: Option<Vec<u8>>,
+    /// How long the bank may take to answer, milliseconds. Default 5000.
+    #[serde(default = "reply_within_ms")]
+    pub reply_within_ms: u64,
+}
+
+fn reply_within_ms() -> u64 {
+    5_000
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            data: PathBuf::from("hundi-data"),
+            key_file: None,
+            api: Api::default(),
+            operations: Operations::default(),
+            writer: Writer::default(),
+            worker: Worker::default(),
+            callbacks: Callbacks::default(),
+            sandbox: None,
+        }
+    }
+}
+
+impl Default for Api {
+    fn default() -> Api {
+        Api {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            strict_http: false,
+            trusted_proxies: Vec::new(),
+            answer_within_ms: 3_000,
+            body_bytes_max: 64 * 1024,
+            body_within_ms: 10_000,
+            header_bytes_max: 16 * 1024,
+            header_within_ms: 10_000,
+            connections_max: 4_096,
+        }
+    }
+}
+
+impl Default for Operations {
+    fn default() -> Operations {
+        Operations {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)),
+            log_format: LogFormat::Text,
+            log_level: "info".to_owned(),
+            anchors_every_s: 60,
+        }
+    }
+}
+
+impl Default for Writer {
+    fn default() -> Writer {
+        Writer { batch_max: 512, queue_max: 8_192 }
+    }
+}
+
+impl Default for Worker {
+    fn default() -> Worker {
+        Worker { sends_max: 256, attempts_max: 3, queue_within_s: 86_400, lease_ms: 10_000 }
+    }
+}
+
+impl Default for Callbacks {
+    fn default() -> Callbacks {
+        Callbacks { allow_private: false, per_merchant_max: 8, total_max: 256, deadline_ms: 10_000, reply_bytes_max: 8 * 1024 }
+    }
+}
+
+impl Config {
+    /// Reads a file; the error names the option and the line.
+    pub fn read(path: &Path) -> Result<Config, String> {
+        let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read the configuration {}: {error}", path.display()))?;
+        Config::parse(&text).map_err(|error| format!("the configuration {} is not valid: {error}", path.display()))
+    }
+
+    /// Reads a text.
+    pub fn parse(text: &str) -> Result<Config, String> {
+        let config: Config = toml::from_str(text).map_err(|error| error.to_string())?;
+        let limits = [
+            ("api.body_bytes_max", config.api.body_bytes_max, 1_024, 1 << 20),
+            ("api.header_bytes_max", config.api.header_bytes_max, 8_192, 1 << 20),
+            ("api.connections_max", config.api.connections_max, 1, 1 << 20),
+            ("writer.batch_max", config.writer.batch_max, 1, 4_096),
+            ("writer.queue_max", config.writer.queue_max, 1, 1 << 20),
+            ("worker.sends_max", config.worker.sends_max, 1, 4_096),
+            ("callbacks.per_merchant_max", config.callbacks.per_merchant_max, 1, 1_024),
+            ("callbacks.total_max", config.callbacks.total_max, 1, 4_096),
+            ("callbacks.reply_bytes_max", config.callbacks.reply_bytes_max, 0, 1 << 20),
+        ];
+        for (name, value, least, most) in limits {
+            if !(least..=most).contains(&value) {
+                return Err(format!("`{name}` is {value}; it must be from {least} to {most}"));
+            }
+        }
+        if !(1..=100).contains(&config.worker.attempts_max) {
+            return Err(format!("`worker.attempts_max` is {}; it must be from 1 to 100", config.worker.attempts_max));
+        }
+        for (name, value) in [("worker.queue_within_s", config.worker.queue_within_s), ("worker.lease_ms", config.worker.lease_ms)] {
+            if !(1..=31_536_000).contains(&value) {
+                return Err(format!("`{name}` is {value}; it must be from 1 to 31536000"));
+            }
+        }
+        Ok(config)
+    }
+
+    /// The database's file.
+    pub fn database(&self) -> PathBuf {
+        self.data.join("hundi.db")
+    }
+
+    /// The keys' file.
+    pub fn key_path(&self) -> PathBuf {
+        self.key_file.clone().unwrap_or_else(|| self.data.join("hundi.key"))
+    }
+
+    /// The file to which the heads of the journals are appended.
+    pub fn anchors(&self) -> PathBuf {
+        self.data.join("anchors.log")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_is_the_default_and_a_wrong_one_says_where() {
+        assert_eq!(Config::parse("").unwrap().worker.attempts_max, 3);
+        for (text, word) in [
+            ("dataa = 'x'", "dataa"),
+            ("[api]\nlisen = '127.0.0.1:1'", "lisen"),
+            ("[api]\nlisten = 'nowhere'", "socket address"),
+            ("[api]\nbody_bytes_max = 1", "api.body_bytes_max"),
+            ("[worker]\nattempts_max = 0", "worker.attempts_max"),
+            ("[sandbox]\ncallback_secret_file = 'x'", "url"),
+        ] {
+            let error = Config::parse(text).unwrap_err();
+            assert!(error.contains(word), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! The sandbox bank (`hundi bank`, docs/sandbox.md).
+//!
+//! "Paid" means that the bank's book has it. A reference is executed once; a request is refused after its `valid_until`,
+//! so "not found" is final 5 s after `send_before`. Its callbacks are signed after Standard Webhooks.
+
+use super::{Called, Transfer, bare, named};
+use crate::config;
+use crate::http_out::{Method, OutError, OutReply, OutRequest, Reach, check_url};
+use bytes::Bytes;
+use hundi_core::command::{ConnectorRules, Outcome, Word};
+use hundi_core::ids::Reference;
+use hundi_core::party::Beneficiary;
+use hundi_core::schedule::{SECOND, Timestamp};
+use hundi_core::signing;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// The most of a reply that is read, bytes.
+const REPLY_BYTES_MAX: usize = 16 * 1024;
+/// A callback older or newer than this is not believed: it may be a replay.
+const CALLBACK_AGE_MAX_S: i64 = 300;
+
+/// The connector of a sandbox bank.
+pub struct Sandbox {
+    transfers: String,
+    secret: Option<Vec<u8>>,
+    reply_within: Duration,
+}
+
+#[derive(Serialize)]
+struct TransferBody<'a> {
+    reference: &'a str,
+    amount_paise: i64,
+    rail: &'static str,
+    valid_until_us: i64,
+    beneficiary: BeneficiaryBody<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+enum BeneficiaryBody<'a> {
+    Account { account_number: &'a str, ifsc: &'a str, name: &'a str },
+    Upi { vpa: &'a str, name: &'a str },
+    Mobile { mobile: &'a str, name: &'a str },
+}
+
+#[derive(Deserialize)]
+struct ReplyBody {
+    reference: String,
+    status: String,
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    rrn: String,
+    amount_paise: Option<i64>,
+    #[serde(default)]
+    retry_elsewhere: bool,
+}
+
+impl Sandbox {
+    /// The connector of this configuration.
+    pub fn new(config: &config::Sandbox) -> Result<Sandbox, String> {
+        check_url(&config.url, Reach::Operator).map_err(|error| format!("`sandbox.url` is not valid: {error}"))?;
+        let secret = match (&config.callback_secret, &config.callback_secret_file) {
+            (Some(secret), _) => Some(secret.clone()),
+            (None, Some(path)) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|error| format!("cannot read `sandbox.callback_secret_file` {}: {error}", path.display()))?;
+                Some(text.trim().as_bytes().to_vec())
+            }
+            (None, None) => None,
+        };
+        let transfers = format!("{}/transfers", config.url.trim_end_matches('/'));
+        Ok(Sandbox { transfers, secret, reply_within: Duration::from_millis(config.reply_within_ms) })
+    }
+
+    /// The bank's contract.
+    pub fn rules(&self) -> ConnectorRules {
+        ConnectorRules { connector: named("sandbox"), not_found_final_us: Some(5 * SECOND) }
+    }
+
+    /// How long the bank may take to answer.
+    pub fn reply_within(&self) -> Duration {
+        self.reply_within
+    }
+
+    /// The request that pays.
+    pub fn request(&self, transfer: &Transfer<'_>) -> OutRequest {
+        let name = transfer.name.for_rail(transfer.rail.rules());
+        let beneficiary = match transfer.beneficiary {
+            Beneficiary::Account { number, ifsc } => {
+                BeneficiaryBody::Account { account_number: number.as_str(), ifsc: ifsc.as_str(), name: &name }
+            }
+            Beneficiary::Vpa(vpa) => BeneficiaryBody::Upi { vpa: vpa.as_str(), name: &name },
+            Beneficiary::Mobile(mobile) => BeneficiaryBody::Mobile { mobile: mobile.as_str(), name: &name },
+        };
+        let body = TransferBody {
+            reference: transfer.reference.as_str(),
+            amount_paise: transfer.amount.paise(),
+            rail: transfer.rail.as_str(),
+            valid_until_us: transfer.send_before.0,
+            beneficiary,
+        };
+        // Writing strings and numbers as JSON cannot fail.
+        let body = serde_json::to_vec(&body).unwrap_or_default();
+        self.out(Method::Post, self.transfers.clone(), vec![("content-type", "application/json".to_owned())], body.into())
+    }
+
+    /// The question what became of a reference.
+    pub fn enquiry(&self, reference: Reference) -> OutRequest {
+        self.out(Method::Get, format!("{}/{reference}", self.transfers), Vec::new(), Bytes::new())
+    }
+
+    fn out(&self, method: Method, url: String, headers: Vec<(&'static str, String)>, body: Bytes) -> OutRequest {
+        let deadline = self.reply_within;
+        OutRequest { method, url, headers, body, deadline, reply_bytes_max: REPLY_BYTES_MAX, reach: Reach::Operator }
+    }
+
+    /// What a reply to a payment or to a question means. Only an explicit word pays or refuses; everything else is
+    /// silence.
+    pub fn outcome(&self, reference: Reference, reply: &Result<OutReply, OutError>) -> Word {
+        let reply = match reply {
+            Err(OutError::NotWritten(_)) => return bare(Outcome::NotWritten, "The bank could not be reached"),
+            // A guard that forbids an address has connected nowhere.
+            Err(OutError::Forbidden(_)) => return bare(Outcome::NotWritten, "The bank's address is not allowed"),
+            Err(OutError::Silent(_)) => return bare(Outcome::Silent, ""),
+            Ok(reply) => reply,
+        };
+        if reply.truncated {
+            return bare(Outcome::Silent, "");
+        }
+        match (reply.status, serde_json::from_slice::<ReplyBody>(&reply.body)) {
+            (200, Ok(body)) if body.reference == reference.as_str() => word(body),
+            (404, Ok(body)) if body.reference == reference.as_str() && body.status == "not_found" => bare(Outcome::NotFound, ""),
+            _ => bare(Outcome::Silent, ""),
+        }
+    }
+
+    /// What a call of the bank says; `None` if it cannot be read.
+    pub fn called(&self, header: impl Fn(&str) -> Option<String>, body: &[u8], now: Timestamp) -> Option<Called> {
+        let reading: ReplyBody = serde_json::from_slice(body).ok()?;
+        let reference = Reference::parse(&reading.reference)?;
+        let proof = || {
+            let (id, signature) = (header("webhook-id")?, header("webhook-signature")?);
+            let at: i64 = header("webhook-timestamp")?.parse().ok()?;
+            let fresh = at.abs_diff(now.0 / SECOND) <= CALLBACK_AGE_MAX_S.unsigned_abs();
+            Some(fresh && signing::verify(self.secret.as_deref()?, &id, at, body, &signature))
+        };
+        Some(Called { signed: proof().unwrap_or(false), reference, word: word(reading) })
+    }
+}
+
+fn word(body: ReplyBody) -> Word {
+    let outcome = match body.status.as_str() {
+        "paid" => Outcome::Paid,
+        "accepted" | "pending" => Outcome::Accepted,
+        "refused" => Outcome::Refused { elsewhere: body.retry_elsewhere },
+        "reversed" => Outcome::Reversed,
+        "not_found" => Outcome::NotFound,
+        // "deemed" (code 91) and whatever this bank may learn to say: nothing is certain.
+        _ => Outcome::Silent,
+    };
+    // A bank's label is printed in answers and callbacks: only what a label can be.
+    let label = body.rrn.len() <= 35 && body.rrn.bytes().all(|b| b.is_ascii_alphanumeric());
+    let rrn = if label { body.rrn.as_str() } else { "" };
+    let why: String = body.message.chars().filter(|c| !c.is_control()).take(100).collect();
+    Word { outcome, amount_paise: body.amount_paise, rrn: rrn.into(), why: why.into() }
+}
+
+impl std::fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sandbox").field("signed", &self.secret.is_some()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sandbox() -> Sandbox {
+        let config = config::Sandbox {
+            url: "http://127.0.0.1:9".to_owned(),
+            callback_secret_file: None,
+            callback_secret: Some(b"secret".to_vec()),
+            reply_within_ms: 5_000,
+        };
+        Sandbox::new(&config).unwrap()
+    }
+
+    #[test]
+    fn only_an_explicit_word_about_our_reference_counts() {
+        let reference = Reference::parse("ABCDEFGHIJKLMNO").unwrap();
+        let about = |rest: &str| format!(r#"{{"reference":"ABCDEFGHIJKLMNO",{rest}}}"#);
+        for (status, body, outcome) in [
+            (200, about(r#""status":"paid","rrn":"036516753713","amount_paise":100"#), Outcome::Paid),
+            (200, about(r#""status":"accepted""#), Outcome::Accepted),
+            (200, about(r#""status":"pending""#), Outcome::Accepted),
+            (200, about(r#""status":"refused""#), Outcome::Refused { elsewhere: false }),
+            (200, about(r#""status":"refused","retry_elsewhere":true"#), Outcome::Refused { elsewhere: true }),
+            (200, about(r#""status":"reversed""#), Outcome::Reversed),
+            (200, about(r#""status":"deemed""#), Outcome::Silent),
+            (200, about(r#""status":"gone""#), Outcome::Silent),
+            (404, about(r#""status":"not_found""#), Outcome::NotFound),
+            (404, "<html>404</html>".to_owned(), Outcome::Silent),
+            (200, r#"{"reference":"XXXXXXXXXXXXXXX","status":"refused"}"#.to_owned(), Outcome::Silent),
+            (200, about(r#""status":7"#), Outcome::Silent),
+            (200, String::new(), Outcome::Silent),
+            (400, about(r#""status":"refused""#), Outcome::Silent),
+            (409, r#"{"error":"conflict"}"#.to_owned(), Outcome::Silent),
+            (500, about(r#""status":"refused""#), Outcome::Silent),
+            (503, "busy".to_owned(), Outcome::Silent),
+        ] {
+            let reply = OutReply { status, body: body.clone().into(), truncated: false };
+            assert_eq!(sandbox().outcome(reference, &Ok(reply)).outcome, outcome, "{status} {body}");
+        }
+        for (error, outcome) in [
+            (OutError::NotWritten("x".into()), Outcome::NotWritten),
+            (OutError::Forbidden("x".into()), Outcome::NotWritten),
+            (OutError::Silent("x".into()), Outcome::Silent),
+        ] {
+            assert_eq!(sandbox().outcome(reference, &Err(error)).outcome, outcome);
+        }
+    }
+
+    #[test]
+    fn a_call_is_signed_only_with_the_secret_and_in_time() {
+        let body = br#"{"reference":"ABCDEFGHIJKLMNO","status":"paid"}"#;
+        let now = Timestamp(1_000_000 * SECOND);
+        let signed = |id: &str, at: i64, secret: &[u8]| {
+            let signature = signing::sign(secret, id, at, body);
+            let (id, at) = (id.to_owned(), at.to_string());
+            let header = move |name: &str| match name {
+                "webhook-id" => Some(id.clone()),
+                "webhook-timestamp" => Some(at.clone()),
+                "webhook-signature" => Some(signature.clone()),
+                _ => None,
+            };
+            sandbox().called(header, body, now).unwrap().signed
+        };
+        assert!(signed("a", 1_000_000, b"secret"));
+        assert!(!signed("a", 1_000_000, b"other"));
+        assert!(!signed("a", 1_000_301, b"secret"));
+        assert!(!signed("a", 999_699, b"secret"));
+        assert!(!sandbox().called(|_| None, body, now).unwrap().signed);
+        assert!(sandbox().called(|_| None, b"{}", now).is_none());
+        assert!(sandbox().called(|_| None, br#"{"reference":"short","status":"paid"}"#, now).is_none());
+    }
+}

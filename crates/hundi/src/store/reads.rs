@@ -1,0 +1,530 @@
+//! Lookups, lists and streams. Nothing here decides anything about money.
+
+use super::batch::{amount, decode_actor, decode_connector, decode_merchant_state, decode_payout, payout_columns};
+use super::rows::CallbackKey;
+use super::{Arg, Row, Store, StoreError};
+use hundi_core::command::MerchantState;
+use hundi_core::ids::{Connector, MerchantId, OrderId, PayoutId, Reference};
+use hundi_core::money::{Amount, Balance};
+use hundi_core::payout::{News, Payout};
+use hundi_core::postings::{Cost, JournalRow, Movement, MovementKind};
+use hundi_core::schedule::Timestamp;
+
+/// A token as a call is judged by it.
+#[derive(Clone, Debug)]
+pub struct Token {
+    /// Its number.
+    pub token_id: i64,
+    /// Whose.
+    pub merchant: MerchantId,
+    /// From where: CIDRs, separated by commas.
+    pub allow_ip: String,
+    /// At most so many calls a minute, if there is a limit.
+    pub rate_per_minute: Option<i64>,
+    /// Who made it.
+    pub actor: String,
+    /// When.
+    pub created_at: Timestamp,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// A merchant as the operator sees him.
+#[derive(Clone, Debug)]
+pub struct MerchantView {
+    /// His number in the store.
+    pub id: MerchantId,
+    /// His ID.
+    pub merchant: String,
+    /// Whether he may pay.
+    pub state: MerchantState,
+    /// His most for one payout, paise.
+    pub payout_most_paise: Option<i64>,
+    /// His most for a day, paise.
+    pub day_most_paise: Option<i64>,
+    /// His prices: NEFT, RTGS, IMPS, UPI.
+    pub fees: [String; 4],
+    /// Where he is called, sealed.
+    pub callback_url: Option<Vec<u8>>,
+    /// Whether he is told of Pending too.
+    pub callback_pending: bool,
+    /// His signing secret, sealed.
+    pub callback_secret: Vec<u8>,
+    /// When he was added.
+    pub created_at: Timestamp,
+    /// His balances as they are stored: wallet, reserved, fees, gst, and the banks' as text.
+    pub balances: [Balance; 4],
+    /// The banks' balances, as `name=paise,...`.
+    pub banks: String,
+    /// The number of his last journal row.
+    pub journal_seq: i64,
+    /// The link of his last journal row.
+    pub journal_link: [u8; 32],
+}
+
+/// A callback that is due.
+#[derive(Clone, Debug)]
+pub struct DueCallback {
+    /// Which.
+    pub key: CallbackKey,
+    /// What it says.
+    pub news: News,
+    /// The bank's reference that it says.
+    pub rrn: String,
+    /// How often it was tried.
+    pub tries: u32,
+    /// Since when it is due.
+    pub next_at: Timestamp,
+    /// The merchant's OrderID.
+    pub order: String,
+    /// The merchant's ID.
+    pub merchant: String,
+    /// Where to call, sealed; `None` if he wants no calls any more.
+    pub url: Option<Vec<u8>>,
+    /// His signing secret, sealed.
+    pub secret: Vec<u8>,
+}
+
+/// A callback in a payout's timeline.
+#[derive(Clone, Debug)]
+pub struct CallbackView {
+    /// Which news of the payout.
+    pub seq: i64,
+    /// What it says.
+    pub news: i64,
+    /// 1 waiting, 2 delivered, 3 given up.
+    pub state: i64,
+    /// How often it was tried.
+    pub tries: i64,
+    /// When it is tried next.
+    pub next_at: Option<Timestamp>,
+    /// What the last try came to.
+    pub result: String,
+    /// When the news was made.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// A line of a payout's history.
+#[derive(Clone, Debug)]
+pub struct HistoryView {
+    /// When.
+    pub at: Timestamp,
+    /// What happened.
+    pub event: String,
+    /// Who caused it.
+    pub actor: String,
+    /// More of it.
+    pub detail: String,
+}
+
+/// A message of a bank.
+#[derive(Clone, Debug)]
+pub struct MessageView {
+    /// When it came.
+    pub at: Timestamp,
+    /// How it came: reply, enquiry, callback.
+    pub source: String,
+    /// What it said, sealed.
+    pub body: Vec<u8>,
+}
+
+/// An exception for the operator.
+#[derive(Clone, Debug)]
+pub struct ExceptionView {
+    /// Who spoke.
+    pub connector: String,
+    /// About which reference.
+    pub reference: String,
+    /// Its kind's number.
+    pub kind: i64,
+    /// The payout, if known.
+    pub payout: Option<i64>,
+    /// What was said.
+    pub detail: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A complaint.
+#[derive(Clone, Debug)]
+pub struct ComplaintView {
+    /// Whose.
+    pub merchant_id: MerchantId,
+    /// The merchant's ID.
+    pub merchant: String,
+    /// Its number within the merchant.
+    pub complaint_id: i64,
+    /// Our OrderID that it is about.
+    pub payout: PayoutId,
+    /// Whether it is open.
+    pub open: bool,
+    /// Subject and message, sealed.
+    pub text: Vec<u8>,
+    /// When it was raised.
+    pub created_at: Timestamp,
+}
+
+/// What the operator did with a complaint.
+#[derive(Clone, Debug)]
+pub struct ComplaintLine {
+    /// `reply` or `close`.
+    pub event: String,
+    /// What was said, sealed.
+    pub text: Vec<u8>,
+    /// Who.
+    pub actor: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A journal row and its link.
+pub type Linked = (JournalRow, [u8; 32]);
+
+const PAYOUT_BY_ID: &str = concat!("SELECT ", payout_columns!(), " FROM payouts WHERE merchant_id = $1 AND payout_id = $2");
+const PAYOUT_BY_ORDER: &str = concat!("SELECT ", payout_columns!(), " FROM payouts WHERE merchant_id = $1 AND order_id = $2");
+const PAYOUTS_DUE: &str =
+    concat!("SELECT ", payout_columns!(), " FROM payouts WHERE next_at IS NOT NULL AND next_at <= $1 ORDER BY next_at LIMIT $2");
+const PAYOUTS_ALL: &str = concat!("SELECT ", payout_columns!(), " FROM payouts WHERE merchant_id = $1 ORDER BY payout_id");
+const PAYOUTS_BEFORE: &str = concat!(
+    "SELECT ",
+    payout_columns!(),
+    " FROM payouts WHERE merchant_id = $1 AND payout_id < $2 ORDER BY payout_id DESC LIMIT $3"
+);
+const MERCHANT_COLUMNS: &str = "SELECT m.merchant_id, m.merchant, m.state, m.payout_most_paise, m.day_most_paise, m.fees_neft, m.fees_rtgs, \
+    m.fees_imps, m.fees_upi, m.callback_url, m.callback_pending, m.callback_secret, m.created_at, a.wallet_paise, \
+    a.reserved_paise, a.fees_paise, a.gst_paise, a.banks, a.journal_seq, a.journal_link \
+    FROM merchants m JOIN accounts a ON a.merchant_id = m.merchant_id ORDER BY m.merchant_id";
+const TOKEN_BY_HASH: &str = "SELECT token_id, merchant_id, allow_ip, rate_per_minute, actor, created_at, revoked_at FROM tokens \
+    WHERE token_hash = $1";
+const TOKENS: &str = "SELECT token_id, merchant_id, allow_ip, rate_per_minute, actor, created_at, revoked_at FROM tokens \
+    WHERE merchant_id = $1 ORDER BY token_id";
+const CALLBACKS_DUE: &str = "SELECT c.merchant_id, c.payout_id, c.seq, c.news, c.rrn, c.tries, c.next_at, p.order_id, m.merchant, \
+    m.callback_url, m.callback_secret FROM callbacks c \
+    JOIN payouts p ON p.merchant_id = c.merchant_id AND p.payout_id = c.payout_id \
+    JOIN merchants m ON m.merchant_id = c.merchant_id \
+    WHERE c.next_at IS NOT NULL AND c.next_at <= $1 AND NOT EXISTS (SELECT 1 FROM callbacks e \
+    WHERE e.merchant_id = c.merchant_id AND e.payout_id = c.payout_id AND e.seq < c.seq AND e.state = 1) \
+    ORDER BY c.next_at LIMIT $2";
+const JOURNAL_COLUMNS: &str = "SELECT merchant_id, seq, at, kind, amount_paise, fee_paise, gst_paise, payout_id, connector, actor, memo, \
+    wallet_after_paise, link FROM journal WHERE merchant_id = $1 AND seq >= $2 ORDER BY seq LIMIT $3";
+
+impl Store {
+    /// A value of the installation.
+    pub async fn meta(&self, name: &str) -> Result<Option<String>, StoreError> {
+        let mut rows = self.query("SELECT value FROM meta WHERE name = $1", &[Arg::Text(name)]).await?;
+        rows.first_mut().map(Row::text).transpose()
+    }
+
+    /// The token with this hash, revoked or not.
+    pub async fn token(&self, hash: &[u8; 32]) -> Result<Option<Token>, StoreError> {
+        self.query(TOKEN_BY_HASH, &[Arg::Bytes(hash)]).await?.into_iter().next().map(token).transpose()
+    }
+
+    /// A merchant's tokens.
+    pub async fn tokens(&self, merchant: MerchantId) -> Result<Vec<Token>, StoreError> {
+        self.query(TOKENS, &[Arg::Int(merchant.0)]).await?.into_iter().map(token).collect()
+    }
+
+    /// What a merchant can spend now.
+    pub async fn wallet(&self, merchant: MerchantId) -> Result<Option<Balance>, StoreError> {
+        let mut rows = self.query("SELECT wallet_paise FROM accounts WHERE merchant_id = $1", &[Arg::Int(merchant.0)]).await?;
+        rows.first_mut().map(|row| row.int().map(Balance::from_paise)).transpose()
+    }
+
+    /// All merchants. There are few: the operator adds them by hand.
+    pub async fn merchants(&self) -> Result<Vec<MerchantView>, StoreError> {
+        self.query(MERCHANT_COLUMNS, &[]).await?.into_iter().map(merchant_view).collect()
+    }
+
+    /// A merchant's payout by our id.
+    pub async fn payout(&self, merchant: MerchantId, payout: PayoutId) -> Result<Option<Payout>, StoreError> {
+        self.one_payout(PAYOUT_BY_ID, &[Arg::Int(merchant.0), Arg::Int(payout.0)]).await
+    }
+
+    /// A merchant's payout by his own OrderID.
+    pub async fn payout_by_order(&self, merchant: MerchantId, order: &OrderId) -> Result<Option<Payout>, StoreError> {
+        self.one_payout(PAYOUT_BY_ORDER, &[Arg::Int(merchant.0), Arg::Text(order.as_str())]).await
+    }
+
+    /// Any merchant's payout by our id: for the operator only.
+    pub async fn payout_of_any(&self, payout: PayoutId) -> Result<Option<Payout>, StoreError> {
+        let sql = "SELECT p.merchant_id FROM merchants m JOIN payouts p ON p.merchant_id = m.merchant_id WHERE p.payout_id = $1";
+        let mut rows = self.query(sql, &[Arg::Int(payout.0)]).await?;
+        match rows.first_mut() {
+            Some(row) => self.payout(MerchantId(row.int()?), payout).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn one_payout(&self, sql: &'static str, args: &[Arg<'_>]) -> Result<Option<Payout>, StoreError> {
+        self.query(sql, args).await?.into_iter().next().map(decode_payout).transpose()
+    }
+
+    /// The payouts that are due, the longest due first.
+    pub async fn payouts_due(&self, now: Timestamp, limit: i64) -> Result<Vec<Payout>, StoreError> {
+        self.query(PAYOUTS_DUE, &[Arg::Int(now.0), Arg::Int(limit)]).await?.into_iter().map(decode_payout).collect()
+    }
+
+    /// A page of a merchant's payouts, newest first, with ids below `before`.
+    pub async fn payouts_before(&self, merchant: MerchantId, before: PayoutId, limit: i64) -> Result<Vec<Payout>, StoreError> {
+        let args = [Arg::Int(merchant.0), Arg::Int(before.0), Arg::Int(limit)];
+        self.query(PAYOUTS_BEFORE, &args).await?.into_iter().map(decode_payout).collect()
+    }
+
+    /// Hands over all payouts of a merchant, oldest first.
+    pub async fn each_payout(
+        &self,
+        merchant: MerchantId,
+        each: &mut (dyn FnMut(Payout) -> Result<(), StoreError> + Send),
+    ) -> Result<(), StoreError> {
+        self.scan(PAYOUTS_ALL, &[Arg::Int(merchant.0)], &mut |row| each(decode_payout(row)?)).await
+    }
+
+    /// Open payouts by state: number and the oldest creation time.
+    pub async fn payouts_open(&self) -> Result<Vec<(i64, i64, Timestamp)>, StoreError> {
+        let sql = "SELECT state, COUNT(*), MIN(created_at) FROM payouts WHERE next_at IS NOT NULL AND state < 4 GROUP BY state ORDER BY state";
+        let rows = self.query(sql, &[]).await?;
+        rows.into_iter().map(|mut row| Ok((row.int()?, row.int()?, Timestamp(row.int()?)))).collect()
+    }
+
+    /// When the next payout is due.
+    pub async fn next_payout_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.earliest("SELECT MIN(next_at) FROM payouts WHERE next_at IS NOT NULL").await
+    }
+
+    /// When the next callback is due.
+    pub async fn next_callback_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.earliest("SELECT MIN(next_at) FROM callbacks WHERE next_at IS NOT NULL").await
+    }
+
+    async fn earliest(&self, sql: &'static str) -> Result<Option<Timestamp>, StoreError> {
+        let mut rows = self.query(sql, &[]).await?;
+        Ok(rows.first_mut().map(Row::int_or_null).transpose()?.flatten().map(Timestamp))
+    }
+
+    /// The callbacks that are due and have no older news of the same payout before them.
+    pub async fn callbacks_due(&self, now: Timestamp, limit: i64) -> Result<Vec<DueCallback>, StoreError> {
+        let rows = self.query(CALLBACKS_DUE, &[Arg::Int(now.0), Arg::Int(limit)]).await?;
+        rows.into_iter().map(due_callback).collect()
+    }
+
+    /// The callbacks of a payout.
+    pub async fn callbacks(&self, merchant: MerchantId, payout: PayoutId) -> Result<Vec<CallbackView>, StoreError> {
+        let sql = "SELECT seq, news, state, tries, next_at, result, created_at, updated_at FROM callbacks \
+            WHERE merchant_id = $1 AND payout_id = $2 ORDER BY seq";
+        let rows = self.query(sql, &[Arg::Int(merchant.0), Arg::Int(payout.0)]).await?;
+        let view = |mut row: Row| {
+            Ok(CallbackView {
+                seq: row.int()?,
+                news: row.int()?,
+                state: row.int()?,
+                tries: row.int()?,
+                next_at: row.int_or_null()?.map(Timestamp),
+                result: row.text()?,
+                created_at: Timestamp(row.int()?),
+                updated_at: Timestamp(row.int()?),
+            })
+        };
+        rows.into_iter().map(view).collect()
+    }
+
+    /// What was out of the ordinary with a payout.
+    pub async fn history(&self, merchant: MerchantId, payout: PayoutId) -> Result<Vec<HistoryView>, StoreError> {
+        let sql = "SELECT at, event, actor, detail FROM payout_history WHERE merchant_id = $1 AND payout_id = $2 ORDER BY version";
+        let rows = self.query(sql, &[Arg::Int(merchant.0), Arg::Int(payout.0)]).await?;
+        let view = |mut row: Row| {
+            Ok(HistoryView { at: Timestamp(row.int()?), event: row.text()?, actor: row.text()?, detail: row.text()? })
+        };
+        rows.into_iter().map(view).collect()
+    }
+
+    /// Which payout and attempt a reference belongs to.
+    pub async fn reference(&self, connector: Connector, reference: Reference) -> Result<Option<(MerchantId, PayoutId, i64)>, StoreError> {
+        let sql = "SELECT merchant_id, payout_id, attempt FROM bank_references WHERE connector = $1 AND reference = $2";
+        let mut rows = self.query(sql, &[Arg::Text(connector.as_str()), Arg::Text(reference.as_str())]).await?;
+        rows.first_mut().map(|row| Ok((MerchantId(row.int()?), PayoutId(row.int()?), row.int()?))).transpose()
+    }
+
+    /// What a bank said about a reference beyond the plain answer to the payment.
+    pub async fn bank_messages(&self, connector: Connector, reference: Reference) -> Result<Vec<MessageView>, StoreError> {
+        let sql = "SELECT at, source, body FROM bank_messages WHERE connector = $1 AND reference = $2 ORDER BY at";
+        let rows = self.query(sql, &[Arg::Text(connector.as_str()), Arg::Text(reference.as_str())]).await?;
+        rows.into_iter().map(|mut row| Ok(MessageView { at: Timestamp(row.int()?), source: row.text()?, body: row.bytes()? })).collect()
+    }
+
+    /// A page of a merchant's journal, from a row's number on.
+    pub async fn journal(&self, merchant: MerchantId, from_seq: i64, limit: i64) -> Result<Vec<Linked>, StoreError> {
+        let args = [Arg::Int(merchant.0), Arg::Int(from_seq), Arg::Int(limit)];
+        self.query(JOURNAL_COLUMNS, &args).await?.into_iter().map(linked).collect()
+    }
+
+    /// Hands over a merchant's journal from a row's number on, in order.
+    pub async fn each_journal_row(
+        &self,
+        merchant: MerchantId,
+        from_seq: i64,
+        each: &mut (dyn FnMut(Linked) -> Result<(), StoreError> + Send),
+    ) -> Result<(), StoreError> {
+        let args = [Arg::Int(merchant.0), Arg::Int(from_seq), Arg::Int(i64::MAX)];
+        self.scan(JOURNAL_COLUMNS, &args, &mut |row| each(linked(row)?)).await
+    }
+
+    /// The number of the first journal row of a merchant at or after a moment: times rise with numbers, so a search by
+    /// halves finds it without an index.
+    pub async fn journal_seq_at(&self, merchant: MerchantId, at: Timestamp) -> Result<i64, StoreError> {
+        let last = "SELECT COALESCE(MAX(seq), 0) FROM journal WHERE merchant_id = $1";
+        let (mut low, mut high) = (1, self.query(last, &[Arg::Int(merchant.0)]).await?.first_mut().map_or(Ok(0), Row::int)? + 1);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let sql = "SELECT at FROM journal WHERE merchant_id = $1 AND seq = $2";
+            let mut rows = self.query(sql, &[Arg::Int(merchant.0), Arg::Int(middle)]).await?;
+            let before = rows.first_mut().map_or(Ok(i64::MAX), Row::int)? < at.0;
+            if before { low = middle + 1 } else { high = middle }
+        }
+        Ok(low)
+    }
+
+    /// Everything that waits for the operator, newest first.
+    pub async fn exceptions(&self, limit: i64) -> Result<Vec<ExceptionView>, StoreError> {
+        let sql = "SELECT connector, reference, kind, payout_id, detail, at FROM exceptions ORDER BY at DESC LIMIT $1";
+        let rows = self.query(sql, &[Arg::Int(limit)]).await?;
+        let view = |mut row: Row| {
+            Ok(ExceptionView {
+                connector: row.text()?,
+                reference: row.text()?,
+                kind: row.int()?,
+                payout: row.int_or_null()?,
+                detail: row.text()?,
+                at: Timestamp(row.int()?),
+            })
+        };
+        rows.into_iter().map(view).collect()
+    }
+
+    /// Complaints, open ones first, then the newest.
+    pub async fn complaints(&self, limit: i64) -> Result<Vec<ComplaintView>, StoreError> {
+        let sql = "SELECT c.merchant_id, m.merchant, c.complaint_id, c.payout_id, c.state, c.text, c.created_at FROM complaints c \
+            JOIN merchants m ON m.merchant_id = c.merchant_id ORDER BY c.state, c.created_at DESC LIMIT $1";
+        let rows = self.query(sql, &[Arg::Int(limit)]).await?;
+        let view = |mut row: Row| {
+            Ok(ComplaintView {
+                merchant_id: MerchantId(row.int()?),
+                merchant: row.text()?,
+                complaint_id: row.int()?,
+                payout: PayoutId(row.int()?),
+                open: row.int()? == 1,
+                text: row.bytes()?,
+                created_at: Timestamp(row.int()?),
+            })
+        };
+        rows.into_iter().map(view).collect()
+    }
+
+    /// What was done with a complaint.
+    pub async fn complaint_history(&self, merchant: MerchantId, complaint: i64) -> Result<Vec<ComplaintLine>, StoreError> {
+        let sql = "SELECT event, text, actor, at FROM complaint_history WHERE merchant_id = $1 AND complaint_id = $2 ORDER BY seq";
+        let rows = self.query(sql, &[Arg::Int(merchant.0), Arg::Int(complaint)]).await?;
+        let line = |mut row: Row| {
+            Ok(ComplaintLine { event: row.text()?, text: row.bytes()?, actor: row.text()?, at: Timestamp(row.int()?) })
+        };
+        rows.into_iter().map(line).collect()
+    }
+
+    /// Hands over every reference: connector, reference, merchant, payout, attempt.
+    pub async fn each_reference(
+        &self,
+        each: &mut (dyn FnMut(String, MerchantId, PayoutId, i64) -> Result<(), StoreError> + Send),
+    ) -> Result<(), StoreError> {
+        let sql = "SELECT reference, merchant_id, payout_id, attempt FROM bank_references";
+        self.scan(sql, &[], &mut |mut row| each(row.text()?, MerchantId(row.int()?), PayoutId(row.int()?), row.int()?)).await
+    }
+
+    /// Hands over every callback of a merchant: payout, number, news.
+    pub async fn each_callback(
+        &self,
+        merchant: MerchantId,
+        each: &mut (dyn FnMut(PayoutId, i64, i64) -> Result<(), StoreError> + Send),
+    ) -> Result<(), StoreError> {
+        let sql = "SELECT payout_id, seq, news FROM callbacks WHERE merchant_id = $1 ORDER BY payout_id, seq";
+        self.scan(sql, &[Arg::Int(merchant.0)], &mut |mut row| each(PayoutId(row.int()?), row.int()?, row.int()?)).await
+    }
+
+    /// How much each bank credit has funded, by merchant.
+    pub async fn credits_by_merchant(&self) -> Result<Vec<(MerchantId, i64, i64)>, StoreError> {
+        let sql = "SELECT merchant_id, COUNT(*), CAST(SUM(amount_paise) AS BIGINT) FROM bank_credits GROUP BY merchant_id ORDER BY merchant_id";
+        let rows = self.query(sql, &[]).await?;
+        rows.into_iter().map(|mut row| Ok((MerchantId(row.int()?), row.int()?, row.int()?))).collect()
+    }
+}
+
+fn token(mut row: Row) -> Result<Token, StoreError> {
+    Ok(Token {
+        token_id: row.int()?,
+        merchant: MerchantId(row.int()?),
+        allow_ip: row.text()?,
+        rate_per_minute: row.int_or_null()?,
+        actor: row.text()?,
+        created_at: Timestamp(row.int()?),
+        revoked_at: row.int_or_null()?.map(Timestamp),
+    })
+}
+
+fn merchant_view(mut row: Row) -> Result<MerchantView, StoreError> {
+    let row = &mut row;
+    Ok(MerchantView {
+        id: MerchantId(row.int()?),
+        merchant: row.text()?,
+        state: decode_merchant_state(row.int()?)?,
+        payout_most_paise: row.int_or_null()?,
+        day_most_paise: row.int_or_null()?,
+        fees: [row.text()?, row.text()?, row.text()?, row.text()?],
+        callback_url: row.bytes_or_null()?,
+        callback_pending: row.int()? != 0,
+        callback_secret: row.bytes()?,
+        created_at: Timestamp(row.int()?),
+        balances: [
+            Balance::from_paise(row.int()?),
+            Balance::from_paise(row.int()?),
+            Balance::from_paise(row.int()?),
+            Balance::from_paise(row.int()?),
+        ],
+        banks: row.text()?,
+        journal_seq: row.int()?,
+        journal_link: row.hash()?,
+    })
+}
+
+fn due_callback(mut row: Row) -> Result<DueCallback, StoreError> {
+    let row = &mut row;
+    Ok(DueCallback {
+        key: CallbackKey { merchant: MerchantId(row.int()?), payout: PayoutId(row.int()?), seq: row.int()? },
+        news: News::from_number(row.int()?).ok_or_else(|| StoreError::Corrupt("a callback's news is not valid".into()))?,
+        rrn: row.text()?,
+        tries: u32::try_from(row.int()?).unwrap_or(u32::MAX),
+        next_at: Timestamp(row.int()?),
+        order: row.text()?,
+        merchant: row.text()?,
+        url: row.bytes_or_null()?,
+        secret: row.bytes()?,
+    })
+}
+
+fn linked(mut row: Row) -> Result<Linked, StoreError> {
+    let row = &mut row;
+    let (merchant, seq, at) = (MerchantId(row.int()?), row.int()?, Timestamp(row.int()?));
+    let kind = MovementKind::from_number(row.int()?).ok_or_else(|| StoreError::Corrupt("a journal row's kind is not valid".into()))?;
+    let cost = Cost { amount: stored_amount(row)?, fee_paise: row.int()?, gst_paise: row.int()? };
+    let payout = row.int_or_null()?.map(PayoutId);
+    let connector = row.text_or_null()?.map(|name| decode_connector(&name)).transpose()?;
+    let actor = decode_actor(&row.text()?)?;
+    let memo = row.text()?.into();
+    let wallet_after = Balance::from_paise(row.int()?);
+    let movement = Movement { kind, connector, cost };
+    Ok((JournalRow { merchant, seq, at, movement, payout, actor, memo, wallet_after }, row.hash()?))
+}
+
+fn stored_amount(row: &mut Row) -> Result<Amount, StoreError> {
+    amount(row.int()?)
+}

@@ -1,0 +1,242 @@
+//! Writes that decide nothing about money: the directory, complaints, callbacks and bank messages. They ride in the
+//! writer's batches.
+
+use super::Value;
+use hundi_core::command::MerchantState;
+use hundi_core::fees::FeePlan;
+use hundi_core::ids::{Actor, Connector, MerchantId, PayoutId, Reference};
+use hundi_core::money::Amount;
+use hundi_core::rails::Rail;
+use hundi_core::schedule::Timestamp;
+
+/// Statements that stand or fall together. The first decides: if it changes no row, the others are not run, and the
+/// caller is told so.
+#[derive(Clone, Debug)]
+pub struct Plain(pub(super) Vec<(&'static str, Vec<Value>)>);
+
+impl Plain {
+    /// The statements, in order.
+    pub fn steps(&self) -> impl Iterator<Item = (&'static str, &[Value])> {
+        self.0.iter().map(|(sql, values)| (*sql, values.as_slice()))
+    }
+}
+
+fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
+}
+
+/// Sets a value of the installation once; changes nothing if it has one.
+pub fn meta_once(name: &str, value: &str) -> Plain {
+    let sql = "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
+    Plain(vec![(sql, vec![text(name), text(value)])])
+}
+
+/// Leases a process number until `until`, if nobody holds it at `now`.
+pub fn process_take(process: i64, now: Timestamp, until: Timestamp) -> Plain {
+    let sql = "INSERT INTO processes (process, lease_until, fence) VALUES ($1, $2, 1) \
+        ON CONFLICT (process) DO UPDATE SET lease_until = excluded.lease_until, fence = processes.fence + 1 \
+        WHERE processes.lease_until < $3";
+    Plain(vec![(sql, vec![Value::Int(process), Value::Int(until.0), Value::Int(now.0)])])
+}
+
+/// Prolongs (or, with `until` in the past, gives back) the lease of a process number.
+pub fn process_keep(process: i64, until: Timestamp) -> Plain {
+    let sql = "UPDATE processes SET lease_until = $1 WHERE process = $2";
+    Plain(vec![(sql, vec![Value::Int(until.0), Value::Int(process)])])
+}
+
+/// Adds a merchant with an empty wallet; changes nothing if the name is taken. `secret` is sealed.
+pub fn merchant_add(merchant: &str, fees: &FeePlan, secret: Vec<u8>, actor: &Actor, now: Timestamp) -> Plain {
+    let add = "INSERT INTO merchants (merchant_id, merchant, state, fees_neft, fees_rtgs, fees_imps, fees_upi, callback_pending, \
+        callback_secret, actor, created_at) \
+        SELECT COALESCE(MAX(merchant_id), 0) + 1, $1, 1, $2, $2, $2, $2, 0, $3, $4, $5 FROM merchants \
+        WHERE true ON CONFLICT (merchant) DO NOTHING";
+    let accounts = "INSERT INTO accounts (merchant_id, wallet_paise, reserved_paise, fees_paise, gst_paise, banks, journal_seq, \
+        journal_at, journal_link, day, day_paise) \
+        SELECT merchant_id, 0, 0, 0, 0, '', 0, 0, $1, 0, 0 FROM merchants WHERE merchant = $2";
+    Plain(vec![
+        (add, vec![text(merchant), text(&fees.to_string()), Value::Bytes(secret), text(&actor.to_string()), Value::Int(now.0)]),
+        (accounts, vec![Value::Bytes(vec![0; 32]), text(merchant)]),
+    ])
+}
+
+/// One thing about a merchant that the operator can set.
+#[derive(Clone, Debug)]
+pub enum Setting {
+    /// Whether he may pay.
+    State(MerchantState),
+    /// His most for one payout; `None` for no limit.
+    PayoutMost(Option<Amount>),
+    /// His most for a day; `None` for no limit.
+    DayMost(Option<Amount>),
+    /// His prices on a rail.
+    Fees(Rail, FeePlan),
+    /// Where he is called, sealed; `None` for nowhere.
+    CallbackUrl(Option<Vec<u8>>),
+    /// Whether he is told of Pending too.
+    CallbackPending(bool),
+}
+
+/// Sets something about a merchant; changes nothing if there is no such merchant.
+pub fn merchant_set(merchant: MerchantId, setting: Setting) -> Plain {
+    let (sql, value) = match setting {
+        Setting::State(state) => ("UPDATE merchants SET state = $1 WHERE merchant_id = $2", Value::Int(state as i64)),
+        Setting::PayoutMost(most) => {
+            ("UPDATE merchants SET payout_most_paise = $1 WHERE merchant_id = $2", most.map(Amount::paise).into())
+        }
+        Setting::DayMost(most) => ("UPDATE merchants SET day_most_paise = $1 WHERE merchant_id = $2", most.map(Amount::paise).into()),
+        Setting::Fees(rail, plan) => {
+            let sql = match rail {
+                Rail::Neft => "UPDATE merchants SET fees_neft = $1 WHERE merchant_id = $2",
+                Rail::Rtgs => "UPDATE merchants SET fees_rtgs = $1 WHERE merchant_id = $2",
+                Rail::Imps => "UPDATE merchants SET fees_imps = $1 WHERE merchant_id = $2",
+                Rail::Upi => "UPDATE merchants SET fees_upi = $1 WHERE merchant_id = $2",
+            };
+            (sql, text(&plan.to_string()))
+        }
+        Setting::CallbackUrl(url) => {
+            ("UPDATE merchants SET callback_url = $1 WHERE merchant_id = $2", url.map_or(Value::Null, Value::Bytes))
+        }
+        Setting::CallbackPending(wanted) => {
+            ("UPDATE merchants SET callback_pending = $1 WHERE merchant_id = $2", Value::Int(i64::from(wanted)))
+        }
+    };
+    Plain(vec![(sql, vec![value, Value::Int(merchant.0)])])
+}
+
+/// Adds a token.
+pub fn token_add(hash: [u8; 32], merchant: MerchantId, allow_ip: &str, rate_per_minute: Option<i64>, actor: &Actor, now: Timestamp) -> Plain {
+    let sql = "INSERT INTO tokens (token_id, token_hash, merchant_id, allow_ip, rate_per_minute, actor, created_at) \
+        SELECT COALESCE(MAX(token_id), 0) + 1, $1, $2, $3, $4, $5, $6 FROM tokens";
+    let values = vec![
+        Value::Bytes(hash.to_vec()),
+        Value::Int(merchant.0),
+        text(allow_ip),
+        rate_per_minute.into(),
+        text(&actor.to_string()),
+        Value::Int(now.0),
+    ];
+    Plain(vec![(sql, values)])
+}
+
+/// Revokes a token; changes nothing if there is none or it is revoked already.
+pub fn token_revoke(token: i64, now: Timestamp) -> Plain {
+    let sql = "UPDATE tokens SET revoked_at = $1 WHERE token_id = $2 AND revoked_at IS NULL";
+    Plain(vec![(sql, vec![Value::Int(now.0), Value::Int(token)])])
+}
+
+/// Adds a complaint; `sealed` holds subject and message.
+pub fn complaint_add(merchant: MerchantId, payout: PayoutId, sealed: Vec<u8>, actor: &Actor, now: Timestamp) -> Plain {
+    let sql = "INSERT INTO complaints (merchant_id, complaint_id, payout_id, state, text, actor, created_at) \
+        SELECT $1, COALESCE(MAX(complaint_id), 0) + 1, $2, 1, $3, $4, $5 FROM complaints WHERE merchant_id = $1";
+    let values =
+        vec![Value::Int(merchant.0), Value::Int(payout.0), Value::Bytes(sealed), text(&actor.to_string()), Value::Int(now.0)];
+    Plain(vec![(sql, values)])
+}
+
+/// What the operator does with a complaint.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ComplaintEvent {
+    /// Answers it; it stays open.
+    Reply,
+    /// Closes it.
+    Close,
+}
+
+/// Answers or closes an open complaint, with a line in its history; changes nothing if it is not open. `sealed` is what
+/// is said.
+pub fn complaint_event(
+    merchant: MerchantId,
+    complaint: i64,
+    event: ComplaintEvent,
+    sealed: Vec<u8>,
+    actor: &Actor,
+    now: Timestamp,
+) -> Plain {
+    let (state, name) = match event {
+        ComplaintEvent::Reply => (1, "reply"),
+        ComplaintEvent::Close => (2, "close"),
+    };
+    let update = "UPDATE complaints SET state = $1 WHERE merchant_id = $2 AND complaint_id = $3 AND state = 1";
+    let line = "INSERT INTO complaint_history (merchant_id, complaint_id, seq, event, text, actor, at) \
+        SELECT $1, $2, COALESCE(MAX(seq), 0) + 1, $3, $4, $5, $6 FROM complaint_history WHERE merchant_id = $1 AND complaint_id = $2";
+    Plain(vec![
+        (update, vec![Value::Int(state), Value::Int(merchant.0), Value::Int(complaint)]),
+        (
+            line,
+            vec![
+                Value::Int(merchant.0),
+                Value::Int(complaint),
+                text(name),
+                Value::Bytes(sealed),
+                text(&actor.to_string()),
+                Value::Int(now.0),
+            ],
+        ),
+    ])
+}
+
+/// Names one callback.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct CallbackKey {
+    /// Whose.
+    pub merchant: MerchantId,
+    /// For which payout.
+    pub payout: PayoutId,
+    /// Which news of it.
+    pub seq: i64,
+}
+
+/// Claims a callback that is due: whoever moves its time is the one who makes the call.
+pub fn callback_claim(key: CallbackKey, seen: Timestamp, until: Timestamp) -> Plain {
+    let sql = "UPDATE callbacks SET next_at = $1 WHERE merchant_id = $2 AND payout_id = $3 AND seq = $4 AND next_at = $5";
+    let values = vec![Value::Int(until.0), Value::Int(key.merchant.0), Value::Int(key.payout.0), Value::Int(key.seq), Value::Int(seen.0)];
+    Plain(vec![(sql, values)])
+}
+
+/// What became of a callback's try.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CallbackFate {
+    /// The merchant answered 2xx.
+    Delivered,
+    /// It is tried again at this time.
+    Again(Timestamp),
+    /// The schedule is at its end, or there is nowhere to call.
+    GivenUp,
+}
+
+/// Records what became of a callback's try. `result` is a short text without secrets, such as `204` or `time-out`.
+pub fn callback_result(key: CallbackKey, fate: CallbackFate, result: &str, now: Timestamp) -> Plain {
+    let (state, next_at) = match fate {
+        CallbackFate::Delivered => (2, None),
+        CallbackFate::Again(at) => (1, Some(at.0)),
+        CallbackFate::GivenUp => (3, None),
+    };
+    let sql = "UPDATE callbacks SET state = $1, tries = tries + 1, next_at = $2, result = $3, updated_at = $4 \
+        WHERE merchant_id = $5 AND payout_id = $6 AND seq = $7 AND state = 1";
+    let values = vec![
+        Value::Int(state),
+        next_at.into(),
+        text(result),
+        Value::Int(now.0),
+        Value::Int(key.merchant.0),
+        Value::Int(key.payout.0),
+        Value::Int(key.seq),
+    ];
+    Plain(vec![(sql, values)])
+}
+
+/// Keeps what a bank said, sealed; changes nothing if the very message was kept before.
+pub fn bank_message(connector: Connector, reference: Reference, message: &str, source: &str, sealed: Vec<u8>, now: Timestamp) -> Plain {
+    let sql = "INSERT INTO bank_messages (connector, reference, message, source, body, at) VALUES ($1, $2, $3, $4, $5, $6) \
+        ON CONFLICT (connector, reference, message) DO NOTHING";
+    let values = vec![
+        text(connector.as_str()),
+        text(reference.as_str()),
+        text(message),
+        text(source),
+        Value::Bytes(sealed),
+        Value::Int(now.0),
+    ];
+    Plain(vec![(sql, values)])
+}

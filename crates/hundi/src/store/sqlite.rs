@@ -1,0 +1,246 @@
+//! The embedded engine: SQLite in one file, write-ahead log, every commit synced.
+//!
+//! One connection writes, under a lock; a few others read. A statement blocks the thread that runs it: the program
+//! gives the writer a thread of its own.
+
+use super::{Arg, Row, SCHEMA, StoreError, Value};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::MutexGuard;
+
+/// SQLite before this could corrupt a database under WAL ("WAL-reset bug", fixed in 3.51.3).
+const VERSION_LEAST: i32 = 3_051_003;
+/// How long a statement waits for another process's transaction.
+const BUSY: Duration = Duration::from_secs(20);
+/// At most so many idle connections that read are kept.
+const READERS_MAX: usize = 8;
+/// The log is folded into the database after so many pages (of 4 KiB): large enough that a hot page is copied rarely.
+const CHECKPOINT_PAGES: i64 = 8_000;
+
+/// The embedded database.
+#[derive(Debug)]
+pub struct Sqlite {
+    path: PathBuf,
+    writer: tokio::sync::Mutex<Option<Connection>>,
+    readers: Mutex<Vec<Connection>>,
+}
+
+/// A transaction on the writing connection.
+pub struct SqliteTx<'a> {
+    connection: MutexGuard<'a, Option<Connection>>,
+    open: bool,
+}
+
+impl Sqlite {
+    /// Opens the file.
+    pub fn open(path: &Path, create: bool) -> Result<Sqlite, StoreError> {
+        if rusqlite::version_number() < VERSION_LEAST {
+            return Err(StoreError::Unusable(format!("SQLite {} is too old; 3.51.3 or later is needed", rusqlite::version())));
+        }
+        if !create && !path.exists() {
+            return Err(StoreError::Unusable(format!(
+                "there is no database at {}; run `hundi migrate`, or `hundi demo` to try things out",
+                path.display()
+            )));
+        }
+        let writer = connect(path, true)?;
+        Ok(Sqlite { path: path.to_owned(), writer: tokio::sync::Mutex::new(Some(writer)), readers: Mutex::default() })
+    }
+
+    /// The schema of the file; 0 for an empty one.
+    pub fn schema(&self) -> Result<i64, StoreError> {
+        let mut rows = self.query("PRAGMA user_version", &[])?;
+        rows.first_mut().map_or(Ok(0), Row::int)
+    }
+
+    /// Runs a migration: all of it or nothing.
+    pub async fn run_script(&self, script: &str) -> Result<(), StoreError> {
+        let tx = self.begin().await?;
+        let connection = tx.connection()?;
+        connection.execute_batch(script).and_then(|()| connection.pragma_update(None, "user_version", SCHEMA)).map_err(explain)?;
+        tx.commit()
+    }
+
+    /// Runs a statement that reads.
+    pub fn query(&self, sql: &str, args: &[Arg<'_>]) -> Result<Vec<Row>, StoreError> {
+        let mut rows = Vec::new();
+        self.scan(sql, args, &mut |row| {
+            rows.push(row);
+            Ok(())
+        })?;
+        Ok(rows)
+    }
+
+    /// Runs a statement that reads, row by row.
+    pub fn scan(&self, sql: &str, args: &[Arg<'_>], each: &mut dyn FnMut(Row) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        let kept = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match kept {
+            Some(connection) => connection,
+            None => connect(&self.path, false)?,
+        };
+        let result = read(&connection, sql, args, each);
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        if result.is_ok() && readers.len() < READERS_MAX {
+            readers.push(connection);
+        }
+        result
+    }
+
+    /// Begins a transaction that writes.
+    pub async fn begin(&self) -> Result<SqliteTx<'_>, StoreError> {
+        let mut writer = self.writer.lock().await;
+        if writer.is_none() {
+            *writer = Some(connect(&self.path, true)?);
+        }
+        let mut tx = SqliteTx { connection: writer, open: false };
+        tx.run("BEGIN IMMEDIATE")?;
+        tx.open = true;
+        Ok(tx)
+    }
+
+    /// Folds the log into the database.
+    pub async fn close(&self) {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        if let Some(connection) = self.writer.lock().await.take()
+            && let Err(error) = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        {
+            // Nothing is lost: the log stays, and the next start reads it.
+            tracing::debug!(%error, "the write-ahead log was not folded");
+        }
+    }
+}
+
+impl SqliteTx<'_> {
+    fn connection(&self) -> Result<&Connection, StoreError> {
+        self.connection.as_ref().ok_or_else(|| StoreError::Disk("the connection was given up after an error".into()))
+    }
+
+    /// Runs a statement that reads.
+    pub fn query(&mut self, sql: &str, args: &[Arg<'_>]) -> Result<Vec<Row>, StoreError> {
+        let mut rows = Vec::new();
+        read(self.connection()?, sql, args, &mut |row| {
+            rows.push(row);
+            Ok(())
+        })?;
+        Ok(rows)
+    }
+
+    /// Runs a statement that writes.
+    pub fn execute(&mut self, sql: &str, args: &[Arg<'_>]) -> Result<u64, StoreError> {
+        let result = self.connection()?.prepare_cached(sql).and_then(|mut statement| statement.execute(rusqlite::params_from_iter(args)));
+        result.map(|changed| changed as u64).map_err(|error| self.give_up_on(explain(error)))
+    }
+
+    /// Commits.
+    pub fn commit(mut self) -> Result<(), StoreError> {
+        let result = self.run("COMMIT");
+        self.open = result.is_err();
+        result
+    }
+
+    fn run(&mut self, sql: &str) -> Result<(), StoreError> {
+        let result = self.connection()?.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
+        result.map(|_| ()).map_err(|error| self.give_up_on(explain(error)))
+    }
+
+    /// After a failed sync the kernel may have dropped what it could not write, so nothing that this handle believes
+    /// about the file is sure: the next transaction opens a new one, which reads the file again.
+    fn give_up_on(&mut self, error: StoreError) -> StoreError {
+        if let StoreError::Disk(_) = error {
+            *self.connection = None;
+        }
+        error
+    }
+}
+
+impl Drop for SqliteTx<'_> {
+    fn drop(&mut self) {
+        let Some(connection) = self.connection.as_ref().filter(|connection| self.open && !connection.is_autocommit()) else { return };
+        if let Err(error) = connection.execute_batch("ROLLBACK") {
+            tracing::warn!(%error, "a transaction could not be rolled back; its connection is given up");
+            *self.connection = None;
+        }
+    }
+}
+
+/// Fills in what differs between the engines in a migration.
+pub fn dialect(script: &str) -> String {
+    script
+        .replace("{bytes}", "BLOB")
+        .replace("{clustered}", "WITHOUT ROWID")
+        // The payout's id is the row's own number, so that finding it costs no index of its own.
+        .replace("{payout_id}", "INTEGER PRIMARY KEY")
+        .replace("{payouts_key}", "")
+}
+
+fn connect(path: &Path, writes: bool) -> Result<Connection, StoreError> {
+    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    if writes {
+        flags |= OpenFlags::SQLITE_OPEN_CREATE;
+    }
+    let connection = Connection::open_with_flags(path, flags)
+        .map_err(|error| StoreError::Unusable(format!("cannot open the database {}: {error}; check the path and its permissions", path.display())))?;
+    connection.set_prepared_statement_cache_capacity(128);
+    connection
+        .busy_timeout(BUSY)
+        .and_then(|()| {
+            if writes {
+                connection.pragma_update(None, "journal_mode", "WAL")?;
+                connection.pragma_update(None, "synchronous", "FULL")?;
+                connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+            } else {
+                connection.pragma_update(None, "query_only", 1)?;
+            }
+            connection.pragma_update(None, "cache_size", if writes { -64_000 } else { -8_000 })
+        })
+        .map_err(explain)?;
+    Ok(connection)
+}
+
+fn read(connection: &Connection, sql: &str, args: &[Arg<'_>], each: &mut dyn FnMut(Row) -> Result<(), StoreError>) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached(sql).map_err(explain)?;
+    let columns = statement.column_count();
+    let mut rows = statement.query(rusqlite::params_from_iter(args)).map_err(explain)?;
+    while let Some(row) = rows.next().map_err(explain)? {
+        let mut values = Vec::with_capacity(columns);
+        for column in 0..columns {
+            values.push(match row.get_ref(column).map_err(explain)? {
+                ValueRef::Null => Value::Null,
+                ValueRef::Integer(number) => Value::Int(number),
+                ValueRef::Text(text) => match std::str::from_utf8(text) {
+                    Ok(text) => Value::Text(text.to_owned()),
+                    Err(_) => return Err(StoreError::Corrupt("a text is not UTF-8".into())),
+                },
+                ValueRef::Blob(bytes) => Value::Bytes(bytes.to_owned()),
+                ValueRef::Real(_) => return Err(StoreError::Corrupt("a float was found where none is ever written".into())),
+            });
+        }
+        each(Row::new(values))?;
+    }
+    Ok(())
+}
+
+fn explain(error: rusqlite::Error) -> StoreError {
+    let text = error.to_string();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => StoreError::Disk(text),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy(text),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Corrupt(text),
+        Some(ErrorCode::CannotOpen) => StoreError::Unusable(format!("cannot open the database: {text}; check the path and its permissions")),
+        _ => StoreError::Statement(text),
+    }
+}
+
+impl ToSql for Arg<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Arg::Null => ValueRef::Null,
+            Arg::Int(number) => ValueRef::Integer(*number),
+            Arg::Text(text) => ValueRef::Text(text.as_bytes()),
+            Arg::Bytes(bytes) => ValueRef::Blob(bytes),
+        }))
+    }
+}

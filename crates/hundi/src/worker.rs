@@ -1,0 +1,289 @@
+//! Does what is due: sends payouts to banks, asks banks what became of them, and reports back as commands.
+//!
+//! ```text
+//! fresh (just accepted by this process) --+
+//! due (found by next_at)  ----------------+--> Queued:         Start, committed --> send once --> Record
+//!                                         +--> at a bank:      Enquire (a claim) --> ask      --> Record
+//! ```
+//!
+//! Only the caller whose own `Start` is known to be committed opens a socket, once. If it is not known, the payout's time
+//! comes up by itself and the bank is asked.
+
+use crate::App;
+use crate::clock::random;
+use crate::connectors::{self, Transfer, sandbox::Sandbox};
+use crate::http_out::OutReply;
+use crate::keys::{Place, hex};
+use crate::store::rows;
+use crate::writer::Unknown;
+use hundi_core::command::{Command, Decision, Outcome, Source, Transition, Word, next_connector};
+use hundi_core::ids::{Connector, MerchantId, PayoutId, Reference};
+use hundi_core::party::Beneficiary;
+use hundi_core::payout::{Payout, State};
+use hundi_core::schedule::{SECOND, Timestamp};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc, watch};
+
+/// Due payouts taken up at once.
+const DUE_MAX: i64 = 256;
+/// The longest time without a look at what is due: another process may have made work.
+const LOOK_EVERY: i64 = SECOND;
+/// The shortest time between two looks.
+const LOOK_PAUSE: Duration = Duration::from_millis(20);
+/// If a crash hides what came of a send, the bank is asked so long after `send_before`.
+const ENQUIRE_AFTER_US: i64 = 2 * SECOND;
+/// How often a bank's word is offered to a store that fails, before the schedule takes over.
+const RECORD_TRIES_MAX: u32 = 5;
+
+/// Works until `stop` is told; then waits for what is in flight, at most a little.
+pub async fn run(app: Arc<App>, mut fresh: mpsc::Receiver<Payout>, mut stop: watch::Receiver<bool>) {
+    let room = Arc::new(Semaphore::new(app.config.worker.sends_max));
+    let mut look_at = app.clock.now();
+    loop {
+        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => break,
+            () = app.hub.payouts_due.sleep_until(&app.clock, look_at) => {
+                drop(permit);
+                look_at = look(&app, &room).await;
+            }
+            payout = fresh.recv() => {
+                let Some(payout) = payout else { return };
+                let app = Arc::clone(&app);
+                tokio::spawn(async move {
+                    work_on(&app, payout).await;
+                    drop(permit);
+                });
+            }
+        }
+    }
+    // What is in flight is reported if the bank answers soon, and asked about after the next start if not.
+    let all = u32::try_from(app.config.worker.sends_max).unwrap_or(u32::MAX);
+    if tokio::time::timeout(Duration::from_secs(4), room.acquire_many(all)).await.is_err() {
+        tracing::info!("some banks have not answered; they are asked after the next start");
+    }
+}
+
+/// Takes up what is due, and says when to look again.
+async fn look(app: &Arc<App>, room: &Arc<Semaphore>) -> Timestamp {
+    app.hub.payouts_due.reset();
+    let now = app.clock.now();
+    let due = match app.store.payouts_due(now, DUE_MAX).await {
+        Ok(due) => due,
+        Err(error) => {
+            tracing::error!(%error, "cannot read what is due");
+            return now.after(LOOK_EVERY);
+        }
+    };
+    let more = due.len() as i64 == DUE_MAX;
+    let mut claimed = tokio::task::JoinSet::new();
+    for payout in due {
+        let Ok(permit) = Arc::clone(room).acquire_owned().await else { return now };
+        let (app, (done, waiting)) = (Arc::clone(app), tokio::sync::oneshot::channel());
+        tokio::spawn(async move {
+            take_up(&app, payout, done).await;
+            drop(permit);
+        });
+        claimed.spawn(waiting);
+    }
+    // Looking again before these are claimed would find the same ones.
+    while claimed.join_next().await.is_some() {}
+    tokio::time::sleep(LOOK_PAUSE).await;
+    if more {
+        return app.clock.now();
+    }
+    let next = app.store.next_payout_due().await.ok().flatten();
+    let latest = app.clock.now().after(LOOK_EVERY);
+    next.map_or(latest, |next| next.min(latest))
+}
+
+/// Works on a payout that was found to be due; `claimed` is told (dropped) once nobody else would find it.
+async fn take_up(app: &App, payout: Payout, claimed: tokio::sync::oneshot::Sender<()>) {
+    let key = (payout.order.merchant, payout.order.id);
+    if payout.state == State::Queued {
+        let expired = payout.attempts == 0 && payout.queue_until <= app.clock.now();
+        if expired {
+            report("expire", app.writer.execute(Command::Expire { merchant: key.0, payout: key.1 }).await);
+            return;
+        }
+        if let Some(started) = start(app, &payout).await {
+            drop(claimed);
+            send(app, started).await;
+        }
+        return;
+    }
+    let lease_us = app.config.worker.lease_ms * 1_000;
+    let claim = Command::Enquire { merchant: key.0, payout: key.1, lease_us };
+    match app.writer.execute(claim).await {
+        Ok(Decision::Done(transition)) => {
+            drop(claimed);
+            if let Some(payout) = transition.payout {
+                enquire(app, &payout).await;
+            }
+        }
+        // Somebody else asks already.
+        Ok(Decision::Repeat(_) | Decision::Refused(_)) => {}
+        Err(error) => tracing::warn!(%error, "an enquiry was not claimed; it is tried again"),
+    }
+}
+
+async fn work_on(app: &App, payout: Payout) {
+    if let Some(started) = start(app, &payout).await {
+        send(app, started).await;
+    }
+}
+
+/// A payout whose start is known to be committed by us.
+struct Started {
+    payout: Payout,
+    connector: Connector,
+    reference: Reference,
+    /// The clock that counts suspension, read before the start was asked for.
+    boot_us: i64,
+}
+
+/// Claims a payout. `None` if it was not ours to claim, or if nobody knows whether it is: then the bank is asked in time.
+async fn start(app: &App, payout: &Payout) -> Option<Started> {
+    let order = &payout.order;
+    let connector = next_connector(&app.rules, payout)?;
+    let bank = app.connectors.get(connector.as_str())?;
+    let attempt = payout.attempts + 1;
+    let reference = |salt| Reference::derive(&app.installation, order.merchant, &order.order, attempt, salt);
+    let boot_us = app.clock.boot_us();
+    let command = Command::Start {
+        merchant: order.merchant,
+        payout: order.id,
+        connector,
+        references: [reference(0), reference(1)],
+        send_within_us: micros(bank.reply_within()),
+        enquire_after_us: ENQUIRE_AFTER_US,
+    };
+    match app.writer.execute(command).await {
+        Ok(Decision::Done(transition)) => {
+            let Transition { payout: Some(payout), attempt: Some(attempt), .. } = *transition else { return None };
+            Some(Started { payout, connector, reference: attempt.reference, boot_us })
+        }
+        Ok(Decision::Repeat(_)) => None,
+        Ok(Decision::Refused(refusal)) => {
+            tracing::debug!(payout = %order.id, ?refusal, "a payout was not started");
+            None
+        }
+        Err(error) => {
+            tracing::warn!(%error, payout = %order.id, "nobody knows whether a payout was started; the bank will be asked");
+            None
+        }
+    }
+}
+
+/// Sends a started payout to its bank, once, and records what the bank says.
+async fn send(app: &App, started: Started) {
+    let Started { payout, connector, reference, boot_us } = started;
+    let Some(bank) = app.connectors.get(connector.as_str()) else { return };
+    let order = &payout.order;
+    let Some(beneficiary) = beneficiary(app, &payout) else {
+        tracing::error!(payout = %order.id, "a beneficiary cannot be unsealed; is the key the right one?");
+        record(app, connector, reference, connectors::bare(Outcome::NotWritten, "Beneficiary cannot be read"), None, &payout).await;
+        return;
+    };
+    let transfer = Transfer {
+        reference,
+        amount: order.amount,
+        rail: order.rail,
+        beneficiary: &beneficiary,
+        name: &order.name,
+        send_before: payout.send_before,
+    };
+    let used = u64::try_from(app.clock.boot_us().saturating_sub(boot_us)).unwrap_or(u64::MAX);
+    let left = bank.reply_within().checked_sub(Duration::from_micros(used));
+    let reply = connectors::send(&app.http_out, bank.request(&transfer), left).await;
+    let word = bank.outcome(reference, &reply);
+    // The plain answer of an undisturbed payout says nothing that the payout's row does not; the others are kept.
+    let plain = matches!(word.outcome, Outcome::Paid | Outcome::Accepted);
+    let heard = reply.ok().filter(|_| !plain).map(|reply| ("reply", reply));
+    record(app, connector, reference, word, heard, &payout).await;
+}
+
+/// Asks a bank what became of a payout's last attempt, and records the answer.
+async fn enquire(app: &App, payout: &Payout) {
+    let (Some(connector), Some(reference)) = (payout.connector, payout.reference) else { return };
+    let Some(bank) = app.connectors.get(connector.as_str()) else { return };
+    let reply = connectors::send(&app.http_out, bank.enquiry(reference), Some(bank.reply_within())).await;
+    let mut word = bank.outcome(reference, &reply);
+    if word.outcome == Outcome::NotWritten {
+        // The question never left; that says nothing about the payment.
+        word.outcome = Outcome::Silent;
+    }
+    record(app, connector, reference, word, reply.ok().map(|reply| ("enquiry", reply)), payout).await;
+}
+
+/// Records a bank's word, with the message that it came in.
+async fn record(
+    app: &App,
+    connector: Connector,
+    reference: Reference,
+    word: Word,
+    heard: Option<(&'static str, OutReply)>,
+    payout: &Payout,
+) {
+    app.metrics.bank_word(word.outcome);
+    let source = if matches!(heard, Some(("enquiry", _))) { Source::Enquiry } else { Source::Reply };
+    let command = Command::Record { connector, reference, word, source };
+    let mut pause = Duration::from_millis(50);
+    for _ in 0..RECORD_TRIES_MAX {
+        let result = match &heard {
+            Some((how, reply)) => {
+                let message = keep(app, (connector, reference), how, &reply.body, (payout.order.merchant, payout.order.id));
+                app.writer.write_and_execute(message, command.clone()).await
+            }
+            None => app.writer.execute(command.clone()).await,
+        };
+        match result {
+            Err(Unknown::Store(error)) => tracing::warn!(%error, "a bank's word was not recorded; trying again"),
+            other => return report("record", other),
+        }
+        tokio::time::sleep(pause).await;
+        pause *= 4;
+    }
+    tracing::error!(payout = %payout.order.id, "a bank's word was not recorded; the bank will be asked again");
+}
+
+/// The row that keeps a bank's message, sealed to its payout.
+pub fn keep(
+    app: &App,
+    (connector, reference): (Connector, Reference),
+    how: &str,
+    body: &[u8],
+    (merchant, payout): (MerchantId, PayoutId),
+) -> rows::Plain {
+    let place = Place { merchant, row: payout.0, field: "bank_messages.body" };
+    let message = hex(&random::<8>());
+    rows::bank_message(connector, reference, &message, how, app.keys.seal(place, body), app.clock.now())
+}
+
+/// Opens a payout's beneficiary.
+pub fn beneficiary(app: &App, payout: &Payout) -> Option<Beneficiary> {
+    let place = Place { merchant: payout.order.merchant, row: payout.order.id.0, field: "payouts.sealed" };
+    let text = String::from_utf8(app.keys.open(place, &payout.order.sealed.0)?).ok()?;
+    Beneficiary::from_canonical(text.split('\n').next()?)
+}
+
+fn report(what: &str, result: Result<Decision, Unknown>) {
+    match result {
+        Ok(Decision::Refused(refusal)) => tracing::warn!(?refusal, "{what} was refused"),
+        Ok(Decision::Done(_) | Decision::Repeat(_)) => {}
+        Err(error) => tracing::warn!(%error, "nobody knows whether {what} was written; it is tried again"),
+    }
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+
+/// Which bank a name in an address means.
+pub fn bank<'a>(app: &'a App, name: &str) -> Option<(&'a Sandbox, Connector)> {
+    let bank = app.connectors.get(name)?;
+    Some((bank, bank.rules().connector))
+}
