@@ -399,6 +399,7 @@ pub fn decide(snapshot: &mut Snapshot, rules: &Rules, command: &Command, now: Ti
                     payout.connector = Some(*connector);
                     payout.reference = Some(reference);
                     payout.enquiries = 0;
+                    payout.rrn = "".into();
                     payout.send_before = now.after(*send_within_us);
                     payout.next_at = Some(payout.send_before.after(*enquire_after_us));
                     let attempt = payout.attempts;
@@ -647,6 +648,7 @@ fn apply(
     if let Some((word, _, _)) = change.word
         && !word.rrn.is_empty()
         && !step.holds
+        && (step.money != Money::Still || !matches!(change.event, Event::Fact(Standing::Closed, _)))
     {
         payout.rrn = word.rrn.clone();
     }
@@ -659,7 +661,9 @@ fn apply(
         State::Failed | State::Cancelled if was.is_open() => payout.reason = non_empty(change.detail, "Not executed by the bank"),
         _ => {}
     }
-    if let Event::Fact(Standing::Open, Fact::NotWritten) = change.event {
+    if let Event::Fact(Standing::Open, Fact::NotWritten) = change.event
+        && !step.holds
+    {
         // Nothing left us, so it was no attempt: the next one has its number and its reference.
         payout.attempts = payout.attempts.saturating_sub(1);
     }
@@ -724,6 +728,7 @@ fn set_due(payout: &mut Payout, step: &Step, rules: &Rules, change: &Change<'_>,
     let silent = matches!(change.event, Event::Fact(_, Fact::Silent));
     let asks_on = at_bank && step.holds || !payout.state.is_open() && silent && payout.next_at.is_some();
     match step.due {
+        Due::AtOnce | Due::AfterPause if payout.held => payout.next_at = None,
         Due::AtOnce => payout.next_at = Some(now),
         Due::AfterPause => payout.next_at = Some(now.after(rules.resend_pause_us)),
         Due::Unchanged if payout.state == State::Queued && payout.held => payout.next_at = None,

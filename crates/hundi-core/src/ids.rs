@@ -28,7 +28,7 @@ impl fmt::Display for PayoutId {
 
 /// How many processes can hold a number at once.
 pub const PROCESSES_MAX: i64 = 32;
-/// Ids per second and process. A million and a half ids a second in all last 15 digits until the year 2044.
+/// Ids per second and process. A million and a half ids a second in all last 15 digits into the year 2043.
 const TICKS_PER_SECOND: i64 = 50_000;
 /// 2024-01-01T00:00:00Z in microseconds: ids count from here.
 const IDS_EPOCH_US: i64 = 1_704_067_200_000_000;
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn ids_rise_are_unique_across_processes_and_fit_javascript() {
-        let now = Timestamp(IDS_EPOCH_US + 20 * 365 * 86_400 * 1_000_000);
+        let now = Timestamp(IDS_EPOCH_US + 19 * 365 * 86_400 * 1_000_000);
         let mut seen = std::collections::BTreeSet::new();
         for process in 0..PROCESSES_MAX {
             let mut ids = PayoutIds::new(process, PayoutId(0));

@@ -258,7 +258,7 @@ pub const fn step(state: State, held: bool, attempts: u32, event: Event, room: R
     match (state, event) {
         (Queued, Start) if !held => Step::to(Sending, Money::Still, Due::Enquiry, &[]),
         (Queued, Cancel) => Step::to(Cancelled, Money::Release, Due::Never, &[News::Failure]),
-        (Queued, Expire) if attempts == 0 => Step::to(Failed, Money::Release, Due::Never, &[News::Failure]),
+        (Queued, Expire) if attempts == 0 && !held => Step::to(Failed, Money::Release, Due::Never, &[News::Failure]),
         (_, Start | Cancel | Expire) => None,
 
         (Sending, Event::Fact(Open, NotWritten)) => Step::to(Queued, Money::Still, Due::AfterPause, &[]),
@@ -266,10 +266,13 @@ pub const fn step(state: State, held: bool, attempts: u32, event: Event, room: R
         (Sent, Event::Fact(Open, Accepted)) => Step::to(Sent, Money::Still, Due::Enquiry, &[]),
         (Sending | Sent, Event::Fact(Open, Silent)) => Step::to(state, Money::Still, Due::Enquiry, &[]),
         (Sending | Sent, Event::Fact(Open, Fact::Paid)) => Step::to(Paid, Money::Settle, Due::Never, &[News::Success]),
-        (Sending | Sent, Event::Fact(Open, Refused)) if room.attempts && room.connector => {
+        // What is held may have been paid after all (by an attempt that we had closed): only a person gives its money back.
+        (Sending | Sent, Event::Fact(Open, Refused)) if held || room.attempts && room.connector => {
             Step::to(Queued, Money::Still, Due::AtOnce, &[])
         }
-        (Sending | Sent, Event::Fact(Open, NotExecuted)) if room.attempts => Step::to(Queued, Money::Still, Due::AtOnce, &[]),
+        (Sending | Sent, Event::Fact(Open, NotExecuted)) if held || room.attempts => {
+            Step::to(Queued, Money::Still, Due::AtOnce, &[])
+        }
         (Sending | Sent, Event::Fact(Open, Refused | NotExecuted)) => {
             Step::to(Failed, Money::Release, Due::Never, &[News::Failure])
         }

@@ -21,8 +21,58 @@ impl Timestamp {
 
     /// Days since 1970-01-01 in India (UTC+05:30, no summer time): the day of a merchant's daily limit.
     pub const fn ist_day(self) -> i64 {
-        self.0.saturating_add(5 * HOUR + 30 * MINUTE).div_euclid(DAY)
+        self.0.saturating_add(IST).div_euclid(DAY)
     }
+
+    /// The first moment of an Indian day, written `YYYY-MM-DD`; `None` where it is not a date.
+    pub fn from_ist_date(text: &str) -> Option<Timestamp> {
+        let mut parts = text.split('-');
+        let mut number = |digits: usize| {
+            let part = parts.next()?;
+            (part.len() == digits && part.bytes().all(|b| b.is_ascii_digit())).then(|| part.parse::<i64>().ok())?
+        };
+        let (year, month, day) = (number(4)?, number(2)?, number(2)?);
+        let days = days_from_date(year, month, day);
+        (parts.next().is_none() && date_from_days(days) == (year, month, day)).then(|| Timestamp(days * DAY - IST))
+    }
+}
+
+/// What Indian clocks are ahead of UTC, microseconds.
+const IST: i64 = 5 * HOUR + 30 * MINUTE;
+
+impl std::fmt::Display for Timestamp {
+    /// Indian time after RFC 3339, with milliseconds: `2026-11-22T12:00:00.000+05:30`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (year, month, day) = date_from_days(self.ist_day());
+        let in_day = self.0.saturating_add(IST).rem_euclid(DAY);
+        let (hour, minute, second) = (in_day / HOUR, in_day / MINUTE % 60, in_day / SECOND % 60);
+        let milli = in_day / 1_000 % 1_000;
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}+05:30")
+    }
+}
+
+/// Days since 1970-01-01 of a date in the Gregorian calendar. Source: H. Hinnant, "chrono-compatible low-level date
+/// algorithms".
+const fn days_from_date(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let of_era = year.rem_euclid(400);
+    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+}
+
+/// The date so many days after 1970-01-01. Source: as above.
+const fn date_from_days(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let of_era = days.rem_euclid(146_097);
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year_of_era + era * 400 + if month <= 2 { 1 } else { 0 };
+    (year, month, day)
 }
 
 /// When a bank that has not answered is asked again: pauses after the attempt and then after each enquiry. From
@@ -81,6 +131,26 @@ mod tests {
         assert_eq!(Timestamp(18 * HOUR + 30 * MINUTE - 1).ist_day(), 0);
         assert_eq!(Timestamp(18 * HOUR + 30 * MINUTE).ist_day(), 1);
         assert_eq!(Timestamp(-6 * HOUR).ist_day(), -1);
+    }
+
+    #[test]
+    fn dates_print_and_parse_in_indian_time() {
+        for (us, text) in [
+            (0, "1970-01-01T05:30:00.000+05:30"),
+            (1_795_329_000_123_456, "2026-11-22T12:00:00.123+05:30"),
+            (1_709_231_399_999_999, "2024-02-29T23:59:59.999+05:30"),
+            (1_709_231_400_000_000, "2024-03-01T00:00:00.000+05:30"),
+        ] {
+            assert_eq!(Timestamp(us).to_string(), text);
+        }
+        for day in (-200_000..200_000).step_by(13) {
+            let (year, month, date) = date_from_days(day);
+            assert_eq!(days_from_date(year, month, date), day);
+        }
+        assert_eq!(Timestamp::from_ist_date("2024-03-01"), Some(Timestamp(1_709_231_400_000_000)));
+        for bad in ["", "2024-02-30", "2024-13-01", "2024-3-1", "2024-03-01-", "24-03-01", "2024/03/01", "+024-03-01"] {
+            assert_eq!(Timestamp::from_ist_date(bad), None, "{bad}");
+        }
     }
 
     #[test]

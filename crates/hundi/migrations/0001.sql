@@ -137,7 +137,8 @@ CREATE TABLE callbacks (
     updated_at  BIGINT NOT NULL,
     PRIMARY KEY (merchant_id, payout_id, seq)
 ) {clustered};
-CREATE INDEX callbacks_due ON callbacks (next_at) WHERE next_at IS NOT NULL;
+-- By merchant, so that what one merchant has waiting costs the others nothing.
+CREATE INDEX callbacks_due ON callbacks (merchant_id, next_at) WHERE next_at IS NOT NULL;
 
 CREATE TABLE complaints (
     merchant_id  BIGINT NOT NULL,

@@ -8,6 +8,7 @@
 //! [`App`] is built once and passed everywhere. Nothing here owns a thread: `main.rs` chooses them, so that a test or the
 //! simulator can run the same code on one thread with a clock that it holds.
 
+pub mod admin;
 pub mod callbacks;
 pub mod clock;
 pub mod config;
@@ -251,4 +252,9 @@ impl Alarm {
 /// A lock on state that a panic elsewhere cannot have left half-written.
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ends when `stop` becomes true, or when nobody is left who could say so.
+pub async fn told_to_stop(stop: &mut tokio::sync::watch::Receiver<bool>) {
+    drop(stop.wait_for(|stop| *stop).await);
 }

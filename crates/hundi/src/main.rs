@@ -1,2 +1,421 @@
-//! hundi
-fn main(){}
+//! Subcommands, and the only place that chooses threads.
+//!
+//! The writer has a thread of its own, because an embedded database blocks; the sandbox bank's book has another. All the
+//! rest shares the runtime's threads.
+
+mod print;
+mod run;
+
+use clap::{Args, Parser, Subcommand};
+use hundi::App;
+use hundi::admin::{self, MerchantChanges};
+use hundi::clock::Clock;
+use hundi::config::Config;
+use hundi::store::Store;
+use hundi::store::rows::ComplaintEvent;
+use hundi::verify::verify;
+use hundi_core::command::MerchantState;
+use hundi_core::ids::{Actor, PayoutId, PayoutIds};
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// A self-hosted payout platform for Indian rails.
+#[derive(Parser)]
+#[command(name = "hundi", version, disable_help_subcommand = true)]
+struct Cli {
+    #[command(flatten)]
+    place: Place,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Where Hundi's data is, and how to print.
+#[derive(Args)]
+struct Place {
+    /// The folder of the data (default: hundi-data)
+    #[arg(long, global = true, value_name = "DIR", conflicts_with = "config")]
+    data: Option<PathBuf>,
+    /// The configuration, hundi.toml
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print one JSON document
+    #[arg(long, global = true)]
+    json: bool,
+    /// Your name, kept with what you do (default: the login name)
+    #[arg(long, global = true, value_name = "NAME")]
+    operator: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start everything for a first look: API, worker, sandbox bank, callback receiver
+    Demo {
+        /// Where the merchant API listens; with port 0 every listener takes a free port
+        #[arg(long, default_value = "127.0.0.1:8080")]
+        listen: SocketAddr,
+        /// Where the demo merchant is called back (default: a receiver of its own)
+        #[arg(long, value_name = "URL")]
+        callback_url: Option<String>,
+    },
+    /// Serve the merchant API and do the work
+    Serve,
+    /// Run the sandbox bank
+    Bank(run::BankOptions),
+    /// Create or upgrade the database
+    Migrate,
+    /// Merchants
+    #[command(subcommand)]
+    Merchant(Merchant),
+    /// Tokens of merchants
+    #[command(subcommand)]
+    Token(Token),
+    /// Book a bank credit into a merchant's wallet
+    Fund {
+        /// The merchant's ID
+        #[arg(long)]
+        merchant: String,
+        /// Rupees, such as 100000.00
+        #[arg(long)]
+        amount: String,
+        /// The bank's reference of the credit; the same one is booked once
+        #[arg(long)]
+        reference: String,
+        /// At which bank it arrived
+        #[arg(long, default_value = "sandbox")]
+        connector: String,
+    },
+    /// Payouts
+    #[command(subcommand)]
+    Payout(Payout),
+    /// A merchant's statement
+    Statement {
+        /// The merchant's ID
+        #[arg(long)]
+        merchant: String,
+        /// csv or json
+        #[arg(long, default_value = "csv", value_parser = ["csv", "json"])]
+        format: String,
+        /// The first day, YYYY-MM-DD in India
+        #[arg(long)]
+        from: Option<String>,
+        /// The last day
+        #[arg(long)]
+        to: Option<String>,
+    },
+    /// Complaints of merchants
+    #[command(subcommand)]
+    Complaint(Complaint),
+    /// What waits for a person
+    #[command(subcommand)]
+    Exception(Exception),
+    /// Fold the whole journal and compare it with everything else
+    Verify {
+        /// The anchor file (default: DATA/anchors.log where there is one)
+        #[arg(long, value_name = "FILE")]
+        anchors: Option<PathBuf>,
+    },
+}
+
+#[derive(Subcommand)]
+enum Merchant {
+    /// Add a merchant; shows the secret that signs his callbacks
+    Add {
+        /// His ID: 1 to 32 of a-z, 0-9, - and _
+        id: String,
+        /// His fee plan on all rails, such as `25000:5.00; *:5.00+10bp@6.00..50.00`
+        #[arg(long, default_value = "free")]
+        fees: String,
+    },
+    /// All merchants
+    List,
+    /// A merchant with his settings
+    Show {
+        /// His ID
+        id: String,
+        /// Show the secret that signs his callbacks
+        #[arg(long)]
+        secret: bool,
+    },
+    /// Refuse his new payouts
+    Suspend {
+        /// His ID
+        id: String,
+    },
+    /// Accept his payouts again
+    Resume {
+        /// His ID
+        id: String,
+    },
+    /// Change his settings
+    Set {
+        /// His ID
+        id: String,
+        /// Where he is called back, or `none`
+        #[arg(long)]
+        callback_url: Option<String>,
+        /// Call him for Pending too: true or false
+        #[arg(long)]
+        callback_pending: Option<bool>,
+        /// His most for one payout in rupees, or `none`
+        #[arg(long)]
+        payout_most: Option<String>,
+        /// His most for an Indian day in rupees, or `none`
+        #[arg(long)]
+        day_most: Option<String>,
+        /// A fee plan for all rails, or `IMPS=PLAN` for one; may be repeated
+        #[arg(long)]
+        fees: Vec<String>,
+    },
+}
+
+#[derive(Subcommand)]
+enum Token {
+    /// Make a token; it is shown once
+    New {
+        /// The merchant's ID
+        #[arg(long)]
+        merchant: String,
+        /// Addresses or CIDRs that may use it, separated by commas
+        #[arg(long)]
+        allow_ip: String,
+        /// Calls a minute (default: no limit)
+        #[arg(long)]
+        rate_per_minute: Option<i64>,
+    },
+    /// A merchant's tokens
+    List {
+        /// The merchant's ID
+        #[arg(long)]
+        merchant: String,
+    },
+    /// Revoke a token; it is refused within a second
+    Revoke {
+        /// Its number, from `token list`
+        token_id: i64,
+    },
+}
+
+#[derive(Subcommand)]
+enum Payout {
+    /// Cancel a payout that is not at a bank
+    Cancel {
+        /// Our OrderID
+        id: String,
+    },
+    /// A payout with its timeline
+    Show {
+        /// Our OrderID
+        id: String,
+    },
+    /// A merchant's payouts, newest first
+    List {
+        /// The merchant's ID
+        #[arg(long)]
+        merchant: String,
+        /// Only payouts older than this one
+        #[arg(long)]
+        before: Option<i64>,
+        /// How many
+        #[arg(long, default_value_t = admin::LIST_MAX)]
+        limit: i64,
+    },
+}
+
+#[derive(Subcommand)]
+enum Complaint {
+    /// All complaints, open ones first
+    List,
+    /// A complaint with its history
+    Show {
+        /// MERCHANT/NUMBER
+        id: String,
+    },
+    /// Answer a complaint
+    Reply {
+        /// MERCHANT/NUMBER
+        id: String,
+        /// What you say
+        message: String,
+    },
+    /// Close a complaint
+    Close {
+        /// MERCHANT/NUMBER
+        id: String,
+        /// Why
+        #[arg(default_value = "")]
+        message: String,
+    },
+}
+
+#[derive(Subcommand)]
+enum Exception {
+    /// All exceptions, newest first
+    List,
+    /// An exception with its payout
+    Show {
+        /// CONNECTOR/REFERENCE/KIND
+        id: String,
+    },
+}
+
+/// What a subcommand prints.
+enum Output {
+    /// A document, for a person or as JSON.
+    Document(Value),
+    /// A text as it is, with a document for those who ask for JSON.
+    Text(String, Value),
+    /// Nothing more.
+    Nothing,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let json = cli.place.json;
+    match run(cli) {
+        Ok((output, code)) => {
+            match output {
+                Output::Document(document) if json => println!("{document}"),
+                Output::Document(document) => print!("{}", print::text(&document)),
+                Output::Text(_, document) if json => println!("{document}"),
+                Output::Text(text, _) => print!("{text}"),
+                Output::Nothing => {}
+            }
+            code
+        }
+        Err(error) => {
+            eprintln!("hundi: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(Output, ExitCode), String> {
+    let done = |output| Ok((output, ExitCode::SUCCESS));
+    match cli.command {
+        Command::Demo { listen, callback_url } => {
+            let data = cli.place.data.clone().unwrap_or_else(|| Config::default().data);
+            run::demo(listen, &data, callback_url.as_deref(), cli.place.json)?;
+            done(Output::Nothing)
+        }
+        Command::Serve => {
+            run::serve(configuration(&cli.place)?)?;
+            done(Output::Nothing)
+        }
+        Command::Bank(options) => {
+            run::bank(&options, &cli.place.data.clone().unwrap_or_else(|| Config::default().data))?;
+            done(Output::Nothing)
+        }
+        Command::Migrate => done(Output::Document(run::migrate(&configuration(&cli.place)?)?)),
+        Command::Verify { anchors } => check_laws(&configuration(&cli.place)?, anchors.as_deref()),
+        command => done(operate(&cli.place, command)?),
+    }
+}
+
+fn configuration(place: &Place) -> Result<Config, String> {
+    match (&place.config, &place.data) {
+        (Some(file), _) => Config::read(file),
+        (None, Some(data)) => Ok(Config { data: data.clone(), ..Config::default() }),
+        (None, None) => Ok(Config::default()),
+    }
+}
+
+/// `hundi verify`: exit code 0 only if every law holds.
+fn check_laws(config: &Config, anchors: Option<&Path>) -> Result<(Output, ExitCode), String> {
+    let keys = run::keys(config, false)?;
+    let path = anchors.map_or_else(|| config.anchors(), Path::to_owned);
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        // A store that has not been anchored yet has no file; one that was named must be there.
+        Err(_) if anchors.is_none() && !path.exists() => String::new(),
+        Err(error) => return Err(format!("cannot read the anchors {}: {error}", path.display())),
+    };
+    let store = Store::open_sqlite_view(&config.database()).map_err(|error| error.to_string())?;
+    let report = run::block_on(async {
+        store.check_schema().await?;
+        verify(&store, &keys, &text).await
+    })?
+    .map_err(|error| error.to_string())?;
+    let mut shown = String::new();
+    for law in &report.laws {
+        let verdict = if law.broken == 0 { "holds " } else { "BROKEN" };
+        shown.push_str(&format!("{verdict}  {:<22} {:>9} checked  {}\n", law.name, law.counted, law.says));
+        if let Some(first) = &law.first {
+            shown.push_str(&format!("        {} broken; the first: {first}\n", law.broken));
+        }
+    }
+    shown.push_str(if report.holds { "Every law holds.\n" } else { "The books do not agree. Stop sending, keep a copy, and look at the first offender.\n" });
+    let code = if report.holds { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    Ok((Output::Text(shown, serde_json::to_value(&report).map_err(|error| error.to_string())?), code))
+}
+
+/// The subcommands that act through the writer, in a process of their own.
+fn operate(place: &Place, command: Command) -> Result<Output, String> {
+    let config = configuration(place)?;
+    let name = place.operator.clone().or_else(|| std::env::var("USER").ok()).filter(|name| !name.is_empty());
+    let actor = Actor::Operator(name.unwrap_or_else(|| "operator".to_owned()).into());
+    run::block_on(async {
+        let keys = run::keys(&config, false)?;
+        let store = Store::open_sqlite(&config.database(), false).map_err(|error| error.to_string())?;
+        store.check_schema().await.map_err(|error| error.to_string())?;
+        // No subcommand creates payouts, so none needs a process number.
+        let ids = PayoutIds::new(0, PayoutId(0));
+        let (app, ends) = App::new(config, store, keys, Clock::system(), hundi::http_out::http_out(), ids).await?;
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let writer = run::on_a_thread("writer", {
+            let app = Arc::clone(&app);
+            move || async move { hundi::writer::run(&app, ends.queue, stopped).await }
+        })?;
+        let output = act(&app, command, &actor).await;
+        stop.send_replace(true);
+        writer.await.map_err(|_| "the writer has failed; see the log")?;
+        output
+    })?
+}
+
+async fn act(app: &App, command: Command, actor: &Actor) -> Result<Output, String> {
+    let document = match command {
+        Command::Merchant(Merchant::Add { id, fees }) => admin::merchant_add(app, &id, &fees, actor).await,
+        Command::Merchant(Merchant::List) => admin::merchant_list(app).await,
+        Command::Merchant(Merchant::Show { id, secret }) => admin::merchant_show(app, &id, secret).await,
+        Command::Merchant(Merchant::Suspend { id }) => admin::merchant_state(app, &id, MerchantState::Suspended).await,
+        Command::Merchant(Merchant::Resume { id }) => admin::merchant_state(app, &id, MerchantState::Active).await,
+        Command::Merchant(Merchant::Set { id, callback_url, callback_pending, payout_most, day_most, fees }) => {
+            let changes = MerchantChanges { callback_url, callback_pending, payout_most, day_most, fees };
+            admin::merchant_set(app, &id, changes).await
+        }
+        Command::Token(Token::New { merchant, allow_ip, rate_per_minute }) => {
+            admin::token_new(app, &merchant, &allow_ip, rate_per_minute, actor).await
+        }
+        Command::Token(Token::List { merchant }) => admin::token_list(app, &merchant).await,
+        Command::Token(Token::Revoke { token_id }) => admin::token_revoke(app, token_id).await,
+        Command::Fund { merchant, amount, reference, connector } => {
+            admin::fund(app, &merchant, &amount, &reference, &connector, actor).await
+        }
+        Command::Payout(Payout::Cancel { id }) => admin::payout_cancel(app, &id, actor).await,
+        Command::Payout(Payout::Show { id }) => admin::payout_show(app, &id).await,
+        Command::Payout(Payout::List { merchant, before, limit }) => admin::payout_list(app, &merchant, before, limit).await,
+        Command::Complaint(Complaint::List) => admin::complaint_list(app).await,
+        Command::Complaint(Complaint::Show { id }) => admin::complaint_show(app, &id).await,
+        Command::Complaint(Complaint::Reply { id, message }) => {
+            admin::complaint_event(app, &id, ComplaintEvent::Reply, &message, actor).await
+        }
+        Command::Complaint(Complaint::Close { id, message }) => {
+            admin::complaint_event(app, &id, ComplaintEvent::Close, &message, actor).await
+        }
+        Command::Exception(Exception::List) => admin::exception_list(app).await,
+        Command::Exception(Exception::Show { id }) => admin::exception_show(app, &id).await,
+        Command::Statement { merchant, format, from, to } => {
+            let lines = admin::statement(app, &merchant, from.as_deref(), to.as_deref()).await?;
+            let (csv, document) = (admin::csv(&lines), Value::Array(lines));
+            let text = if format == "csv" { csv } else { format!("{document}\n") };
+            return Ok(Output::Text(text, document));
+        }
+        Command::Demo { .. } | Command::Serve | Command::Bank(_) | Command::Migrate | Command::Verify { .. } => {
+            return Ok(Output::Nothing);
+        }
+    };
+    document.map(Output::Document)
+}

@@ -1,1 +1,288 @@
-//! verify
+//! `hundi verify`: folds the whole journal and compares it with everything else that the store says.
+//!
+//! It reads one consistent view and changes nothing. Each law is named, with what it counted and the first offender.
+
+use crate::keys::{Keys, hex};
+use crate::store::{Store, StoreError};
+use hundi_core::ids::{MerchantId, PayoutId};
+use hundi_core::payout::{News, Payout, State};
+use hundi_core::postings::{Accounts, Cost, JournalRow, MovementKind, chain};
+use serde::Serialize;
+use std::collections::{BTreeMap, HashMap};
+
+/// What `hundi verify` found.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// Whether every law holds.
+    pub holds: bool,
+    /// The laws.
+    pub laws: Vec<Law>,
+}
+
+/// One law.
+#[derive(Debug, Serialize)]
+pub struct Law {
+    /// Its name; I-numbers as in the list of invariants (ARCHITECTURE.md).
+    pub name: &'static str,
+    /// What it says.
+    pub says: &'static str,
+    /// How many things were looked at.
+    pub counted: u64,
+    /// How many break it.
+    pub broken: u64,
+    /// The first that breaks it.
+    pub first: Option<String>,
+}
+
+impl Law {
+    fn new(name: &'static str, says: &'static str) -> Law {
+        Law { name, says, counted: 0, broken: 0, first: None }
+    }
+
+    fn check(&mut self, holds: bool, offender: impl FnOnce() -> String) {
+        self.counted += 1;
+        if !holds {
+            self.broken += 1;
+            self.first.get_or_insert_with(offender);
+        }
+    }
+}
+
+/// All laws, as the walk fills them.
+struct Laws {
+    balanced: Law,
+    balances: Law,
+    never_negative: Law,
+    chain: Law,
+    reserved: Law,
+    states: Law,
+    attempts: Law,
+    callbacks: Law,
+    credits: Law,
+    anchors: Law,
+}
+
+/// The movements that the journal holds for one payout.
+#[derive(Default)]
+struct Moved {
+    /// How often each kind occurred, in the order of [`MovementKind::ALL`], and in which order, as decimal digits.
+    order: u32,
+    cost: Option<Cost>,
+    mixed: bool,
+}
+
+/// Folds everything. `anchors` is the text of an anchor file: lines of `time merchant seq link`.
+pub async fn verify(store: &Store, keys: &Keys, anchors: &str) -> Result<Report, StoreError> {
+    let mut laws = Laws::new();
+    let anchors = read_anchors(anchors, &mut laws.anchors);
+    let credits: BTreeMap<MerchantId, i64> =
+        store.credits_by_merchant().await?.into_iter().map(|(merchant, _, paise)| (merchant, paise)).collect();
+    for merchant in store.merchants().await? {
+        let stored = Accounts {
+            wallet: merchant.balances[0],
+            reserved: merchant.balances[1],
+            fees: merchant.balances[2],
+            gst: merchant.balances[3],
+            banks: crate::store::batch::decode_banks(&merchant.banks)?,
+            ..Accounts::default()
+        };
+        let mut walk = Walk { keys, link: [0; 32], folded: Accounts::default(), moved: HashMap::new(), funded: 0, anchors: &anchors };
+        let laws = &mut laws;
+        store.each_journal_row(merchant.id, 1, &mut |(row, link)| {
+            walk.row(laws, &row, link);
+            Ok(())
+        }).await?;
+        let name = merchant.merchant.as_str();
+        let head = walk.folded.journal_seq == merchant.journal_seq && walk.link == merchant.journal_link;
+        laws.chain.check(head, || format!("merchant {name}: the journal does not end where the balances say ({})", merchant.journal_seq));
+        for (seq, _) in anchors.get(&merchant.id).into_iter().flatten().filter(|(seq, _)| **seq > walk.folded.journal_seq) {
+            laws.anchors.check(false, || format!("merchant {name}: row {seq} was anchored and is gone"));
+        }
+        let same = (&stored.wallet, &stored.reserved, &stored.fees, &stored.gst, &stored.banks)
+            == (&walk.folded.wallet, &walk.folded.reserved, &walk.folded.fees, &walk.folded.gst, &walk.folded.banks);
+        laws.balances.check(same, || format!("merchant {name}: the stored balances are not the sum of the journal"));
+        laws.balances.check(stored.sum() == Some(0), || format!("merchant {name}: the accounts do not sum to zero"));
+        laws.credits.check(credits.get(&merchant.id).copied().unwrap_or(0) == walk.funded, || {
+            format!("merchant {name}: the bank credits are not what the journal funded")
+        });
+        let told = callbacks_of(store, merchant.id).await?;
+        let mut reserved = 0i64;
+        let mut moved = std::mem::take(&mut walk.moved);
+        store.each_payout(merchant.id, &mut |payout| {
+            if payout.state.is_open() {
+                reserved = reserved.saturating_add(payout.cost().total_paise().unwrap_or(i64::MAX));
+            }
+            let moved = moved.remove(&payout.order.id).unwrap_or_default();
+            check_payout(laws, &payout, &moved, told.get(&payout.order.id));
+            Ok(())
+        }).await?;
+        laws.states.check(moved.is_empty(), || {
+            let lost = moved.keys().min().map_or(0, |id| id.0);
+            format!("merchant {name}: the journal moves money for payout {lost}, which does not exist")
+        });
+        laws.reserved.check(reserved == stored.reserved.paise(), || {
+            format!("merchant {name}: {} is reserved, open payouts need {reserved} paise", stored.reserved)
+        });
+        for payout in store.misplaced_references(merchant.id).await? {
+            laws.attempts.check(false, || format!("payout {payout}: its reference is not in the directory of references, or not its own"));
+        }
+    }
+    Ok(laws.report())
+}
+
+/// The fold over one merchant's journal.
+struct Walk<'a> {
+    keys: &'a Keys,
+    link: [u8; 32],
+    folded: Accounts,
+    moved: HashMap<PayoutId, Moved>,
+    funded: i64,
+    anchors: &'a BTreeMap<MerchantId, BTreeMap<i64, String>>,
+}
+
+impl Walk<'_> {
+    fn row(&mut self, laws: &mut Laws, row: &JournalRow, link: [u8; 32]) {
+        let at = || format!("merchant number {}, journal row {}", row.merchant.0, row.seq);
+        let legs = row.movement.legs();
+        let sum = legs.map(|legs| legs.iter().map(|(_, paise)| i128::from(*paise)).sum::<i128>());
+        laws.balanced.check(sum == Some(0), || format!("{}: the legs do not sum to zero", at()));
+        let applied = self.folded.apply(&row.movement).is_ok();
+        laws.never_negative.check(applied, || format!("{}: a balance would fall below zero", at()));
+        laws.balances.check(self.folded.wallet == row.wallet_after, || {
+            format!("{}: the wallet after it is {}, not {}", at(), self.folded.wallet, row.wallet_after)
+        });
+        let expected = chain(self.keys.journal(), &self.link, row);
+        let in_order = row.seq == self.folded.journal_seq + 1 && (row.at > self.folded.journal_at || row.seq == 1);
+        laws.chain.check(expected == link && in_order, || format!("{}: the chain breaks here", at()));
+        // Going on from what is stored names each broken row once, and not every row after it.
+        (self.link, self.folded.journal_seq, self.folded.journal_at) = (link, row.seq, row.at);
+        if let Some(anchor) = self.anchors.get(&row.merchant).and_then(|anchors| anchors.get(&row.seq)) {
+            laws.anchors.check(*anchor == hex(&link), || format!("{}: the row is not the one that was anchored", at()));
+        }
+        match row.payout {
+            Some(payout) => {
+                let moved = self.moved.entry(payout).or_default();
+                moved.order = moved.order.saturating_mul(10).saturating_add(row.movement.kind as u32);
+                moved.mixed |= moved.cost.is_some_and(|cost| cost != row.movement.cost);
+                moved.cost = Some(row.movement.cost);
+            }
+            None => {
+                laws.states.check(row.movement.kind == MovementKind::Fund, || format!("{}: a payout's movement names no payout", at()));
+                self.funded = self.funded.saturating_add(row.movement.cost.amount.paise());
+            }
+        }
+    }
+}
+
+/// A payout against its movements, its attempts and its callbacks.
+fn check_payout(laws: &mut Laws, payout: &Payout, moved: &Moved, told: Option<&Vec<News>>) {
+    let id = payout.order.id;
+    // The kinds in order, as the digits of their numbers: reserve 2, release 3, settle 4, restore 5.
+    let expected = match payout.state {
+        State::Queued | State::Sending | State::Sent => moved.order == 2,
+        State::Paid => moved.order == 24,
+        State::Reversed => moved.order == 245,
+        State::Failed => moved.order == 23 || moved.order == 0 && payout.attempts == 0,
+        State::Cancelled => moved.order == 23,
+    };
+    let cost = moved.cost.is_none_or(|cost| cost == payout.cost()) && !moved.mixed;
+    laws.states.check(expected && cost, || {
+        format!("payout {id} is {}, but its movements are {} (2 reserve, 3 release, 4 settle, 5 restore)", payout.state.name(), moved.order)
+    });
+    let settled = matches!(payout.state, State::Paid | State::Reversed);
+    laws.attempts.check(payout.paid_attempt.is_some() == settled, || {
+        format!("payout {id} is {}, but the attempt that paid is {:?}", payout.state.name(), payout.paid_attempt)
+    });
+    let told = told.map_or(&[][..], Vec::as_slice);
+    let finals: Vec<News> = told.iter().copied().filter(|news| *news != News::Pending).collect();
+    let fits = match payout.state {
+        State::Queued | State::Sending | State::Sent => finals.is_empty(),
+        State::Paid => matches!(finals.as_slice(), [] | [News::Success]),
+        State::Failed | State::Cancelled => matches!(finals.as_slice(), [] | [News::Failure]),
+        State::Reversed => matches!(finals.as_slice(), [] | [News::Success] | [News::Reversal] | [News::Success, News::Reversal]),
+    };
+    let all = usize::try_from(payout.news).is_ok_and(|news| news == told.len());
+    laws.callbacks.check(fits && all, || format!("payout {id} is {}, but its callbacks are {told:?}", payout.state.name()));
+}
+
+async fn callbacks_of(store: &Store, merchant: MerchantId) -> Result<HashMap<PayoutId, Vec<News>>, StoreError> {
+    let mut told: HashMap<PayoutId, Vec<News>> = HashMap::new();
+    store.each_callback(merchant, &mut |payout, _, news| {
+        let news = News::from_number(news).ok_or_else(|| StoreError::Corrupt("a callback's news is not valid".into()))?;
+        told.entry(payout).or_default().push(news);
+        Ok(())
+    }).await?;
+    Ok(told)
+}
+
+fn read_anchors(text: &str, law: &mut Law) -> BTreeMap<MerchantId, BTreeMap<i64, String>> {
+    let mut anchors: BTreeMap<MerchantId, BTreeMap<i64, String>> = BTreeMap::new();
+    let mut lines = text.split_inclusive('\n').enumerate().peekable();
+    while let Some((number, line)) = lines.next() {
+        let mut words = line.split_whitespace().skip(1);
+        let anchor = (|| Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?, words.next()?.to_owned())))();
+        match anchor {
+            Some((merchant, seq, link)) => {
+                anchors.entry(MerchantId(merchant)).or_default().insert(seq, link);
+            }
+            // A crash may cut the last line short; it was not an anchor yet.
+            None if lines.peek().is_none() && !line.ends_with('\n') => {}
+            None => law.check(false, || format!("line {} of the anchor file cannot be read", number + 1)),
+        }
+    }
+    anchors
+}
+
+impl Laws {
+    fn new() -> Laws {
+        Laws {
+            balanced: Law::new("I1 balanced movements", "every journal row's legs sum to zero"),
+            balances: Law::new("I2 balances", "stored balances are the fold of the journal, and sum to zero"),
+            never_negative: Law::new("I3 never negative", "no wallet and no reserve was ever below zero"),
+            attempts: Law::new("I5 attempts", "each payout has at most one attempt that paid, and its references are its own"),
+            states: Law::new("I7 states", "each payout's state is what its movements come to"),
+            reserved: Law::new("I8 reserved", "what is reserved is what open payouts need"),
+            callbacks: Law::new("I10 news", "each payout's callbacks tell what became of it, each once"),
+            chain: Law::new("I11 chain", "the journal is complete, in order and unchanged"),
+            credits: Law::new("bank credits", "what the banks credited is what the journal funded"),
+            anchors: Law::new("anchors", "every row whose link was anchored is still there, unchanged"),
+        }
+    }
+
+    fn report(self) -> Report {
+        let laws = vec![
+            self.balanced,
+            self.balances,
+            self.never_negative,
+            self.attempts,
+            self.states,
+            self.reserved,
+            self.callbacks,
+            self.chain,
+            self.credits,
+            self.anchors,
+        ];
+        Report { holds: laws.iter().all(|law| law.broken == 0), laws }
+    }
+}
+
+/// Appends the head of every journal that has moved since `last` to the anchor file, and syncs it. Whoever cuts rows off
+/// the end of a journal would have to change this file too: keep a copy of it elsewhere.
+pub async fn append_anchors(app: &crate::App, last: &mut BTreeMap<MerchantId, i64>) -> Result<(), String> {
+    let merchants = app.store.merchants().await.map_err(|error| error.to_string())?;
+    let moved = merchants.iter().filter(|merchant| last.get(&merchant.id).copied().unwrap_or(0) < merchant.journal_seq);
+    let lines: String = moved
+        .map(|merchant| {
+            format!("{} {} {} {}\n", app.clock.now().0, merchant.id.0, merchant.journal_seq, hex(&merchant.journal_link))
+        })
+        .collect();
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let path = app.config.anchors();
+    let file = std::fs::OpenOptions::new().create(true).append(true).open(&path);
+    let written = file.and_then(|mut file| std::io::Write::write_all(&mut file, lines.as_bytes()).and_then(|()| file.sync_all()));
+    written.map_err(|error| format!("cannot append to the anchors {}: {error}", path.display()))?;
+    last.extend(merchants.iter().map(|merchant| (merchant.id, merchant.journal_seq)));
+    Ok(())
+}

@@ -44,7 +44,7 @@ pub async fn run(app: Arc<App>, mut fresh: mpsc::Receiver<Payout>, mut stop: wat
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
         tokio::select! {
             biased;
-            _ = stop.wait_for(|stop| *stop) => break,
+            () = crate::told_to_stop(&mut stop) => break,
             () = app.hub.payouts_due.sleep_until(&app.clock, look_at) => {
                 drop(permit);
                 look_at = look(&app, &room).await;

@@ -122,7 +122,7 @@ pub async fn run(app: &App, mut queue: Queue, mut stop: tokio::sync::watch::Rece
         tokio::select! {
             biased;
             gathered = queue.0.recv_many(&mut jobs, app.config.writer.batch_max) => if gathered == 0 { return },
-            _ = stop.wait_for(|stop| *stop) => {
+            () = crate::told_to_stop(&mut stop) => {
                 // What was queued is still done; what comes later is told that the writer has stopped.
                 queue.0.close();
                 while queue.0.recv_many(&mut jobs, app.config.writer.batch_max).await > 0 {

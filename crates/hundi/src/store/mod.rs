@@ -190,6 +190,11 @@ impl Store {
         sqlite::Sqlite::open(path, create).map(Store::Sqlite)
     }
 
+    /// Opens the embedded database for reading, as it is at this moment: what is written later is not seen.
+    pub fn open_sqlite_view(path: &Path) -> Result<Store, StoreError> {
+        sqlite::Sqlite::open_view(path).map(Store::Sqlite)
+    }
+
     /// Creates or upgrades the schema; true if there was anything to do. Refuses a schema newer than this binary.
     pub async fn migrate(&self) -> Result<bool, StoreError> {
         let Store::Sqlite(engine) = self;

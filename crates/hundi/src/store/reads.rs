@@ -200,13 +200,16 @@ const TOKEN_BY_HASH: &str = "SELECT token_id, merchant_id, allow_ip, rate_per_mi
     WHERE token_hash = $1";
 const TOKENS: &str = "SELECT token_id, merchant_id, allow_ip, rate_per_minute, actor, created_at, revoked_at FROM tokens \
     WHERE merchant_id = $1 ORDER BY token_id";
+// Cross joins keep the order of the tables: the merchant's due callbacks come from their index, already sorted.
 const CALLBACKS_DUE: &str = "SELECT c.merchant_id, c.payout_id, c.seq, c.news, c.rrn, c.tries, c.next_at, p.order_id, m.merchant, \
-    m.callback_url, m.callback_secret FROM callbacks c \
-    JOIN payouts p ON p.merchant_id = c.merchant_id AND p.payout_id = c.payout_id \
-    JOIN merchants m ON m.merchant_id = c.merchant_id \
-    WHERE c.next_at IS NOT NULL AND c.next_at <= $1 AND NOT EXISTS (SELECT 1 FROM callbacks e \
+    m.callback_url, m.callback_secret FROM callbacks c CROSS JOIN payouts p CROSS JOIN merchants m \
+    WHERE c.merchant_id = $1 AND c.next_at IS NOT NULL AND c.next_at <= $2 AND NOT EXISTS (SELECT 1 FROM callbacks e \
     WHERE e.merchant_id = c.merchant_id AND e.payout_id = c.payout_id AND e.seq < c.seq AND e.state = 1) \
-    ORDER BY c.next_at LIMIT $2";
+    AND p.merchant_id = c.merchant_id AND p.payout_id = c.payout_id AND m.merchant_id = c.merchant_id \
+    ORDER BY c.next_at LIMIT $3";
+// One look into the index for each merchant, however many callbacks wait.
+const CALLBACKS_NEXT: &str = "SELECT m.merchant_id, (SELECT c.next_at FROM callbacks c WHERE c.merchant_id = m.merchant_id \
+    AND c.next_at IS NOT NULL ORDER BY c.next_at LIMIT 1) FROM merchants m ORDER BY m.merchant_id";
 const JOURNAL_COLUMNS: &str = "SELECT merchant_id, seq, at, kind, amount_paise, fee_paise, gst_paise, payout_id, connector, actor, memo, \
     wallet_after_paise, link FROM journal WHERE merchant_id = $1 AND seq >= $2 ORDER BY seq LIMIT $3";
 
@@ -294,20 +297,25 @@ impl Store {
         self.earliest("SELECT MIN(next_at) FROM payouts WHERE next_at IS NOT NULL").await
     }
 
-    /// When the next callback is due.
-    pub async fn next_callback_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.earliest("SELECT MIN(next_at) FROM callbacks WHERE next_at IS NOT NULL").await
-    }
-
     async fn earliest(&self, sql: &'static str) -> Result<Option<Timestamp>, StoreError> {
         let mut rows = self.query(sql, &[]).await?;
         Ok(rows.first_mut().map(Row::int_or_null).transpose()?.flatten().map(Timestamp))
     }
 
-    /// The callbacks that are due and have no older news of the same payout before them.
-    pub async fn callbacks_due(&self, now: Timestamp, limit: i64) -> Result<Vec<DueCallback>, StoreError> {
-        let rows = self.query(CALLBACKS_DUE, &[Arg::Int(now.0), Arg::Int(limit)]).await?;
-        rows.into_iter().map(due_callback).collect()
+    /// When each merchant's next callback is due; merchants without one are left out.
+    pub async fn callbacks_next(&self) -> Result<Vec<(MerchantId, Timestamp)>, StoreError> {
+        let mut next = Vec::new();
+        for mut row in self.query(CALLBACKS_NEXT, &[]).await? {
+            let merchant = MerchantId(row.int()?);
+            next.extend(row.int_or_null()?.map(|at| (merchant, Timestamp(at))));
+        }
+        Ok(next)
+    }
+
+    /// A merchant's callbacks that are due and have no older news of the same payout before them, the longest due first.
+    pub async fn callbacks_due(&self, merchant: MerchantId, now: Timestamp, limit: i64) -> Result<Vec<DueCallback>, StoreError> {
+        let args = [Arg::Int(merchant.0), Arg::Int(now.0), Arg::Int(limit)];
+        self.query(CALLBACKS_DUE, &args).await?.into_iter().map(due_callback).collect()
     }
 
     /// The callbacks of a payout.
@@ -432,13 +440,15 @@ impl Store {
         rows.into_iter().map(line).collect()
     }
 
-    /// Hands over every reference: connector, reference, merchant, payout, attempt.
-    pub async fn each_reference(
-        &self,
-        each: &mut (dyn FnMut(String, MerchantId, PayoutId, i64) -> Result<(), StoreError> + Send),
-    ) -> Result<(), StoreError> {
-        let sql = "SELECT reference, merchant_id, payout_id, attempt FROM bank_references";
-        self.scan(sql, &[], &mut |mut row| each(row.text()?, MerchantId(row.int()?), PayoutId(row.int()?), row.int()?)).await
+    /// The payouts of a merchant whose last reference is not known to be theirs, at most 100.
+    pub async fn misplaced_references(&self, merchant: MerchantId) -> Result<Vec<i64>, StoreError> {
+        // An attempt of which no byte left us keeps its reference for the next one, which has its number.
+        let sql = "SELECT p.payout_id FROM payouts p \
+            LEFT JOIN bank_references r ON r.connector = p.connector AND r.reference = p.reference \
+            WHERE p.merchant_id = $1 AND p.attempts > 0 AND (r.payout_id IS NULL OR r.payout_id <> p.payout_id \
+            OR r.attempt < p.attempts OR r.attempt > p.attempts + 1) ORDER BY p.payout_id LIMIT 100";
+        let rows = self.query(sql, &[Arg::Int(merchant.0)]).await?;
+        rows.into_iter().map(|mut row| row.int()).collect()
     }
 
     /// Hands over every callback of a merchant: payout, number, news.

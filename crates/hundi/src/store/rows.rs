@@ -205,7 +205,8 @@ pub enum CallbackFate {
     GivenUp,
 }
 
-/// Records what became of a callback's try. `result` is a short text without secrets, such as `204` or `time-out`.
+/// Records what became of a callback's try, once: a callback that has come to its end changes no more. `result` is a
+/// short text without secrets, such as `204` or `time-out`.
 pub fn callback_result(key: CallbackKey, fate: CallbackFate, result: &str, now: Timestamp) -> Plain {
     let (state, next_at) = match fate {
         CallbackFate::Delivered => (2, None),
@@ -223,7 +224,11 @@ pub fn callback_result(key: CallbackKey, fate: CallbackFate, result: &str, now: 
         Value::Int(key.payout.0),
         Value::Int(key.seq),
     ];
-    Plain(vec![(sql, values)])
+    // Newer news of the payout waits for this one, and is not looked at before it can be sent.
+    let newer = "UPDATE callbacks SET next_at = $1 WHERE merchant_id = $2 AND payout_id = $3 AND seq > $4 AND state = 1";
+    let newer_values =
+        vec![Value::Int(next_at.unwrap_or(now.0)), Value::Int(key.merchant.0), Value::Int(key.payout.0), Value::Int(key.seq)];
+    Plain(vec![(sql, values), (newer, newer_values)])
 }
 
 /// Keeps what a bank said, sealed; changes nothing if the very message was kept before.

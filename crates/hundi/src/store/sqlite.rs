@@ -50,6 +50,18 @@ impl Sqlite {
         Ok(Sqlite { path: path.to_owned(), writer: tokio::sync::Mutex::new(Some(writer)), readers: Mutex::default() })
     }
 
+    /// Opens the file for reading within one transaction, which is the only reader's.
+    pub fn open_view(path: &Path) -> Result<Sqlite, StoreError> {
+        if !path.exists() {
+            return Err(StoreError::Unusable(format!("there is no database at {}; give its folder with --data", path.display())));
+        }
+        let reader = connect(path, false)?;
+        // The first statement that reads fixes what the transaction sees.
+        let pinned = reader.execute_batch("BEGIN; SELECT COUNT(*) FROM sqlite_schema");
+        pinned.map_err(explain)?;
+        Ok(Sqlite { path: path.to_owned(), writer: tokio::sync::Mutex::new(None), readers: Mutex::new(vec![reader]) })
+    }
+
     /// The schema of the file; 0 for an empty one.
     pub fn schema(&self) -> Result<i64, StoreError> {
         let mut rows = self.query("PRAGMA user_version", &[])?;

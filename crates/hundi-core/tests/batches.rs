@@ -1,0 +1,174 @@
+//! A batch of N decides what N batches of one decide: commands that see each other in one snapshot come to the same as
+//! commands of which each sees only what a store loads for it and leaves only what the store writes of its transition.
+
+mod common;
+
+use common::{NOON, connector, merchant, order, references, reloaded, rules};
+use hundi_core::command::{CallbackWish, Command, Decision, Outcome, Rules, Snapshot, Source, Word, decide};
+use hundi_core::ids::{Actor, MerchantId, OrderId, PayoutId};
+use hundi_core::money::Amount;
+use hundi_core::rails::Rail;
+use hundi_core::schedule::{HOUR, SECOND, Timestamp};
+use proptest::prelude::*;
+use proptest::sample::select;
+
+const LETTERS: [&str; 3] = ["A", "B", "C"];
+const BANKS: [&str; 2] = ["sandbox", "other"];
+
+/// What the store loads for one command: exactly what the command names.
+fn load(store: &Snapshot, command: &Command) -> Snapshot {
+    let mut loaded = Snapshot::default();
+    let (mut merchants, mut payouts, mut names) = (Vec::new(), Vec::new(), Vec::new());
+    match command {
+        Command::CreatePayout(order) => {
+            merchants.push(order.merchant);
+            payouts.extend(store.orders.get(&(order.merchant, order.order.clone())));
+        }
+        Command::Start { merchant, payout, connector, references, .. } => {
+            merchants.push(*merchant);
+            payouts.push(*payout);
+            names.extend(references.map(|reference| (*connector, reference)));
+        }
+        Command::Record { connector, reference, .. } => {
+            names.push((*connector, *reference));
+            payouts.extend(store.references.get(&(*connector, *reference)).map(|(payout, _)| *payout));
+            merchants.extend(payouts.iter().map(|payout| store.payouts[payout].order.merchant));
+        }
+        Command::Enquire { merchant, payout, .. }
+        | Command::Expire { merchant, payout }
+        | Command::Cancel { merchant, payout, .. } => {
+            merchants.push(*merchant);
+            payouts.push(*payout);
+        }
+        Command::Fund { merchant, connector, reference, .. } => {
+            merchants.push(*merchant);
+            let key = (*connector, reference.clone());
+            loaded.credits.extend(store.credits.get(&key).map(|credit| (key, *credit)));
+        }
+    }
+    let store = reloaded(store);
+    loaded.merchants.extend(merchants.iter().filter_map(|id| Some((*id, store.merchants.get(id)?.clone()))));
+    loaded.references.extend(names.iter().filter_map(|name| Some((*name, *store.references.get(name)?))));
+    for payout in payouts.iter().filter_map(|id| store.payouts.get(id)) {
+        // By its id a store finds only the merchant's own.
+        if merchants.contains(&payout.order.merchant) {
+            loaded.orders.insert((payout.order.merchant, payout.order.order.clone()), payout.order.id);
+            loaded.payouts.insert(payout.order.id, payout.clone());
+        }
+    }
+    loaded
+}
+
+/// What the store writes: the rows of the transition, and the accounts that were changed.
+fn write(store: &mut Snapshot, snapshot: Snapshot, decision: &Decision) {
+    for (id, merchant) in snapshot.merchants {
+        if merchant.changed {
+            store.merchants.insert(id, merchant);
+        }
+    }
+    let Decision::Done(done) = decision else { return };
+    if let Some(payout) = &done.payout {
+        let order = &payout.order;
+        if done.created {
+            assert!(store.orders.insert((order.merchant, order.order.clone()), order.id).is_none());
+        }
+        let was = store.payouts.insert(order.id, payout.clone());
+        assert_eq!(was.is_none(), done.created);
+        assert_eq!(payout.version, was.map_or(0, |was| was.version) + 1);
+    }
+    if let Some(attempt) = done.attempt {
+        let owner = (attempt.payout, attempt.attempt);
+        let known = store.references.insert((attempt.connector, attempt.reference), owner);
+        assert!(known.is_none_or(|known| known == owner), "a reference changes hands");
+    }
+    if let Some(credit) = &done.credit {
+        let known = store.credits.insert((credit.connector, credit.reference.clone()), (credit.merchant, credit.amount));
+        assert!(known.is_none(), "a credit is booked twice");
+    }
+}
+
+fn text(snapshot: &Snapshot) -> String {
+    format!("{:#?}", reloaded(snapshot))
+}
+
+/// The ids of an order: unique, and told by merchant and letter, but for a create, which brings a new one each time.
+fn id(merchant: MerchantId, letter: usize, nonce: i64) -> PayoutId {
+    PayoutId(merchant.0 * 100 + i64::try_from(letter).expect("a small number") * 10 + nonce)
+}
+
+prop_compose! {
+    fn a_command()(
+        kind in select(vec!["create", "create", "start", "start", "start", "record", "record", "record", "record", "record",
+            "enquire", "expire", "cancel", "fund", "fund"]),
+        merchant in select(vec![1, 1, 1, 2, 3]).prop_map(MerchantId),
+        letter in 0..LETTERS.len(),
+        // Mostly the id that the order's first create brings.
+        nonce in select(vec![0, 0, 0, 0, 1]),
+        attempt in select(vec![1u32, 1, 1, 2, 3]),
+        salt in select(vec![0usize, 0, 0, 0, 1]),
+        // Now and then an attempt offers the references of another order.
+        other in select(vec![0usize, 0, 0, 1]),
+        bank in select(BANKS.to_vec()).prop_map(connector),
+        outcome in select(vec![Outcome::NotWritten, Outcome::Accepted, Outcome::Silent, Outcome::NotFound, Outcome::Paid, Outcome::Paid,
+            Outcome::Refused { elsewhere: false }, Outcome::Refused { elsewhere: true }, Outcome::Refused { elsewhere: true },
+            Outcome::Reversed]),
+        source in select(vec![Source::Reply, Source::Enquiry, Source::Enquiry, Source::SignedCallback, Source::UnsignedCallback]),
+        rupees in select(vec![100i64, 100, 100, 100, 400]),
+        utr in 0..4u8,
+        elapsed_us in select(vec![0, 0, SECOND, 9 * SECOND, HOUR, -SECOND, 14 * HOUR]),
+    ) -> (Command, i64) {
+        let amount = Amount::from_paise(rupees * 100).expect("an amount");
+        let operator = Actor::Operator("asha".into());
+        let name = OrderId::parse(LETTERS[(letter + other) % LETTERS.len()]).expect("an OrderID");
+        let offered = references(merchant, &name, attempt);
+        let payout = id(merchant, letter, 0);
+        let command = match kind {
+            "create" => Command::CreatePayout(Box::new(order(merchant, id(merchant, letter, nonce), LETTERS[letter], Rail::Imps, amount, "ravi"))),
+            "start" => Command::Start {
+                merchant, payout, connector: bank, references: offered, send_within_us: 5 * SECOND, enquire_after_us: 2 * SECOND,
+            },
+            "record" => Command::Record {
+                connector: bank,
+                reference: offered[salt],
+                word: Word { outcome, amount_paise: (utr > 0).then_some(rupees * 100), rrn: format!("R{utr}").into(), why: "".into() },
+                source,
+            },
+            "enquire" => Command::Enquire { merchant, payout, lease_us: 10 * SECOND },
+            "expire" => Command::Expire { merchant, payout },
+            "cancel" => Command::Cancel { merchant, payout, actor: operator },
+            _ => Command::Fund { merchant, connector: bank, reference: format!("UTR{utr}").into(), amount, actor: operator },
+        };
+        (command, elapsed_us)
+    }
+}
+
+fn world() -> (Rules, Snapshot) {
+    let mut snapshot = Snapshot::default();
+    for (id, wish) in [(1, CallbackWish::All), (2, CallbackWish::Nothing)] {
+        let mut one = merchant(wish);
+        one.day_most_paise = Some(800_00);
+        snapshot.merchants.insert(MerchantId(id), one);
+    }
+    (rules(2, HOUR), snapshot)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_batch_decides_what_its_commands_decide_one_by_one(commands in prop::collection::vec(a_command(), 1..=40)) {
+        let (rules, mut batch) = world();
+        let (_, mut store) = world();
+        let mut now = NOON;
+        for (command, elapsed_us) in &commands {
+            now = Timestamp(now.0 + elapsed_us);
+            let together = decide(&mut batch, &rules, command, now);
+            let mut loaded = load(&store, command);
+            let alone = decide(&mut loaded, &rules, command, now);
+            write(&mut store, loaded, &alone);
+            prop_assert_eq!(format!("{:#?}", together), format!("{:#?}", alone), "{:?}", command);
+            prop_assert!(batch.merchants.values().all(|merchant| merchant.accounts.sum() == Some(0)));
+        }
+        prop_assert_eq!(text(&batch), text(&store));
+    }
+}

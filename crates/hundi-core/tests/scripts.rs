@@ -1,0 +1,1056 @@
+//! The rules as scripts: each line is an order or a bank's word, and after `->` stands what comes of it.
+//!
+//! ```text
+//! paid A 1 amount=300.01 rrn=R1 via=signed -> Sending#2 held 694.10/305.90/0.00 settle [Success 1] !contradiction, due 2s
+//! ```
+//!
+//! is: the signed callback of the bank says that attempt 1 (without a number: the newest) of order A was paid with another
+//! amount and a bank reference. What comes of it: the state, the number of attempts, whether it is held, the merchant's
+//! wallet / reserved / fees and GST, the movements, the callbacks with their numbers, the exception, and when it is due.
+//! `same` means that nothing changed but perhaps when it is due. A line without `->` must not be refused.
+
+mod common;
+
+use common::{NOON, connector, merchant, order, references, reloaded, rules};
+use hundi_core::command::{
+    CallbackWish, Command, Decision, MerchantState, Outcome, Rules, Snapshot, Source, Transition, Word, decide, next_connector,
+};
+use hundi_core::ids::{Actor, Connector, MerchantId, PayoutId, Reference};
+use hundi_core::money::{Amount, Balance};
+use hundi_core::payout::Payout;
+use hundi_core::rails::Rail;
+use hundi_core::schedule::{DAY, HOUR, MINUTE, SECOND, Timestamp};
+use std::collections::BTreeMap;
+
+struct World {
+    rules: Rules,
+    snapshot: Snapshot,
+    now: Timestamp,
+    /// The connector and the reference of each attempt, by the order's letter and the attempt's number.
+    attempts: BTreeMap<(String, u32), (Connector, Reference)>,
+    /// How many lines of history were written.
+    history: u32,
+}
+
+/// The words of a line: the verb, the order's letter or an amount, and the rest; `key=value` apart.
+struct Line<'a> {
+    words: Vec<&'a str>,
+    options: BTreeMap<&'a str, &'a str>,
+}
+
+impl<'a> Line<'a> {
+    fn parse(text: &'a str) -> Line<'a> {
+        let (options, words) = text.split_whitespace().partition::<Vec<_>, _>(|word| word.contains('='));
+        Line { words, options: options.into_iter().filter_map(|option| option.split_once('=')).collect() }
+    }
+
+    fn word(&self, index: usize) -> &'a str {
+        self.words.get(index).copied().unwrap_or_default()
+    }
+
+    fn merchant(&self) -> MerchantId {
+        MerchantId(self.options.get("by").map_or(1, |number| number.parse().expect("a merchant")))
+    }
+}
+
+fn amount(text: &str) -> Amount {
+    Amount::from_decimal_text(text).unwrap_or_else(|error| panic!("{text}: {error:?}"))
+}
+
+fn micros(text: &str) -> i64 {
+    let (number, unit) = text.split_at(text.len() - 1);
+    let unit = match unit {
+        "s" => SECOND,
+        "m" => MINUTE,
+        "h" => HOUR,
+        "d" => DAY,
+        _ => panic!("{text}: not a time"),
+    };
+    number.parse::<i64>().expect("a number") * unit
+}
+
+/// Orders are letters; merchant 2's are other payouts than merchant 1's.
+fn payout_id(merchant: MerchantId, letter: &str) -> PayoutId {
+    PayoutId(merchant.0 * 1_000 + i64::from(letter.as_bytes()[0]))
+}
+
+impl World {
+    fn new() -> World {
+        let mut snapshot = Snapshot::default();
+        for id in [1, 2] {
+            snapshot.merchants.insert(MerchantId(id), merchant(CallbackWish::Final));
+        }
+        World { rules: rules(3, HOUR), snapshot, now: NOON, attempts: BTreeMap::new(), history: 0 }
+    }
+
+    /// Runs one line and says what came of it.
+    fn run(&mut self, text: &str) -> String {
+        let line = Line::parse(text);
+        let id = line.merchant();
+        let one = self.snapshot.merchants.get_mut(&id);
+        let paise = |text: &str| Some(amount(text).paise());
+        match (line.word(0), one) {
+            ("wait", _) if line.word(1).len() == 1 => {
+                let at = self.payout(&line).next_at.expect("it is due some time");
+                self.now = self.now.max(at);
+            }
+            ("wait", _) => self.now = self.now.after(micros(line.word(1))),
+            ("attempts_max", _) => self.rules.attempts_max = line.word(1).parse().expect("a number"),
+            ("connectors", _) => self.rules.connectors.retain(|rules| line.words.contains(&rules.connector.as_str())),
+            ("suspend", Some(one)) => one.state = MerchantState::Suspended,
+            ("activate", Some(one)) => one.state = MerchantState::Active,
+            ("payout_most", Some(one)) => one.payout_most_paise = paise(line.word(1)),
+            ("day_most", Some(one)) => one.day_most_paise = paise(line.word(1)),
+            ("wish", Some(one)) => {
+                one.callbacks = match line.word(1) {
+                    "nothing" => CallbackWish::Nothing,
+                    "final" => CallbackWish::Final,
+                    "all" => CallbackWish::All,
+                    wish => panic!("{wish}: no such wish"),
+                }
+            }
+            ("banks", Some(one)) => {
+                let banks = &one.accounts.banks;
+                return banks.iter().map(|(name, balance)| format!("{name} {balance}")).collect::<Vec<_>>().join(", ");
+            }
+            ("day", Some(one)) => return Balance::from_paise(one.day_paise).to_string(),
+            ("history", _) => return self.history.to_string(),
+            ("show", _) => {
+                let p = self.payout(&line);
+                let reference = p.reference.map_or(String::new(), |r| format!("{r:?}")[..4].to_owned());
+                let paid = p.paid_attempt.map_or("-".to_owned(), |attempt| attempt.to_string());
+                return format!("{:?} rrn={} paid_by={paid} reference={reference} reason={}", p.state, p.rrn, p.reason);
+            }
+            _ => {
+                let command = self.command(&line);
+                return self.decide(&line, &command);
+            }
+        }
+        String::new()
+    }
+
+    fn payout(&self, line: &Line<'_>) -> &Payout {
+        &self.snapshot.payouts[&payout_id(line.merchant(), line.word(1))]
+    }
+
+    fn command(&self, line: &Line<'_>) -> Command {
+        let (id, letter) = (line.merchant(), line.word(1));
+        let bank = |or: Connector| line.options.get("at").map_or(or, |name| connector(name));
+        let operator = Actor::Operator("asha".into());
+        // `by=2 of=1`: merchant 2 names a payout of merchant 1.
+        let owner = line.options.get("of").map_or(id, |number| MerchantId(number.parse().expect("a merchant")));
+        let payout = payout_id(owner, if letter.is_empty() { "-" } else { letter });
+        match line.word(0) {
+            "fund" => Command::Fund {
+                merchant: id,
+                connector: bank(connector("sandbox")),
+                reference: if line.word(2).is_empty() { "UTR0" } else { line.word(2) }.into(),
+                amount: amount(letter),
+                actor: operator,
+            },
+            "create" => {
+                let rail = Rail::parse(line.word(3)).expect("a rail");
+                let to = line.options.get("to").copied().unwrap_or("ravi");
+                Command::CreatePayout(Box::new(order(id, payout, letter, rail, amount(line.word(2)), to)))
+            }
+            "start" => {
+                let known = self.snapshot.payouts.get(&payout);
+                let next = known.and_then(|known| next_connector(&self.rules, known)).unwrap_or(connector("sandbox"));
+                let attempt = known.map_or(1, |known| known.attempts + 1);
+                // `like=B`: the first reference is the one that B's first attempt has.
+                let name = hundi_core::ids::OrderId::parse(letter).expect("an OrderID");
+                let mut offered = references(id, &name, attempt);
+                for (place, option) in offered.iter_mut().zip(["like", "like2"]) {
+                    if let Some(letter) = line.options.get(option) {
+                        *place = self.attempts[&((*letter).to_owned(), 1)].1;
+                    }
+                }
+                Command::Start {
+                    merchant: id,
+                    payout,
+                    connector: bank(next),
+                    references: offered,
+                    send_within_us: 5 * SECOND,
+                    enquire_after_us: 2 * SECOND,
+                }
+            }
+            "enquire" => Command::Enquire { merchant: id, payout, lease_us: 10 * SECOND },
+            "expire" => Command::Expire { merchant: id, payout },
+            "cancel" => Command::Cancel { merchant: id, payout, actor: operator },
+            verb => self.record(verb, line, payout),
+        }
+    }
+
+    fn record(&self, verb: &str, line: &Line<'_>, payout: PayoutId) -> Command {
+        let outcome = match verb {
+            "not_written" => Outcome::NotWritten,
+            "accepted" => Outcome::Accepted,
+            "silent" => Outcome::Silent,
+            "not_found" => Outcome::NotFound,
+            "paid" => Outcome::Paid,
+            "refused" => Outcome::Refused { elsewhere: false },
+            "refused_elsewhere" => Outcome::Refused { elsewhere: true },
+            "reversed" => Outcome::Reversed,
+            _ => panic!("{verb}: no such verb"),
+        };
+        let source = match line.options.get("via").copied() {
+            None | Some("enquiry") => Source::Enquiry,
+            Some("reply") => Source::Reply,
+            Some("signed") => Source::SignedCallback,
+            Some("unsigned") => Source::UnsignedCallback,
+            Some(via) => panic!("{via}: no such source"),
+        };
+        // `?` is a reference that nobody has ever used.
+        let stranger = (connector("sandbox"), Reference::parse("NEVERSEENBEFORE").expect("a reference"));
+        let attempt = match line.word(2) {
+            "" => self.snapshot.payouts.get(&payout).map_or(1, |payout| payout.attempts.max(1)),
+            number => number.parse().expect("an attempt"),
+        };
+        let key = (line.word(1).to_owned(), attempt);
+        let (connector, reference) = if line.word(1) == "?" { stranger } else { self.attempts[&key] };
+        let text = |name| Box::from(line.options.get(name).copied().unwrap_or_default());
+        let amount_paise = line.options.get("amount").map(|text| amount(text).paise());
+        let word = Word { outcome, amount_paise, rrn: text("rrn"), why: text("why") };
+        Command::Record { connector, reference, word, source }
+    }
+
+    fn decide(&mut self, line: &Line<'_>, command: &Command) -> String {
+        let before = reloaded(&self.snapshot);
+        let decision = decide(&mut self.snapshot, &self.rules, command, self.now);
+        for merchant in self.snapshot.merchants.values() {
+            assert_eq!(merchant.accounts.sum(), Some(0));
+            assert!(merchant.accounts.wallet >= Balance::ZERO && merchant.accounts.reserved >= Balance::ZERO);
+        }
+        if !matches!(decision, Decision::Done(_)) {
+            let same = format!("{:?}", reloaded(&self.snapshot)) == format!("{before:?}");
+            assert!(same, "what is not done changes nothing");
+        }
+        let is_fact = matches!(command, Command::Record { .. });
+        match decision {
+            Decision::Refused(refusal) => format!("{refusal:?}"),
+            Decision::Repeat(Some(payout)) if is_fact => format!("same{}", self.due(&payout)),
+            Decision::Repeat(Some(payout)) => format!("Repeat {:?}", payout.state),
+            Decision::Repeat(None) => "Repeat".to_owned(),
+            Decision::Done(done) => {
+                self.history += u32::from(done.history.is_some());
+                if let Some(attempt) = done.attempt {
+                    let key = (line.word(1).to_owned(), attempt.attempt);
+                    self.attempts.insert(key, (attempt.connector, attempt.reference));
+                }
+                let was = done.payout.as_ref().and_then(|payout| before.payouts.get(&payout.order.id));
+                self.show(line.merchant(), &done, was)
+            }
+        }
+    }
+
+    fn due(&self, payout: &Payout) -> String {
+        let Some(at) = payout.next_at else { return String::new() };
+        let pause = at.0 - self.now.0;
+        assert_eq!(pause % SECOND, 0);
+        format!(", due {}s", pause / SECOND)
+    }
+
+    fn show(&self, merchant: MerchantId, done: &Transition, was: Option<&Payout>) -> String {
+        let mut text = String::new();
+        if let Some(payout) = &done.payout {
+            assert_eq!(self.snapshot.payouts[&payout.order.id], *payout, "the answer is what the next command sees");
+            assert_eq!(payout.version, was.map_or(0, |was| was.version) + 1);
+            let moves = !done.journal.is_empty() || !done.callbacks.is_empty() || done.exception.is_some();
+            let seen = |p: &Payout| (p.state, p.held, p.attempts, p.connector, p.reference, p.paid_attempt, p.rrn.clone(), p.news);
+            if !moves && was.is_some_and(|was| seen(was) == seen(payout)) && done.attempt.is_none() {
+                return format!("same{}", self.due(payout));
+            }
+            text += &format!("{:?}", payout.state);
+            if payout.attempts > 0 {
+                text += &format!("#{}", payout.attempts);
+            }
+            text += if payout.held { " held " } else { " " };
+        }
+        let accounts = &self.snapshot.merchants[&merchant].accounts;
+        let costs = Balance::from_paise(accounts.fees.paise() + accounts.gst.paise());
+        text += &format!("{}/{}/{costs}", accounts.wallet, accounts.reserved);
+        for row in &done.journal {
+            text += &format!(" {}", row.movement.kind.name());
+        }
+        if !done.callbacks.is_empty() {
+            let news: Vec<_> = done.callbacks.iter().map(|call| format!("{:?} {}", call.news, call.seq)).collect();
+            text += &format!(" [{}]", news.join(", "));
+        }
+        if let Some(exception) = &done.exception {
+            text += &format!(" !{}", exception.kind.name());
+        }
+        if let Some(payout) = &done.payout {
+            if done.created && !payout.reason.is_empty() {
+                text += &format!(" ({})", payout.reason);
+            }
+            text += &self.due(payout);
+        }
+        text
+    }
+}
+
+/// Runs a script in a new world and compares every line. A mismatch prints the script as it should have been.
+#[track_caller]
+fn check(script: &str) {
+    let mut world = World::new();
+    let mut actual = String::new();
+    let mut wrong = 0;
+    for line in script.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//")) {
+        let (order, expected) = line.split_once("->").map_or((line, None), |(order, expected)| (order, Some(expected.trim())));
+        let result = world.run(order);
+        let refused = result.bytes().all(|byte| byte.is_ascii_alphabetic()) && !result.is_empty() && result != "same";
+        let ok = expected.map_or(!refused, |expected| expected == result);
+        wrong += u32::from(!ok);
+        actual += &format!("{} {} -> {result}\n", if ok { "  " } else { ">>" }, order.trim_end());
+    }
+    assert!(wrong == 0, "{wrong} lines differ:\n{actual}");
+}
+
+#[test]
+fn paid_and_taken_back() {
+    check("
+         // The whole life of a payout: created, sent, accepted, paid, taken back.
+         fund 1000                   -> 1000.00/0.00/0.00 fund
+         create A 300 imps           -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A                     -> Sending#1 694.10/305.90/0.00, due 7s
+         silent A                    -> same, due 2s
+         accepted A via=reply        -> Sent#1 694.10/305.90/0.00, due 4s
+         silent A                    -> same, due 8s
+         paid A amount=300.00 rrn=R1 -> Paid#1 694.10/0.00/5.90 settle [Success 1]
+         show A                      -> Paid rrn=R1 paid_by=1 reference=FJ1V reason=
+         banks                       -> sandbox -700.00
+         reversed A why=Closed       -> Reversed#1 1000.00/0.00/0.00 restore [Reversal 2]
+         show A                      -> Reversed rrn=R1 paid_by=1 reference=FJ1V reason=Closed
+         banks                       -> sandbox -1000.00
+         history                     -> 3");
+    check("
+         // Paid by the very reply.
+         fund 1000         -> 1000.00/0.00/0.00 fund
+         create A 300 neft -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A           -> Sending#1 694.10/305.90/0.00, due 7s
+         paid A via=reply  -> Paid#1 694.10/0.00/5.90 settle [Success 1]");
+    check("
+         // Paid by a signed callback, accepted by one before.
+         fund 1000                -> 1000.00/0.00/0.00 fund
+         create A 300 upi         -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A                  -> Sending#1 694.10/305.90/0.00, due 7s
+         accepted A via=signed    -> Sent#1 694.10/305.90/0.00, due 2s
+         paid A via=signed rrn=R9 -> Paid#1 694.10/0.00/5.90 settle [Success 1]
+         show A                   -> Paid rrn=R9 paid_by=1 reference=FJ1V reason=
+         history                  -> 0");
+}
+
+#[test]
+fn taken_back_before_the_success_was_heard() {
+    check("
+         fund 1000         -> 1000.00/0.00/0.00 fund
+         create A 300 imps -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A           -> Sending#1 694.10/305.90/0.00, due 7s
+         reversed A rrn=R1 -> Reversed#1 1000.00/0.00/0.00 settle restore [Success 1, Reversal 2]
+         show A            -> Reversed rrn=R1 paid_by=1 reference=FJ1V reason=Returned by the beneficiary's bank
+         banks             -> sandbox -1000.00
+         paid A            -> same
+         reversed A        -> same
+         accepted A        -> same");
+    check("
+         fund 1000         -> 1000.00/0.00/0.00 fund
+         create A 300 imps -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A           -> Sending#1 694.10/305.90/0.00, due 7s
+         accepted A        -> Sent#1 694.10/305.90/0.00, due 2s
+         reversed A        -> Reversed#1 1000.00/0.00/0.00 settle restore [Success 1, Reversal 2]");
+}
+
+#[test]
+fn refused() {
+    check("
+         // For good: another connector is not asked.
+         fund 1000            -> 1000.00/0.00/0.00 fund
+         create A 300 imps    -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A              -> Sending#1 694.10/305.90/0.00, due 7s
+         refused A why=Closed -> Failed#1 1000.00/0.00/0.00 release [Failure 1]
+         show A               -> Failed rrn= paid_by=- reference=FJ1V reason=Closed");
+    check("
+         // Elsewhere, with another connector left: tried there, and failed when that refuses too.
+         fund 1000                       -> 1000.00/0.00/0.00 fund
+         create A 300 imps               -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A                         -> Sending#1 694.10/305.90/0.00, due 7s
+         refused_elsewhere A why=Down    -> Queued#1 694.10/305.90/0.00, due 0s
+         start A                         -> Sending#2 694.10/305.90/0.00, due 7s
+         show A                          -> Sending rrn= paid_by=- reference=NK3U reason=
+         refused_elsewhere A 2 why=Down2 -> Failed#2 1000.00/0.00/0.00 release [Failure 1]
+         show A                          -> Failed rrn= paid_by=- reference=NK3U reason=Down2");
+    check("
+         // Elsewhere, but there is only one connector.
+         connectors sandbox
+         fund 1000           -> 1000.00/0.00/0.00 fund
+         create A 300 imps   -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A             -> Sending#1 694.10/305.90/0.00, due 7s
+         accepted A          -> Sent#1 694.10/305.90/0.00, due 2s
+         refused_elsewhere A -> Failed#1 1000.00/0.00/0.00 release [Failure 1]
+         show A              -> Failed rrn= paid_by=- reference=FJ1V reason=Not executed by the bank");
+    check("
+         // Elsewhere, and the other connector pays: the money leaves from there.
+         fund 1000           -> 1000.00/0.00/0.00 fund
+         create A 300 imps   -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A             -> Sending#1 694.10/305.90/0.00, due 7s
+         refused_elsewhere A -> Queued#1 694.10/305.90/0.00, due 0s
+         start A             -> Sending#2 694.10/305.90/0.00, due 7s
+         paid A              -> Paid#2 694.10/0.00/5.90 settle [Success 1]
+         banks               -> other 300.00, sandbox -1000.00");
+    check("
+         // Elsewhere, but there have been attempts enough.
+         attempts_max 1
+         fund 1000           -> 1000.00/0.00/0.00 fund
+         create A 300 imps   -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A             -> Sending#1 694.10/305.90/0.00, due 7s
+         refused_elsewhere A -> Failed#1 1000.00/0.00/0.00 release [Failure 1]");
+}
+
+#[test]
+fn not_found() {
+    check("
+         // Before the contract's window (five seconds after the last moment to send) it is silence.
+         fund 1000         -> 1000.00/0.00/0.00 fund
+         create A 300 imps -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A           -> Sending#1 694.10/305.90/0.00, due 7s
+         not_found A       -> same, due 2s
+         wait 10s
+         not_found A       -> same, due 4s
+         wait 1s
+         not_found A       -> Queued#1 694.10/305.90/0.00, due 0s
+         start A           -> Sending#2 694.10/305.90/0.00, due 7s
+         show A            -> Sending rrn= paid_by=- reference=NK3U reason=
+         // The second try has a window of its own.
+         not_found A       -> same, due 2s
+         wait 11s
+         not_found A       -> Queued#2 694.10/305.90/0.00, due 0s
+         start A           -> Sending#3 694.10/305.90/0.00, due 7s
+         wait 11s
+         not_found A       -> Failed#3 1000.00/0.00/0.00 release [Failure 1]
+         show A            -> Failed rrn= paid_by=- reference=7P3Q reason=Not executed by the bank");
+    check("
+         // With this connector it never is final.
+         fund 1000         -> 1000.00/0.00/0.00 fund
+         create A 300 imps -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A at=other  -> Sending#1 694.10/305.90/0.00, due 7s
+         wait 9d
+         not_found A       -> same, due 2s
+         not_found A       -> same, due 4s");
+    check("
+         // Nor does a callback that says so fail anything.
+         fund 1000              -> 1000.00/0.00/0.00 fund
+         create A 300 imps      -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A                -> Sending#1 694.10/305.90/0.00, due 7s
+         wait 11s
+         not_found A via=signed -> same, due -4s");
+}
+
+#[test]
+fn not_written_is_no_attempt() {
+    check("
+         attempts_max 1
+         fund 1000               -> 1000.00/0.00/0.00 fund
+         create A 300 imps       -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A                 -> Sending#1 694.10/305.90/0.00, due 7s
+         show A                  -> Sending rrn= paid_by=- reference=FJ1V reason=
+         not_written A via=reply -> Queued 694.10/305.90/0.00, due 3s
+         start A                 -> Sending#1 694.10/305.90/0.00, due 7s
+         show A                  -> Sending rrn= paid_by=- reference=FJ1V reason=
+         not_written A           -> Queued 694.10/305.90/0.00, due 3s
+         start A                 -> Sending#1 694.10/305.90/0.00, due 7s
+         refused_elsewhere A     -> Failed#1 1000.00/0.00/0.00 release [Failure 1]");
+    check("
+         // Only while nothing else was heard.
+         fund 1000         -> 1000.00/0.00/0.00 fund
+         create A 300 imps -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A           -> Sending#1 694.10/305.90/0.00, due 7s
+         accepted A        -> Sent#1 694.10/305.90/0.00, due 2s
+         not_written A     -> Sent#1 held 694.10/305.90/0.00 !contradiction, due 4s
+         // It stays the attempt in progress.
+         paid A            -> Paid#1 held 694.10/0.00/5.90 settle [Success 1]");
+    check("
+         // It was written after all.
+         fund 1000         -> 1000.00/0.00/0.00 fund
+         create A 300 imps -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A           -> Sending#1 694.10/305.90/0.00, due 7s
+         not_written A     -> Queued 694.10/305.90/0.00, due 3s
+         paid A 1          -> Paid 694.10/0.00/5.90 settle [Success 1] !paid_after_closed
+         show A            -> Paid rrn= paid_by=1 reference=FJ1V reason=
+         not_written A 1   -> Paid held 694.10/0.00/5.90 !contradiction");
+    check("
+         // The bank has what we believed never to have left: it is held, does not start and does not expire.
+         fund 1000         -> 1000.00/0.00/0.00 fund
+         create A 300 imps -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A           -> Sending#1 694.10/305.90/0.00, due 7s
+         not_written A     -> Queued 694.10/305.90/0.00, due 3s
+         accepted A 1      -> Queued held 694.10/305.90/0.00 !contradiction
+         start A           -> NotNow
+         wait 2h
+         expire A          -> NotNow
+         silent A          -> same
+         paid A 1          -> Paid held 694.10/0.00/5.90 settle [Success 1] !paid_after_closed");
+    check("
+         // Never started in the end: it expires.
+         fund 1000         -> 1000.00/0.00/0.00 fund
+         create A 300 imps -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A           -> Sending#1 694.10/305.90/0.00, due 7s
+         not_written A     -> Queued 694.10/305.90/0.00, due 3s
+         wait 1h
+         expire A          -> Failed 1000.00/0.00/0.00 release [Failure 1]
+         paid A 1          -> Failed held 1000.00/0.00/0.00 !contradiction");
+}
+
+#[test]
+fn expiry_and_cancelling() {
+    check("
+         fund 1000         -> 1000.00/0.00/0.00 fund
+         create A 300 imps -> Queued 694.10/305.90/0.00 reserve, due 30s
+         wait 3599s
+         expire A          -> NotNow
+         wait 1s
+         expire A          -> Failed 1000.00/0.00/0.00 release [Failure 1]
+         show A            -> Failed rrn= paid_by=- reference= reason=Not sent in time
+         expire A          -> NotNow
+         start A           -> NotNow");
+    check("
+         // What was started once does not expire.
+         fund 1000           -> 1000.00/0.00/0.00 fund
+         create A 300 imps   -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A             -> Sending#1 694.10/305.90/0.00, due 7s
+         wait 2h
+         expire A            -> NotNow
+         refused_elsewhere A -> Queued#1 694.10/305.90/0.00, due 0s
+         expire A            -> NotNow
+         cancel A            -> Cancelled#1 1000.00/0.00/0.00 release [Failure 1]
+         show A              -> Cancelled rrn= paid_by=- reference=FJ1V reason=Cancelled by the operator
+         refused A 1         -> same
+         paid A 1            -> Cancelled#1 held 1000.00/0.00/0.00 !contradiction");
+    check("
+         fund 1000         -> 1000.00/0.00/0.00 fund
+         create A 300 imps -> Queued 694.10/305.90/0.00 reserve, due 30s
+         cancel A          -> Cancelled 1000.00/0.00/0.00 release [Failure 1]
+         cancel A          -> NotNow
+         start A           -> NotNow
+         create B 300 imps -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start B           -> Sending#1 694.10/305.90/0.00, due 7s
+         cancel B          -> NotNow
+         accepted B        -> Sent#1 694.10/305.90/0.00, due 2s
+         cancel B          -> NotNow
+         paid B            -> Paid#1 694.10/0.00/5.90 settle [Success 1]
+         cancel B          -> NotNow
+         cancel C          -> PayoutUnknown
+         cancel A by=2     -> PayoutUnknown
+         start A by=2      -> PayoutUnknown
+         expire A by=2     -> PayoutUnknown
+         enquire A by=2    -> PayoutUnknown");
+    check("
+         // Another merchant's payout is not found.
+         fund 1000            -> 1000.00/0.00/0.00 fund
+         create A 300 imps    -> Queued 694.10/305.90/0.00 reserve, due 30s
+         wait 2h
+         cancel A by=2 of=1   -> PayoutUnknown
+         start A by=2 of=1    -> PayoutUnknown
+         expire A by=2 of=1   -> PayoutUnknown
+         start A              -> Sending#1 694.10/305.90/0.00, due 7s
+         wait A
+         enquire A by=2 of=1  -> PayoutUnknown
+         enquire A            -> same, due 10s");
+}
+
+#[test]
+fn a_start_is_a_claim() {
+    check("
+         fund 1000         -> 1000.00/0.00/0.00 fund
+         create A 300 imps -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A           -> Sending#1 694.10/305.90/0.00, due 7s
+         start A           -> NotNow
+         accepted A        -> Sent#1 694.10/305.90/0.00, due 2s
+         start A           -> NotNow
+         paid A            -> Paid#1 694.10/0.00/5.90 settle [Success 1]
+         start A           -> NotNow
+         reversed A        -> Reversed#1 1000.00/0.00/0.00 restore [Reversal 2]
+         start A           -> NotNow
+         start Z           -> PayoutUnknown");
+    check("
+         // The second reference is used only if the first is another payout's.
+         fund 1000         -> 1000.00/0.00/0.00 fund
+         create A 300 imps -> Queued 694.10/305.90/0.00 reserve, due 30s
+         create B 300 imps -> Queued 388.20/611.80/0.00 reserve, due 30s
+         start A           -> Sending#1 388.20/611.80/0.00, due 7s
+         start B like=A    -> Sending#1 388.20/611.80/0.00, due 7s
+         show B            -> Sending rrn= paid_by=- reference=VL9O reason=");
+    check("
+         // Nor is the reference of an attempt that reached the bank ever used again.
+         fund 1000         -> 1000.00/0.00/0.00 fund
+         create A 300 imps -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A           -> Sending#1 694.10/305.90/0.00, due 7s
+         show A            -> Sending rrn= paid_by=- reference=FJ1V reason=
+         wait 11s
+         not_found A       -> Queued#1 694.10/305.90/0.00, due 0s
+         start A like=A    -> Sending#2 694.10/305.90/0.00, due 7s
+         show A            -> Sending rrn= paid_by=- reference=5MRH reason=");
+    check("
+         // The restart after nothing was written has the same reference, even the second one.
+         fund 1000         -> 1000.00/0.00/0.00 fund
+         create A 300 imps -> Queued 694.10/305.90/0.00 reserve, due 30s
+         create B 300 imps -> Queued 388.20/611.80/0.00 reserve, due 30s
+         start A           -> Sending#1 388.20/611.80/0.00, due 7s
+         start B like=A    -> Sending#1 388.20/611.80/0.00, due 7s
+         show B            -> Sending rrn= paid_by=- reference=VL9O reason=
+         not_written B     -> Queued 388.20/611.80/0.00, due 3s
+         start B like=A    -> Sending#1 388.20/611.80/0.00, due 7s
+         show B            -> Sending rrn= paid_by=- reference=VL9O reason=");
+    check("
+         fund 1000              -> 1000.00/0.00/0.00 fund
+         create A 300 imps      -> Queued 694.10/305.90/0.00 reserve, due 30s
+         create B 300 imps      -> Queued 388.20/611.80/0.00 reserve, due 30s
+         create C 300 imps      -> Queued 82.30/917.70/0.00 reserve, due 30s
+         start A                -> Sending#1 82.30/917.70/0.00, due 7s
+         start B                -> Sending#1 82.30/917.70/0.00, due 7s
+         start C like=A like2=B -> ReferenceTaken");
+}
+
+#[test]
+fn refusals_come_in_the_order_of_the_wire_and_never_pay_later() {
+    check("
+         fund 1000               -> 1000.00/0.00/0.00 fund
+         suspend
+         payout_most 500
+         day_most 400
+         create A 5000 imps      -> Failed 1000.00/0.00/0.00 (Merchant is suspended; contact the operator)
+         activate
+         create B 5000 imps      -> Failed 1000.00/0.00/0.00 (Amount is above the merchant's limit for one payout)
+         payout_most 9999999
+         create C 5000 imps      -> Failed 1000.00/0.00/0.00 (Amount is above what is left of the merchant's limit for today)
+         day_most 9999999
+         create D 5000 imps      -> Failed 1000.00/0.00/0.00 (Wallet balance is too low for the amount, fee and tax)
+         // Money comes, and none of them is paid.
+         fund 100000 UTR1        -> 101000.00/0.00/0.00 fund
+         create A 5000 imps      -> Repeat Failed
+         create B 5000 imps      -> Repeat Failed
+         create C 5000 imps      -> Repeat Failed
+         create D 5000 imps      -> Repeat Failed
+         start A                 -> NotNow
+         start B                 -> NotNow
+         start C                 -> NotNow
+         start D                 -> NotNow
+         cancel D                -> NotNow
+         wait 2h
+         expire D                -> NotNow
+         create D 5001 imps      -> OrderReused
+         show D                  -> Failed rrn= paid_by=- reference= reason=Wallet balance is too low for the amount, fee and tax
+         create E 5000 imps by=3 -> MerchantUnknown");
+    check("
+         // The limits are inclusive.
+         fund 1000            -> 1000.00/0.00/0.00 fund
+         payout_most 300
+         day_most 600
+         create A 300.01 imps -> Failed 1000.00/0.00/0.00 (Amount is above the merchant's limit for one payout)
+         create B 300 imps    -> Queued 694.10/305.90/0.00 reserve, due 30s
+         create C 300 imps    -> Queued 388.20/611.80/0.00 reserve, due 30s
+         create D 0.01 imps   -> Failed 388.20/611.80/0.00 (Amount is above what is left of the merchant's limit for today)");
+    check("
+         // The balance is for amount, fee and tax, to the paisa.
+         fund 305.89       -> 305.89/0.00/0.00 fund
+         create A 300 imps -> Failed 305.89/0.00/0.00 (Wallet balance is too low for the amount, fee and tax)
+         fund 0.01 UTR1    -> 305.90/0.00/0.00 fund
+         create B 300 imps -> Queued 0.00/305.90/0.00 reserve, due 30s");
+}
+
+#[test]
+fn the_day_is_indian_and_gets_back_what_failed() {
+    check("
+         fund 10000         -> 10000.00/0.00/0.00 fund
+         day_most 1000
+         create A 600 imps  -> Queued 9394.10/605.90/0.00 reserve, due 30s
+         create B 600 imps  -> Failed 9394.10/605.90/0.00 (Amount is above what is left of the merchant's limit for today)
+         // 23:59:59 in India.
+         wait 43199s
+         create C 600 imps  -> Failed 9394.10/605.90/0.00 (Amount is above what is left of the merchant's limit for today)
+         wait 1s
+         create D 600 imps  -> Queued 8788.20/1211.80/0.00 reserve, due 30s
+         day                -> 600.00
+         // Yesterday's failure does not make room today.
+         cancel A           -> Cancelled 9394.10/605.90/0.00 release [Failure 1]
+         day                -> 600.00
+         create E 600 imps  -> Failed 9394.10/605.90/0.00 (Amount is above what is left of the merchant's limit for today)
+         cancel D           -> Cancelled 10000.00/0.00/0.00 release [Failure 1]
+         day                -> 0.00
+         create F 600 imps  -> Queued 9394.10/605.90/0.00 reserve, due 30s
+         start F            -> Sending#1 9394.10/605.90/0.00, due 7s
+         refused F          -> Failed#1 10000.00/0.00/0.00 release [Failure 1]
+         day                -> 0.00
+         create G 1000 imps -> Queued 8994.10/1005.90/0.00 reserve, due 30s
+         start G            -> Sending#1 8994.10/1005.90/0.00, due 7s
+         paid G             -> Paid#1 8994.10/0.00/5.90 settle [Success 1]
+         day                -> 1000.00
+         // What was paid and taken back has gone out that day.
+         reversed G         -> Reversed#1 10000.00/0.00/0.00 restore [Reversal 2]
+         day                -> 1000.00
+         create H 1 imps    -> Failed 10000.00/0.00/0.00 (Amount is above what is left of the merchant's limit for today)");
+}
+
+#[test]
+fn duplicates_in_every_state() {
+    check("
+         fund 5000                 -> 5000.00/0.00/0.00 fund
+         create A 300 imps         -> Queued 4694.10/305.90/0.00 reserve, due 30s
+         create A 300 imps         -> Repeat Queued
+         create A 301 imps         -> OrderReused
+         create A 300 upi          -> OrderReused
+         create A 300 imps to=sita -> OrderReused
+         start A                   -> Sending#1 4694.10/305.90/0.00, due 7s
+         create A 300 imps         -> Repeat Sending
+         create A 301 imps         -> OrderReused
+         accepted A                -> Sent#1 4694.10/305.90/0.00, due 2s
+         create A 300 imps         -> Repeat Sent
+         create A 301 imps         -> OrderReused
+         paid A                    -> Paid#1 4694.10/0.00/5.90 settle [Success 1]
+         create A 300 imps         -> Repeat Paid
+         create A 301 imps         -> OrderReused
+         wait 30d
+         create A 300 imps         -> Repeat Paid
+         reversed A                -> Reversed#1 5000.00/0.00/0.00 restore [Reversal 2]
+         create A 300 imps         -> Repeat Reversed
+         create A 301 imps         -> OrderReused
+         create B 300 imps         -> Queued 4694.10/305.90/0.00 reserve, due 30s
+         cancel B                  -> Cancelled 5000.00/0.00/0.00 release [Failure 1]
+         create B 300 imps         -> Repeat Cancelled
+         create B 301 imps         -> OrderReused
+         create C 300 imps         -> Queued 4694.10/305.90/0.00 reserve, due 30s
+         start C                   -> Sending#1 4694.10/305.90/0.00, due 7s
+         refused C                 -> Failed#1 5000.00/0.00/0.00 release [Failure 1]
+         create C 300 imps         -> Repeat Failed
+         create C 301 imps         -> OrderReused
+         // The same OrderID of another merchant is another order. A duplicate is told even to the suspended.
+         create A 300 imps by=2    -> Failed 0.00/0.00/0.00 (Wallet balance is too low for the amount, fee and tax)
+         suspend
+         create A 300 imps         -> Repeat Reversed
+         create A 301 imps         -> OrderReused");
+}
+
+#[test]
+fn a_credit_funds_once() {
+    check("
+         fund 1000 UTR1          -> 1000.00/0.00/0.00 fund
+         fund 1000 UTR1          -> Repeat
+         fund 1000.01 UTR1       -> CreditReused
+         fund 1000 UTR1 by=2     -> CreditReused
+         fund 1000 UTR1 at=other -> 2000.00/0.00/0.00 fund
+         fund 1000 UTR2 by=2     -> 1000.00/0.00/0.00 fund
+         fund 1000 UTR3 by=9     -> MerchantUnknown
+         banks                   -> other -1000.00, sandbox -1000.00
+         banks by=2              -> sandbox -1000.00");
+}
+
+#[test]
+fn an_attempt_that_we_had_closed_turns_out_to_have_paid() {
+    check("
+         // While the payout is queued: paid, by that attempt, on its connector.
+         fund 1000                  -> 1000.00/0.00/0.00 fund
+         create A 300 imps          -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A                    -> Sending#1 694.10/305.90/0.00, due 7s
+         refused_elsewhere A rrn=R1 -> Queued#1 694.10/305.90/0.00, due 0s
+         paid A 1 rrn=R2 at=sandbox -> Paid#1 694.10/0.00/5.90 settle [Success 1] !paid_after_closed
+         show A                     -> Paid rrn=R2 paid_by=1 reference=FJ1V reason=
+         banks                      -> sandbox -700.00
+         start A                    -> NotNow
+         // It can be taken back, too.
+         reversed A 1               -> Reversed#1 1000.00/0.00/0.00 restore [Reversal 2]
+         banks                      -> sandbox -1000.00");
+    check("
+         // While another attempt is under way: held. Whatever that attempt comes to, the money does not go back by itself.
+         fund 1000           -> 1000.00/0.00/0.00 fund
+         create A 300 imps   -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A             -> Sending#1 694.10/305.90/0.00, due 7s
+         refused_elsewhere A -> Queued#1 694.10/305.90/0.00, due 0s
+         start A             -> Sending#2 694.10/305.90/0.00, due 7s
+         paid A 1            -> Sending#2 held 694.10/305.90/0.00 !contradiction, due 2s
+         refused A 2         -> Queued#2 held 694.10/305.90/0.00
+         start A             -> NotNow
+         show A              -> Queued rrn= paid_by=- reference=NK3U reason=
+         // The bank says it again, and now it is clear.
+         paid A 1            -> Paid#2 held 694.10/0.00/5.90 settle [Success 1] !paid_after_closed
+         banks               -> sandbox -700.00");
+    check("
+         // The second attempt pays as well: a person must look.
+         fund 1000           -> 1000.00/0.00/0.00 fund
+         create A 300 imps   -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A             -> Sending#1 694.10/305.90/0.00, due 7s
+         refused_elsewhere A -> Queued#1 694.10/305.90/0.00, due 0s
+         start A             -> Sending#2 694.10/305.90/0.00, due 7s
+         paid A 1            -> Sending#2 held 694.10/305.90/0.00 !contradiction, due 2s
+         paid A 2            -> Paid#2 held 694.10/0.00/5.90 settle [Success 1]
+         paid A 1            -> Paid#2 held 694.10/0.00/5.90 !contradiction
+         show A              -> Paid rrn= paid_by=2 reference=NK3U reason=");
+    check("
+         // After it failed: held, nothing moves.
+         fund 1000         -> 1000.00/0.00/0.00 fund
+         create A 300 imps -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A           -> Sending#1 694.10/305.90/0.00, due 7s
+         refused A         -> Failed#1 1000.00/0.00/0.00 release [Failure 1]
+         paid A            -> Failed#1 held 1000.00/0.00/0.00 !contradiction
+         reversed A        -> Failed#1 held 1000.00/0.00/0.00 !contradiction
+         refused A         -> same
+         silent A          -> same
+         show A            -> Failed rrn= paid_by=- reference=FJ1V reason=Not executed by the bank");
+    check("
+         // A wrong number of a closed attempt does not become the right one's.
+         fund 1000                  -> 1000.00/0.00/0.00 fund
+         create A 300 imps          -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A                    -> Sending#1 694.10/305.90/0.00, due 7s
+         accepted A rrn=R1          -> Sent#1 694.10/305.90/0.00, due 2s
+         refused_elsewhere A rrn=R1 -> Queued#1 694.10/305.90/0.00, due 0s
+         start A                    -> Sending#2 694.10/305.90/0.00, due 7s
+         refused A 1 rrn=R1         -> same, due 7s
+         show A                     -> Sending rrn= paid_by=- reference=NK3U reason=
+         paid A                     -> Paid#2 694.10/0.00/5.90 settle [Success 1]
+         show A                     -> Paid rrn= paid_by=2 reference=NK3U reason=");
+}
+
+#[test]
+fn what_is_known_already_changes_nothing() {
+    check("
+         fund 1000           -> 1000.00/0.00/0.00 fund
+         create A 300 imps   -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A             -> Sending#1 694.10/305.90/0.00, due 7s
+         refused_elsewhere A -> Queued#1 694.10/305.90/0.00, due 0s
+         refused A 1         -> same, due 0s
+         accepted A 1        -> Queued#1 held 694.10/305.90/0.00 !contradiction
+         start A             -> NotNow
+         refused A 1         -> same
+         not_written A 1     -> same
+         silent A 1          -> same
+         accepted A 1        -> Queued#1 held 694.10/305.90/0.00 !contradiction
+         accepted A          -> Queued#1 held 694.10/305.90/0.00 !contradiction
+         accepted A          -> Queued#1 held 694.10/305.90/0.00 !contradiction
+         paid A              -> Paid#1 held 694.10/0.00/5.90 settle [Success 1] !paid_after_closed
+         paid A              -> same
+         paid A              -> same
+         accepted A          -> same
+         silent A            -> same
+         not_found A         -> same
+         refused A 1         -> Paid#1 held 694.10/0.00/5.90 !contradiction
+         show A              -> Paid rrn= paid_by=1 reference=FJ1V reason=
+         reversed A          -> Reversed#1 held 1000.00/0.00/0.00 restore [Reversal 2]
+         reversed A          -> same
+         paid A              -> same
+         silent A            -> same
+         show A              -> Reversed rrn= paid_by=1 reference=FJ1V reason=Returned by the beneficiary's bank");
+}
+
+#[test]
+fn contradictions_hold() {
+    check("
+         // The bank refuses what it has paid.
+         fund 1000         -> 1000.00/0.00/0.00 fund
+         create A 300 imps -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A           -> Sending#1 694.10/305.90/0.00, due 7s
+         paid A            -> Paid#1 694.10/0.00/5.90 settle [Success 1]
+         refused A         -> Paid#1 held 694.10/0.00/5.90 !contradiction
+         show A            -> Paid rrn= paid_by=1 reference=FJ1V reason=
+         // It is not deaf: a reversal of what was paid is a reversal.
+         reversed A        -> Reversed#1 held 1000.00/0.00/0.00 restore [Reversal 2]
+         refused A         -> Reversed#1 held 1000.00/0.00/0.00 !contradiction");
+    check("
+         // While queued.
+         fund 1000           -> 1000.00/0.00/0.00 fund
+         create A 300 imps   -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A             -> Sending#1 694.10/305.90/0.00, due 7s
+         refused_elsewhere A -> Queued#1 694.10/305.90/0.00, due 0s
+         reversed A 1        -> Queued#1 held 694.10/305.90/0.00 !contradiction
+         start A             -> NotNow
+         cancel A            -> Cancelled#1 held 1000.00/0.00/0.00 release [Failure 1]");
+    check("
+         // A held payout whose attempt ends stays queued, due to nobody.
+         fund 1000            -> 1000.00/0.00/0.00 fund
+         create A 300 imps    -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A              -> Sending#1 694.10/305.90/0.00, due 7s
+         paid A amount=300.01 -> Sending#1 held 694.10/305.90/0.00 !amount_differs, due 2s
+         wait 11s
+         not_found A          -> Queued#1 held 694.10/305.90/0.00
+         start A              -> NotNow");
+    check("
+         fund 1000            -> 1000.00/0.00/0.00 fund
+         create A 300 imps    -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A              -> Sending#1 694.10/305.90/0.00, due 7s
+         paid A amount=300.01 -> Sending#1 held 694.10/305.90/0.00 !amount_differs, due 2s
+         not_written A        -> Queued held 694.10/305.90/0.00
+         start A              -> NotNow");
+}
+
+#[test]
+fn another_amount_moves_nothing() {
+    check("
+         fund 1000                -> 1000.00/0.00/0.00 fund
+         create A 300 imps        -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A                  -> Sending#1 694.10/305.90/0.00, due 7s
+         paid A amount=300.01     -> Sending#1 held 694.10/305.90/0.00 !amount_differs, due 2s
+         paid A amount=299.99     -> Sending#1 held 694.10/305.90/0.00 !amount_differs, due 4s
+         reversed A amount=299.99 -> Sending#1 held 694.10/305.90/0.00 !amount_differs, due 8s
+         // The right amount does.
+         paid A amount=300        -> Paid#1 held 694.10/0.00/5.90 settle [Success 1]
+         reversed A amount=299.99 -> Paid#1 held 694.10/0.00/5.90 !amount_differs
+         reversed A amount=300    -> Reversed#1 held 1000.00/0.00/0.00 restore [Reversal 2]
+         show A                   -> Reversed rrn= paid_by=1 reference=FJ1V reason=Returned by the beneficiary's bank");
+}
+
+#[test]
+fn who_may_say_what() {
+    check("
+         fund 1000               -> 1000.00/0.00/0.00 fund
+         create A 300 imps       -> Queued 694.10/305.90/0.00 reserve, due 30s
+         // An unsigned callback makes the payout due, and nothing else.
+         start A                 -> Sending#1 694.10/305.90/0.00, due 7s
+         paid A via=unsigned     -> same, due 0s
+         refused A via=unsigned  -> same, due 0s
+         enquire A               -> same, due 10s
+         reversed A via=unsigned -> same, due 0s
+         accepted A via=unsigned -> same, due 0s
+         wait A
+         enquire A               -> same, due 10s
+         paid A                  -> Paid#1 694.10/0.00/5.90 settle [Success 1]
+         // Nor may it touch what has ended.
+         reversed A via=unsigned -> same, due 0s
+         enquire A               -> same, due 10s
+         silent A                -> same, due 2s
+         enquire A               -> NotNow
+         wait A
+         enquire A               -> same, due 10s
+         paid A                  -> same
+         reversed A via=unsigned -> same, due 0s
+         enquire A               -> same, due 10s
+         reversed A              -> Reversed#1 1000.00/0.00/0.00 restore [Reversal 2]");
+    check("
+         // A signed one may not give money back: the bank is asked.
+         fund 1000                      -> 1000.00/0.00/0.00 fund
+         create A 300 imps              -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A                        -> Sending#1 694.10/305.90/0.00, due 7s
+         refused A via=signed           -> same, due 0s
+         enquire A                      -> same, due 10s
+         refused_elsewhere A via=signed -> same, due 0s
+         enquire A                      -> same, due 10s
+         reversed A via=signed          -> same, due 0s
+         enquire A                      -> same, due 10s
+         paid A via=signed              -> Paid#1 694.10/0.00/5.90 settle [Success 1]
+         reversed A via=signed          -> same, due 0s
+         enquire A                      -> same, due 10s
+         reversed A                     -> Reversed#1 1000.00/0.00/0.00 restore [Reversal 2]");
+    check("
+         // Of an attempt that is not the last, and while queued, there is nothing to ask.
+         fund 1000              -> 1000.00/0.00/0.00 fund
+         create A 300 imps      -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A                -> Sending#1 694.10/305.90/0.00, due 7s
+         refused_elsewhere A    -> Queued#1 694.10/305.90/0.00, due 0s
+         refused A 1 via=signed -> same, due 0s
+         start A                -> Sending#2 694.10/305.90/0.00, due 7s
+         refused A 1 via=signed -> same, due 7s
+         paid A 1 via=unsigned  -> same, due 7s");
+    check("
+         // Of a reference that we do not know, the bank's word is an exception and a stranger's is nothing.
+         paid ?              -> 0.00/0.00/0.00 !unknown_reference
+         paid ? via=signed   -> 0.00/0.00/0.00 !unknown_reference
+         paid ? via=unsigned -> PayoutUnknown");
+}
+
+#[test]
+fn the_bank_is_asked_ever_later_and_then_a_person() {
+    check("
+         fund 1000         -> 1000.00/0.00/0.00 fund
+         create A 300 imps -> Queued 694.10/305.90/0.00 reserve, due 30s
+         enquire A         -> NotNow
+         start A           -> Sending#1 694.10/305.90/0.00, due 7s
+         enquire A         -> NotNow
+         wait A
+         enquire A         -> same, due 10s
+         enquire A         -> NotNow
+         silent A          -> same, due 2s
+         silent A          -> same, due 4s
+         silent A          -> same, due 8s
+         silent A          -> same, due 15s
+         silent A          -> same, due 30s
+         silent A          -> same, due 60s
+         silent A          -> same, due 120s
+         silent A          -> same, due 300s
+         silent A          -> same, due 600s
+         silent A          -> same, due 1800s
+         silent A          -> same, due 3600s
+         silent A          -> same, due 7200s
+         silent A          -> same, due 14400s
+         silent A          -> same, due 28800s
+         silent A          -> same, due 86400s
+         silent A          -> same, due 86400s
+         silent A          -> same, due 86400s
+         silent A          -> same, due 86400s
+         silent A          -> same, due 86400s
+         silent A          -> Sending#1 694.10/305.90/0.00 !no_answer
+         silent A          -> Sending#1 694.10/305.90/0.00 !no_answer
+         enquire A         -> NotNow
+         wait 9d
+         expire A          -> NotNow
+         // It stays what it is, the money stays reserved, and the bank may still say what it was.
+         accepted A        -> Sent#1 694.10/305.90/0.00 !no_answer
+         paid A            -> Paid#1 694.10/0.00/5.90 settle [Success 1]");
+}
+
+#[test]
+fn callbacks_tell_what_the_merchant_wants() {
+    check("
+         fund 1000         -> 1000.00/0.00/0.00 fund
+         wish nothing
+         create A 300 imps -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A           -> Sending#1 694.10/305.90/0.00, due 7s
+         accepted A        -> Sent#1 694.10/305.90/0.00, due 2s
+         paid A            -> Paid#1 694.10/0.00/5.90 settle
+         reversed A        -> Reversed#1 1000.00/0.00/0.00 restore");
+    check("
+         fund 1000           -> 1000.00/0.00/0.00 fund
+         wish all
+         create A 300 imps   -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A             -> Sending#1 694.10/305.90/0.00, due 7s
+         accepted A          -> Sent#1 694.10/305.90/0.00 [Pending 1], due 2s
+         accepted A          -> same, due 4s
+         refused_elsewhere A -> Queued#1 694.10/305.90/0.00, due 0s
+         start A             -> Sending#2 694.10/305.90/0.00, due 7s
+         accepted A          -> Sent#2 694.10/305.90/0.00 [Pending 2], due 2s
+         paid A rrn=R1       -> Paid#2 694.10/0.00/5.90 settle [Success 3]
+         reversed A          -> Reversed#2 1000.00/0.00/0.00 restore [Reversal 4]
+         create B 300 imps   -> Queued 694.10/305.90/0.00 reserve, due 30s
+         cancel B            -> Cancelled 1000.00/0.00/0.00 release [Failure 1]
+         create C 300 imps   -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start C             -> Sending#1 694.10/305.90/0.00, due 7s
+         reversed C          -> Reversed#1 1000.00/0.00/0.00 settle restore [Success 1, Reversal 2]
+         create D 300 imps   -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start D             -> Sending#1 694.10/305.90/0.00, due 7s
+         refused D           -> Failed#1 1000.00/0.00/0.00 release [Failure 1]
+         create E 300 imps   -> Queued 694.10/305.90/0.00 reserve, due 30s
+         wait 1h
+         expire E            -> Failed 1000.00/0.00/0.00 release [Failure 1]
+         create F 3000 imps  -> Failed 1000.00/0.00/0.00 (Wallet balance is too low for the amount, fee and tax)");
+    check("
+         // Who wants callbacks only later gets the later ones, from 1.
+         fund 1000         -> 1000.00/0.00/0.00 fund
+         wish nothing
+         create A 300 imps -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A           -> Sending#1 694.10/305.90/0.00, due 7s
+         paid A            -> Paid#1 694.10/0.00/5.90 settle
+         wish final
+         reversed A        -> Reversed#1 1000.00/0.00/0.00 restore [Reversal 1]");
+}
+
+#[test]
+fn debits_beyond_the_wallet() {
+    check("
+         // The first debit of a wallet that never had anything.
+         create A 1 imps by=2 -> Failed 0.00/0.00/0.00 (Wallet balance is too low for the amount, fee and tax)
+         // Twice 60 percent.
+         fund 1000            -> 1000.00/0.00/0.00 fund
+         create A 600 imps    -> Queued 394.10/605.90/0.00 reserve, due 30s
+         create B 600 imps    -> Failed 394.10/605.90/0.00 (Wallet balance is too low for the amount, fee and tax)
+         cancel A             -> Cancelled 1000.00/0.00/0.00 release [Failure 1]
+         create B 600 imps    -> Repeat Failed
+         create C 600 imps    -> Queued 394.10/605.90/0.00 reserve, due 30s
+         start C              -> Sending#1 394.10/605.90/0.00, due 7s
+         paid C               -> Paid#1 394.10/0.00/5.90 settle [Success 1]
+         create D 600 imps    -> Failed 394.10/0.00/5.90 (Wallet balance is too low for the amount, fee and tax)");
+}

@@ -1,0 +1,546 @@
+//! What the operator does at the command line: each function is one subcommand, takes the [`App`] and gives back one
+//! JSON document. They go through the same writer as everything else, so they work while `hundi serve` runs.
+
+use crate::App;
+use crate::callbacks::{self, Setting as SealedSetting};
+use crate::clock::random;
+use crate::http::peer::parse_cidrs;
+
+use crate::keys::{Place, hex, new_token, token_hash};
+use crate::store::reads::{ComplaintView, MerchantView};
+use crate::store::rows::{self, ComplaintEvent, Setting};
+use hundi_core::command::{Command, Decision, MerchantState};
+use hundi_core::fees::FeePlan;
+use hundi_core::ids::{Actor, Connector, PayoutId, Reference};
+use hundi_core::money::{Amount, Balance};
+use hundi_core::payout::{ExceptionKind, News, Payout};
+use hundi_core::postings::JournalRow;
+use hundi_core::rails::{RAILS, Rail};
+use hundi_core::schedule::{DAY, Timestamp};
+use hundi_core::signing::secret_text;
+use serde_json::{Value, json};
+
+/// A document, or a sentence that says why not.
+pub type Answer = Result<Value, String>;
+
+/// Rows in a list, unless told otherwise.
+pub const LIST_MAX: i64 = 100;
+
+/// Finds a merchant by ID.
+pub async fn merchant(app: &App, merchant: &str) -> Result<MerchantView, String> {
+    let all = app.store.merchants().await.map_err(text)?;
+    all.into_iter().find(|known| known.merchant == merchant).ok_or_else(|| {
+        format!("there is no merchant `{merchant}`; `hundi merchant list` shows all, `hundi merchant add` makes one")
+    })
+}
+
+/// Adds a merchant; his signing secret is shown here and in `merchant show --secret`.
+pub async fn merchant_add(app: &App, merchant_id: &str, fees: &str, actor: &Actor) -> Answer {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
+    if merchant_id.is_empty() || merchant_id.len() > 32 || !merchant_id.bytes().all(allowed) || merchant_id == "house" {
+        return Err(format!("`{merchant_id}` cannot be a merchant's ID: 1 to 32 of a-z, 0-9, - and _, and not `house`"));
+    }
+    let fees = FeePlan::parse(fees)?;
+    let secret: [u8; 32] = random();
+    let sealed = callbacks::seal_setting(&app.keys, merchant_id, SealedSetting::Secret, &secret);
+    let add = rows::merchant_add(merchant_id, &fees, sealed, actor, app.clock.now());
+    if app.writer.write(add).await.map_err(text)? == 0 {
+        return Err(format!("there is a merchant `{merchant_id}` already"));
+    }
+    merchant_show(app, merchant_id, true).await
+}
+
+/// All merchants.
+pub async fn merchant_list(app: &App) -> Answer {
+    let merchants = app.store.merchants().await.map_err(text)?;
+    Ok(Value::Array(merchants.iter().map(|merchant| summary(merchant)).collect()))
+}
+
+fn summary(merchant: &MerchantView) -> Value {
+    json!({
+        "merchant_id": merchant.merchant,
+        "state": state_name(merchant.state),
+        "wallet": merchant.balances[0].to_string(),
+        "reserved": merchant.balances[1].to_string(),
+        "created_at": merchant.created_at.to_string(),
+    })
+}
+
+/// A merchant with his settings; `secret` shows what signs his callbacks.
+pub async fn merchant_show(app: &App, merchant_id: &str, secret: bool) -> Answer {
+    let merchant = merchant(app, merchant_id).await?;
+    let mut shown = summary(&merchant);
+    let limit = |paise: Option<i64>| paise.map(|paise| Balance::from_paise(paise).to_string());
+    shown["payout_most"] = json!(limit(merchant.payout_most_paise));
+    shown["day_most"] = json!(limit(merchant.day_most_paise));
+    for (rules, plan) in RAILS.iter().zip(&merchant.fees) {
+        shown[format!("fees_{}", rules.name.to_lowercase())] = json!(plan);
+    }
+    let url = merchant.callback_url.as_ref().and_then(|sealed| callbacks::open_setting(&app.keys, merchant_id, SealedSetting::Url, sealed));
+    shown["callback_url"] = json!(url.and_then(|url| String::from_utf8(url).ok()));
+    shown["callback_pending"] = json!(merchant.callback_pending);
+    if secret {
+        let secret = callbacks::open_setting(&app.keys, merchant_id, SealedSetting::Secret, &merchant.callback_secret);
+        shown["callback_secret"] = json!(secret.map(|secret| secret_text(&secret)));
+    }
+    Ok(shown)
+}
+
+/// Suspends or resumes a merchant.
+pub async fn merchant_state(app: &App, merchant_id: &str, state: MerchantState) -> Answer {
+    set(app, merchant_id, vec![Setting::State(state)]).await
+}
+
+/// What `hundi merchant set` can set; what is absent stays.
+#[derive(Debug, Default)]
+pub struct MerchantChanges {
+    /// A URL, or `none`.
+    pub callback_url: Option<String>,
+    /// Whether Pending is told too.
+    pub callback_pending: Option<bool>,
+    /// Rupees, or `none`.
+    pub payout_most: Option<String>,
+    /// Rupees, or `none`.
+    pub day_most: Option<String>,
+    /// Fee plans, each for all rails or, with `RAIL=` before it, for one.
+    pub fees: Vec<String>,
+}
+
+/// Sets a merchant's settings.
+pub async fn merchant_set(app: &App, merchant_id: &str, changes: MerchantChanges) -> Answer {
+    let mut settings = Vec::new();
+    if let Some(url) = changes.callback_url {
+        let sealed = match url.as_str() {
+            "none" => None,
+            url => {
+                
+                callbacks::check_url(&app.config.callbacks, url).map_err(|error| format!("the callback URL is not usable: {error}"))?;
+                Some(callbacks::seal_setting(&app.keys, merchant_id, SealedSetting::Url, url.as_bytes()))
+            }
+        };
+        settings.push(Setting::CallbackUrl(sealed));
+    }
+    settings.extend(changes.callback_pending.map(Setting::CallbackPending));
+    let limit = |name: &str, limit: String| match limit.as_str() {
+        "none" => Ok(None),
+        limit => amount(name, limit).map(Some),
+    };
+    settings.extend(changes.payout_most.map(|most| limit("--payout-most", most)).transpose()?.map(Setting::PayoutMost));
+    settings.extend(changes.day_most.map(|most| limit("--day-most", most)).transpose()?.map(Setting::DayMost));
+    for fees in changes.fees {
+        match fees.split_once('=') {
+            Some((rail, plan)) => {
+                let rail = Rail::parse(rail).ok_or_else(|| format!("`{rail}` is not a rail; use NEFT, RTGS, IMPS or UPI"))?;
+                settings.push(Setting::Fees(rail, FeePlan::parse(plan)?));
+            }
+            None => {
+                let plan = FeePlan::parse(&fees)?;
+                settings.extend(RAILS.iter().map(|rules| Setting::Fees(rules.rail, plan.clone())));
+            }
+        }
+    }
+    if settings.is_empty() {
+        return Err("nothing to set; see `hundi merchant set --help`".to_owned());
+    }
+    set(app, merchant_id, settings).await
+}
+
+async fn set(app: &App, merchant_id: &str, settings: Vec<Setting>) -> Answer {
+    let merchant = merchant(app, merchant_id).await?;
+    for setting in settings {
+        app.writer.write(rows::merchant_set(merchant.id, setting)).await.map_err(text)?;
+    }
+    merchant_show(app, merchant_id, false).await
+}
+
+/// Makes a token. It is shown here and never again.
+pub async fn token_new(app: &App, merchant_id: &str, allow_ip: &str, rate_per_minute: Option<i64>, actor: &Actor) -> Answer {
+    let merchant = merchant(app, merchant_id).await?;
+    let list = parse_cidrs(allow_ip)?;
+    if list.is_empty() {
+        return Err("--allow-ip names no address; an empty list would allow nobody".to_owned());
+    }
+    if rate_per_minute.is_some_and(|rate| rate < 1) {
+        return Err("--rate-per-minute must be at least 1".to_owned());
+    }
+    let allow_ip = list.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let token = new_token();
+    let hash = token_hash(&token);
+    app.writer.write(rows::token_add(hash, merchant.id, &allow_ip, rate_per_minute, actor, app.clock.now())).await.map_err(text)?;
+    let stored = app.store.token(&hash).await.map_err(text)?.ok_or("the token was not stored; try again")?;
+    Ok(json!({ "token_id": stored.token_id, "merchant_id": merchant_id, "allow_ip": allow_ip, "token": token }))
+}
+
+/// A merchant's tokens, without the tokens themselves.
+pub async fn token_list(app: &App, merchant_id: &str) -> Answer {
+    let merchant = merchant(app, merchant_id).await?;
+    let tokens = app.store.tokens(merchant.id).await.map_err(text)?;
+    let shown = tokens.iter().map(|token| {
+        json!({
+            "token_id": token.token_id,
+            "allow_ip": token.allow_ip,
+            "rate_per_minute": token.rate_per_minute,
+            "created_at": token.created_at.to_string(),
+            "created_by": token.actor,
+            "revoked_at": token.revoked_at.map(|at| at.to_string()),
+        })
+    });
+    Ok(Value::Array(shown.collect()))
+}
+
+/// Revokes a token; it is refused within a second.
+pub async fn token_revoke(app: &App, token_id: i64) -> Answer {
+    match app.writer.write(rows::token_revoke(token_id, app.clock.now())).await.map_err(text)? {
+        0 => Err(format!("there is no token {token_id}, or it is revoked already; `hundi token list --merchant ID` shows them")),
+        _ => Ok(json!({ "token_id": token_id, "revoked": true })),
+    }
+}
+
+/// Books a bank credit into a wallet, once for each connector and reference.
+pub async fn fund(app: &App, merchant_id: &str, rupees: &str, reference: &str, connector: &str, actor: &Actor) -> Answer {
+    let merchant = merchant(app, merchant_id).await?;
+    let amount = amount("--amount", rupees)?;
+    let connector = Connector::parse(connector).ok_or_else(|| format!("`{connector}` is not a connector's name"))?;
+    if reference.is_empty() || reference.len() > 64 || !reference.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err("--reference must be 1 to 64 printable characters without spaces: the bank's UTR of the credit".to_owned());
+    }
+    let command =
+        Command::Fund { merchant: merchant.id, connector, reference: reference.into(), amount, actor: actor.clone() };
+    let booked = match app.writer.execute(command).await.map_err(text)? {
+        Decision::Done(_) => true,
+        Decision::Repeat(_) => false,
+        Decision::Refused(refusal) => return Err(format!("{}: the reference {reference} at {connector}", refusal.as_str())),
+    };
+    let wallet = app.store.wallet(merchant.id).await.map_err(text)?.unwrap_or_default();
+    Ok(json!({
+        "merchant_id": merchant_id, "amount": amount.to_string(), "reference": reference, "connector": connector.as_str(),
+        "booked": booked, "wallet": wallet.to_string(),
+    }))
+}
+
+/// Cancels a payout that is not at a bank.
+pub async fn payout_cancel(app: &App, payout: &str, actor: &Actor) -> Answer {
+    let known = find_payout(app, payout).await?;
+    let command = Command::Cancel { merchant: known.order.merchant, payout: known.order.id, actor: actor.clone() };
+    match app.writer.execute(command).await.map_err(text)? {
+        Decision::Refused(_) => {
+            Err(format!("payout {payout} is {}; only a queued payout can be cancelled", known.state.name()))
+        }
+        Decision::Done(_) | Decision::Repeat(_) => payout_show(app, payout).await,
+    }
+}
+
+/// A page of a merchant's payouts, newest first.
+pub async fn payout_list(app: &App, merchant_id: &str, before: Option<i64>, limit: i64) -> Answer {
+    let merchant = merchant(app, merchant_id).await?;
+    let before = PayoutId(before.unwrap_or(i64::MAX));
+    let payouts = app.store.payouts_before(merchant.id, before, limit.clamp(1, 10_000)).await.map_err(text)?;
+    Ok(Value::Array(payouts.iter().map(payout_line).collect()))
+}
+
+fn payout_line(payout: &Payout) -> Value {
+    json!({
+        "payout_id": payout.order.id.to_string(),
+        "order_id": payout.order.order.as_str(),
+        "rail": payout.order.rail.as_str(),
+        "amount": payout.order.amount.to_string(),
+        "state": payout.state.name(),
+        "held": payout.held,
+        "beneficiary": format!("{} ({})", payout.order.name.as_str(), payout.order.hint),
+        "rrn": &*payout.rrn,
+        "reason": &*payout.reason,
+        "created_at": payout.order.created_at.to_string(),
+    })
+}
+
+/// A payout with its timeline: reserve, attempts, the bank's words, journal, callbacks.
+pub async fn payout_show(app: &App, payout: &str) -> Answer {
+    let payout = find_payout(app, payout).await?;
+    let (merchant, id) = (payout.order.merchant, payout.order.id);
+    let mut shown = payout_line(&payout);
+    shown["fee"] = json!(Balance::from_paise(payout.fee_paise).to_string());
+    shown["gst"] = json!(Balance::from_paise(payout.gst_paise).to_string());
+    shown["created_by"] = json!(payout.order.actor.to_string());
+    shown["updated_at"] = json!(payout.updated_at.to_string());
+    shown["next_at"] = json!(payout.next_at.map(|at| at.to_string()));
+    let (attempts, words) = attempts(app, &payout).await?;
+    shown["attempts"] = Value::Array(attempts);
+    let from = app.store.journal_seq_at(merchant, payout.order.created_at).await.map_err(text)?;
+    let mut journal = Vec::new();
+    let mut each = |(row, _): (JournalRow, [u8; 32])| {
+        if row.payout == Some(id) {
+            journal.push(journal_line(&row));
+        }
+        Ok(())
+    };
+    app.store.each_journal_row(merchant, from, &mut each).await.map_err(text)?;
+    shown["journal"] = Value::Array(journal);
+    let history = app.store.history(merchant, id).await.map_err(text)?;
+    let history = history.iter().map(|line| {
+        json!({ "at": line.at.to_string(), "event": line.event, "by": line.actor, "detail": line.detail })
+    });
+    shown["history"] = Value::Array(history.collect());
+    shown["bank_words"] = Value::Array(words);
+    let callbacks = app.store.callbacks(merchant, id).await.map_err(text)?;
+    let callbacks = callbacks.iter().map(|callback| {
+        json!({
+            "seq": callback.seq,
+            "says": News::from_number(callback.news).map(News::as_str),
+            "state": match callback.state { 1 => "waiting", 2 => "delivered", _ => "given up" },
+            "tries": callback.tries,
+            "result": callback.result,
+            "next_at": callback.next_at.map(|at| at.to_string()),
+            "updated_at": callback.updated_at.to_string(),
+        })
+    });
+    shown["callbacks"] = Value::Array(callbacks.collect());
+    Ok(shown)
+}
+
+/// The attempts of a payout, found by deriving their references again, and what the banks said about them.
+async fn attempts(app: &App, payout: &Payout) -> Result<(Vec<Value>, Vec<Value>), String> {
+    let (mut attempts, mut words) = (Vec::new(), Vec::new());
+    let order = &payout.order;
+    // One more than were made: an attempt of which no byte left us is not counted, and has a reference all the same.
+    for attempt in 1..=payout.attempts + 1 {
+        for salt in [0, 1] {
+            let reference = Reference::derive(&app.installation, order.merchant, &order.order, attempt, salt);
+            for rules in &app.rules.connectors {
+                let connector = rules.connector;
+                let known = app.store.reference(connector, reference).await.map_err(text)?;
+                if !known.is_some_and(|(_, id, _)| id == order.id) {
+                    continue;
+                }
+                attempts.push(json!({
+                    "attempt": attempt, "connector": connector.as_str(), "reference": reference.as_str(),
+                    "paid": payout.paid_attempt == Some(attempt),
+                }));
+                for message in app.store.bank_messages(connector, reference).await.map_err(text)? {
+                    let place = Place { merchant: order.merchant, row: order.id.0, field: "bank_messages.body" };
+                    let body = app.keys.open(place, &message.body);
+                    let body = body.map_or_else(|| "cannot be unsealed".into(), |body| String::from_utf8_lossy(&body).into_owned());
+                    words.push(json!({ "at": message.at.to_string(), "attempt": attempt, "by": message.source, "said": body }));
+                }
+            }
+        }
+    }
+    Ok((attempts, words))
+}
+
+async fn find_payout(app: &App, payout: &str) -> Result<Payout, String> {
+    let id: i64 = payout.parse().map_err(|_| format!("`{payout}` is not a payout's number: up to 15 digits, our OrderID"))?;
+    let known = app.store.payout_of_any(PayoutId(id)).await.map_err(text)?;
+    known.ok_or_else(|| format!("there is no payout {payout}; `hundi payout list --merchant ID` shows them"))
+}
+
+fn journal_line(row: &JournalRow) -> Value {
+    let cost = &row.movement.cost;
+    // What the merchant's wallet gained or lost by it.
+    let wallet = row.movement.legs().map_or(0, |legs| {
+        legs.iter().filter(|(account, _)| *account == hundi_core::postings::Account::Wallet).map(|(_, paise)| paise).sum()
+    });
+    json!({
+        "seq": row.seq,
+        "at": row.at.to_string(),
+        "kind": row.movement.kind.name(),
+        "payout_id": row.payout.map(|id| id.to_string()),
+        "amount": cost.amount.to_string(),
+        "fee": Balance::from_paise(cost.fee_paise).to_string(),
+        "gst": Balance::from_paise(cost.gst_paise).to_string(),
+        "wallet_change": Balance::from_paise(wallet).to_string(),
+        "wallet_after": row.wallet_after.to_string(),
+        "connector": row.movement.connector.map(|connector| connector.as_str().to_owned()),
+        "memo": &*row.memo,
+        "by": row.actor.to_string(),
+    })
+}
+
+/// A merchant's statement, from one Indian day to another (both included), in the order of the journal.
+pub async fn statement(app: &App, merchant_id: &str, from: Option<&str>, to: Option<&str>) -> Result<Vec<Value>, String> {
+    let merchant = merchant(app, merchant_id).await?;
+    let day = |name: &str, date: &str| {
+        Timestamp::from_ist_date(date).ok_or_else(|| format!("{name} `{date}` is not a date; write it YYYY-MM-DD"))
+    };
+    let from = from.map(|date| day("--from", date)).transpose()?.unwrap_or(Timestamp(0));
+    let to = to.map(|date| day("--to", date)).transpose()?.map_or(Timestamp(i64::MAX), |day| day.after(DAY));
+    let seq = app.store.journal_seq_at(merchant.id, from).await.map_err(text)?;
+    let mut lines = Vec::new();
+    let mut each = |(row, _): (JournalRow, [u8; 32])| {
+        if row.at < to {
+            lines.push(journal_line(&row));
+        }
+        Ok(())
+    };
+    app.store.each_journal_row(merchant.id, seq, &mut each).await.map_err(text)?;
+    Ok(lines)
+}
+
+/// Everything that merchants have complained about, open complaints first.
+pub async fn complaint_list(app: &App) -> Answer {
+    let complaints = app.store.complaints(LIST_MAX).await.map_err(text)?;
+    Ok(Value::Array(complaints.iter().map(|complaint| complaint_line(app, complaint)).collect()))
+}
+
+fn complaint_line(app: &App, complaint: &ComplaintView) -> Value {
+    let said = complaint_text(app, complaint);
+    json!({
+        "complaint_id": format!("{}/{}", complaint.merchant, complaint.complaint_id),
+        "payout_id": complaint.payout.to_string(),
+        "state": if complaint.open { "open" } else { "closed" },
+        "subject": said.lines().next().unwrap_or_default(),
+        "raised_at": complaint.created_at.to_string(),
+    })
+}
+
+fn complaint_text(app: &App, complaint: &ComplaintView) -> String {
+    unsealed(app, complaint, "complaints.text", &complaint.text)
+}
+
+fn unsealed(app: &App, complaint: &ComplaintView, field: &str, sealed: &[u8]) -> String {
+    let place = Place { merchant: complaint.merchant_id, row: complaint.payout.0, field };
+    let opened = app.keys.open(place, sealed).and_then(|text| String::from_utf8(text).ok());
+    opened.unwrap_or_else(|| "cannot be unsealed".to_owned())
+}
+
+/// A complaint with its history. Its ID is `MERCHANT/NUMBER`.
+pub async fn complaint_show(app: &App, complaint_id: &str) -> Answer {
+    let complaint = complaint(app, complaint_id).await?;
+    let mut shown = complaint_line(app, &complaint);
+    let said = complaint_text(app, &complaint);
+    shown["message"] = json!(said.split_once('\n').map_or("", |(_, message)| message));
+    let history = app.store.complaint_history(complaint.merchant_id, complaint.complaint_id).await.map_err(text)?;
+    let history = history.iter().map(|line| {
+        let said = unsealed(app, &complaint, "complaint_history.text", &line.text);
+        json!({ "at": line.at.to_string(), "event": line.event, "by": line.actor, "said": said })
+    });
+    shown["history"] = Value::Array(history.collect());
+    Ok(shown)
+}
+
+/// Answers or closes a complaint.
+pub async fn complaint_event(app: &App, complaint_id: &str, event: ComplaintEvent, said: &str, actor: &Actor) -> Answer {
+    let complaint = complaint(app, complaint_id).await?;
+    let place = Place { merchant: complaint.merchant_id, row: complaint.payout.0, field: "complaint_history.text" };
+    let sealed = app.keys.seal(place, said.as_bytes());
+    let rows = rows::complaint_event(complaint.merchant_id, complaint.complaint_id, event, sealed, actor, app.clock.now());
+    match app.writer.write(rows).await.map_err(text)? {
+        0 => Err(format!("complaint {complaint_id} is closed")),
+        _ => complaint_show(app, complaint_id).await,
+    }
+}
+
+async fn complaint(app: &App, complaint_id: &str) -> Result<ComplaintView, String> {
+    let complaints = app.store.complaints(i64::MAX).await.map_err(text)?;
+    let named = |complaint: &ComplaintView| format!("{}/{}", complaint.merchant, complaint.complaint_id) == complaint_id;
+    complaints.into_iter().find(named).ok_or_else(|| format!("there is no complaint `{complaint_id}`; `hundi complaint list` shows them"))
+}
+
+/// What waits for the operator, newest first.
+pub async fn exception_list(app: &App) -> Answer {
+    let exceptions = app.store.exceptions(LIST_MAX).await.map_err(text)?;
+    Ok(Value::Array(exceptions.iter().map(exception_line).collect()))
+}
+
+/// One exception. Its ID is `CONNECTOR/REFERENCE/KIND`.
+pub async fn exception_show(app: &App, exception_id: &str) -> Answer {
+    let exceptions = app.store.exceptions(i64::MAX).await.map_err(text)?;
+    let shown = exceptions.iter().map(exception_line).find(|shown| shown["exception_id"] == exception_id);
+    let mut shown = shown.ok_or_else(|| format!("there is no exception `{exception_id}`; `hundi exception list` shows them"))?;
+    if let Some(payout) = shown["payout_id"].as_str().map(ToOwned::to_owned) {
+        shown["payout"] = payout_show(app, &payout).await?;
+    }
+    Ok(shown)
+}
+
+fn exception_line(exception: &crate::store::reads::ExceptionView) -> Value {
+    let kinds = [
+        ExceptionKind::PaidAfterClosed,
+        ExceptionKind::Contradiction,
+        ExceptionKind::AmountDiffers,
+        ExceptionKind::UnknownReference,
+        ExceptionKind::NoAnswer,
+    ];
+    let kind = kinds.iter().find(|kind| **kind as i64 == exception.kind).map_or("unknown", |kind| kind.name());
+    json!({
+        "exception_id": format!("{}/{}/{kind}", exception.connector, exception.reference),
+        "kind": kind,
+        "payout_id": exception.payout.map(|id| id.to_string()),
+        "detail": exception.detail,
+        "at": exception.at.to_string(),
+    })
+}
+
+/// The lines of a statement as CSV: quoted after RFC 4180, and no cell that a spreadsheet would run.
+pub fn csv(lines: &[Value]) -> String {
+    let columns = [
+        "seq", "at", "kind", "payout_id", "amount", "fee", "gst", "wallet_change", "wallet_after", "connector", "memo", "by",
+    ];
+    let mut out = columns.join(",") + "\r\n";
+    for line in lines {
+        let cells = columns.map(|column| match &line[column] {
+            Value::Null => String::new(),
+            Value::String(text) => csv_cell(text),
+            other => other.to_string(),
+        });
+        out.push_str(&(cells.join(",") + "\r\n"));
+    }
+    out
+}
+
+/// A text as a CSV cell. A leading sign that starts a formula gets an apostrophe before it, unless the text is a number.
+fn csv_cell(text: &str) -> String {
+    let number = text.strip_prefix('-').unwrap_or(text);
+    let number = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let first = text.trim_start_matches(|c: char| c.is_whitespace()).chars().next();
+    let formula = matches!(first, Some('=' | '+' | '-' | '@' | '\u{ff1d}' | '\u{ff0b}' | '\u{ff0d}' | '\u{ff20}'))
+        || text.starts_with(['\t', '\r', '\n', '\0']);
+    let guarded = if formula && !number { format!("'{text}") } else { text.to_owned() };
+    if guarded.contains([',', '"', '\n', '\r', '\'']) { format!("\"{}\"", guarded.replace('"', "\"\"")) } else { guarded }
+}
+
+fn amount(name: &str, rupees: &str) -> Result<Amount, String> {
+    Amount::from_decimal_text(rupees)
+        .map_err(|_| format!("{name} `{rupees}` is not an amount; write rupees with no or two decimals, such as 100000.00"))
+}
+
+fn state_name(state: MerchantState) -> &'static str {
+    match state {
+        MerchantState::Active => "active",
+        MerchantState::Suspended => "suspended",
+    }
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+/// A secret for a bank's callbacks, made up.
+pub fn new_secret() -> Vec<u8> {
+    hex(&random::<20>()).into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_cell_is_a_formula_and_numbers_stay_numbers() {
+        for (text, cell) in [
+            ("plain", "plain"),
+            ("-5.00", "-5.00"),
+            ("5.00", "5.00"),
+            ("a,b", "\"a,b\""),
+            ("say \"x\"", "\"say \"\"x\"\"\""),
+            ("=1+1", "\"'=1+1\""),
+            (" =1+1", "\"' =1+1\""),
+            ("+91", "\"'+91\""),
+            ("-x", "\"'-x\""),
+            ("@x", "\"'@x\""),
+            ("\tx", "\"'\tx\""),
+            ("\u{a0}=x", "\"'\u{a0}=x\""),
+            ("\u{ff1d}x", "\"'\u{ff1d}x\""),
+        ] {
+            assert_eq!(csv_cell(text), cell, "{text:?}");
+        }
+    }
+}

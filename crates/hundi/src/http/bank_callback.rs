@@ -1,0 +1,80 @@
+//! Banks that call us: `POST /connectors/{name}/callback`.
+//!
+//! | the call | about | becomes |
+//! |---|---|---|
+//! | signed | a reference of ours | the message, sealed, and `Record`, in one transaction |
+//! | signed | another reference | `Record` alone, which raises an exception |
+//! | not signed | a reference of ours | `Record` alone, which at most makes us ask the bank |
+//! | not signed | another reference | nothing: a stranger must not fill our disk |
+//!
+//! 200 is said only after the commit; whatever is not known is 503, so that the bank repeats it.
+
+use crate::App;
+use crate::http::serve::{BodyError, read_body};
+use crate::worker::{bank, keep};
+use bytes::Bytes;
+use hundi_core::command::{Command, Decision, Source};
+use hyper::body::Body;
+use hyper::http::request::Parts;
+use hyper::{Method, StatusCode};
+use std::time::Duration;
+
+/// The largest message of a bank, bytes.
+const BODY_BYTES_MAX: usize = 16 * 1024;
+
+/// The connector that a path calls back to.
+pub fn connector_in(path: &str) -> Option<&str> {
+    path.strip_prefix("/connectors/")?.strip_suffix("/callback").filter(|name| !name.contains('/'))
+}
+
+/// Serves one call of a bank; gives the status and a word for it.
+pub async fn serve<B>(app: &App, name: &str, head: &Parts, body: B) -> (StatusCode, &'static str)
+where
+    B: Body<Data = Bytes>,
+{
+    let Some((bank, connector)) = bank(app, name) else { return (StatusCode::NOT_FOUND, "unknown connector") };
+    if head.method != Method::POST {
+        return (StatusCode::METHOD_NOT_ALLOWED, "method must be POST");
+    }
+    let body = match read_body(body, BODY_BYTES_MAX, Duration::from_millis(app.config.api.body_within_ms)).await {
+        Ok(body) => body,
+        Err(BodyError::TooLarge) => return (StatusCode::PAYLOAD_TOO_LARGE, "message is too large"),
+        Err(BodyError::TooSlow) => return (StatusCode::REQUEST_TIMEOUT, "message did not arrive in time"),
+        Err(BodyError::Broken) => return (StatusCode::BAD_REQUEST, "message cannot be read"),
+    };
+    let header = |name: &str| head.headers.get(name)?.to_str().ok().map(str::to_owned);
+    let Some(called) = bank.called(header, &body, app.clock.now()) else {
+        return (StatusCode::BAD_REQUEST, "message cannot be read");
+    };
+    let known = match app.store.reference(connector, called.reference).await {
+        Ok(known) => known,
+        Err(error) => {
+            tracing::error!(%error, "cannot read the store for a bank's call");
+            return (StatusCode::SERVICE_UNAVAILABLE, "not recorded; call again");
+        }
+    };
+    let source = if called.signed { Source::SignedCallback } else { Source::UnsignedCallback };
+    if called.signed {
+        app.metrics.bank_word(called.word.outcome);
+    }
+    let command = Command::Record { connector, reference: called.reference, word: called.word, source };
+    let result = match (called.signed, known) {
+        (true, Some((merchant, payout, _))) => {
+            let message = keep(app, (connector, called.reference), "callback", &body, (merchant, payout));
+            app.writer.write_and_execute(message, command).await
+        }
+        (true, None) | (false, Some(_)) => app.writer.execute(command).await,
+        (false, None) => return (StatusCode::OK, "heard"),
+    };
+    match result {
+        Ok(Decision::Done(_) | Decision::Repeat(_)) => (StatusCode::OK, "heard"),
+        Ok(Decision::Refused(refusal)) => {
+            tracing::error!(?refusal, "a bank's call could not be recorded");
+            (StatusCode::SERVICE_UNAVAILABLE, "not recorded; call again")
+        }
+        Err(error) => {
+            tracing::warn!(%error, "nobody knows whether a bank's call was recorded; the bank is asked to call again");
+            (StatusCode::SERVICE_UNAVAILABLE, "not recorded; call again")
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! A world for tests: the whole of Hundi and a sandbox bank on one thread, joined without sockets, under a clock that the
+//! test holds (`#[tokio::test(start_paused = true)]`): what takes hours here takes no time there.
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hundi::clock::Clock;
+use hundi::config::{Config, Sandbox};
+use hundi::http_out::{HttpOut, OutError, OutReply, OutRequest};
+use hundi::keys::Keys;
+use hundi::store::Store;
+use hundi::{App, admin, callbacks, worker, writer};
+use hundi_bank::{Bank, BankConfig, CallbackSender, Faults, Times};
+use hundi_core::ids::Actor;
+use hundi_core::schedule::Timestamp;
+use hyper::Request;
+use serde_json::Value;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// 2026-11-22, 12:00 in India.
+pub const START: Timestamp = Timestamp(1_795_329_000_000_000);
+/// The key of every test.
+pub const KEY: &str = "1:1111111111111111111111111111111111111111111111111111111111111111";
+
+/// A folder that goes away with its owner.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn new() -> Folder {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("hundi-test-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}
+
+/// A call that a merchant's receiver got.
+#[derive(Clone, Debug)]
+pub struct Received {
+    pub at: Timestamp,
+    pub url: String,
+    pub headers: Vec<(&'static str, String)>,
+}
+
+/// What a receiver does with a call: a status, or nothing until the deadline.
+#[derive(Clone, Copy, Debug)]
+pub enum Behaviour {
+    Answers(u16),
+    Hangs,
+}
+
+type Plan = Box<dyn FnMut(&Received) -> Behaviour + Send>;
+
+/// The merchants' receivers: everything that is not the bank.
+#[derive(Clone)]
+pub struct Receivers {
+    pub calls: Arc<Mutex<Vec<Received>>>,
+    plan: Arc<Mutex<Plan>>,
+}
+
+impl Receivers {
+    /// From now on receivers behave so.
+    pub fn behave(&self, plan: impl FnMut(&Received) -> Behaviour + Send + 'static) {
+        *self.plan.lock().unwrap() = Box::new(plan);
+    }
+
+    /// The calls so far.
+    pub fn calls(&self) -> Vec<Received> {
+        self.calls.lock().unwrap().clone()
+    }
+}
+
+/// An answer of the API.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: hyper::HeaderMap,
+    pub body: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+
+    /// The `StatusCode` of the envelope.
+    pub fn code(&self) -> i64 {
+        self.json()["StatusCode"].as_i64().unwrap_or_else(|| panic!("no StatusCode: {}", self.body))
+    }
+}
+
+/// Hundi, its bank and its merchants.
+pub struct World {
+    pub app: Arc<App>,
+    pub bank: Arc<Bank>,
+    pub receivers: Receivers,
+    /// The token of merchant `demo`, for 127.0.0.1 and ::1.
+    pub token: String,
+    pub folder: Arc<Folder>,
+    stop: watch::Sender<bool>,
+    stop_writer: watch::Sender<bool>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+/// The operator in tests.
+pub fn operator() -> Actor {
+    Actor::Operator("tester".into())
+}
+
+impl World {
+    /// A world with merchant `demo`, 10,00,000.00 in the wallet and 5.00 a payout.
+    pub async fn new() -> World {
+        World::with(|_| {}).await
+    }
+
+    /// The same with other options.
+    pub async fn with(configure: impl FnOnce(&mut Config)) -> World {
+        let folder = Arc::new(Folder::new());
+        let bank = bank(Faults::default(), 7);
+        let clock = Clock::held(START);
+        let mut world = World::start(folder, bank, clock, configure).await;
+        let app = &world.app;
+        admin::merchant_add(app, "demo", "*:5.00", &operator()).await.unwrap();
+        admin::fund(app, "demo", "1000000.00", "OPENING", "sandbox", &operator()).await.unwrap();
+        world.token = world.new_token("demo", "127.0.0.1,::1").await;
+        world
+    }
+
+    /// Starts Hundi on a folder and beside a bank that may have a past.
+    pub async fn start(folder: Arc<Folder>, bank: Arc<Bank>, clock: Clock, configure: impl FnOnce(&mut Config)) -> World {
+        let mut config = Config { data: folder.path().to_owned(), ..Config::default() };
+        config.callbacks.allow_private = true;
+        config.sandbox = Some(Sandbox {
+            url: "http://bank.test".to_owned(),
+            callback_secret_file: None,
+            callback_secret: Some(b"bank secret".to_vec()),
+            reply_within_ms: 5_000,
+        });
+        configure(&mut config);
+        let receivers = Receivers { calls: Arc::default(), plan: Arc::new(Mutex::new(Box::new(|_| Behaviour::Answers(204)))) };
+        let store = Store::open_sqlite(&config.database(), true).unwrap();
+        let keys = Keys::parse(KEY).unwrap();
+        hundi::prepare(&store, &keys).await.unwrap();
+        let (_, ids) = hundi::lease_process(&store, clock.now(), 3_000_000).await.unwrap();
+        let out = out(Arc::clone(&bank), receivers.clone(), clock.clone());
+        let (app, ends) = App::new(config, store, keys, clock, out, ids).await.unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let (stop_writer, writer_stopped) = watch::channel(false);
+        let mut tasks = Vec::new();
+        let for_writer = Arc::clone(&app);
+        tasks.push(tokio::spawn(async move { writer::run(&for_writer, ends.queue, writer_stopped).await }));
+        tasks.push(tokio::spawn(worker::run(Arc::clone(&app), ends.fresh, stopped.clone())));
+        tasks.push(tokio::spawn(callbacks::run(Arc::clone(&app), stopped)));
+        tasks.push(tokio::spawn(Arc::clone(&bank).run_clockwork(to_hundi(Arc::clone(&app)))));
+        World { app, bank, receivers, token: String::new(), folder, stop, stop_writer, tasks }
+    }
+
+    /// Makes a token.
+    pub async fn new_token(&self, merchant: &str, allow_ip: &str) -> String {
+        let made = admin::token_new(&self.app, merchant, allow_ip, None, &operator()).await.unwrap();
+        made["token"].as_str().unwrap().to_owned()
+    }
+
+    /// Calls the API as JSON from 127.0.0.1.
+    pub async fn post(&self, path: &str, body: &str) -> Answer {
+        self.call("127.0.0.1", "POST", path, &[("content-type", "application/json")], body).await
+    }
+
+    /// Calls the API.
+    pub async fn call(&self, peer: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(Bytes::copy_from_slice(body.as_bytes()))).unwrap();
+        let peer: IpAddr = peer.parse().unwrap();
+        let response = hundi::http::router::api(Arc::clone(&self.app), peer, request).await;
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Answer { status: head.status.as_u16(), headers: head.headers, body: String::from_utf8(body.to_vec()).unwrap() }
+    }
+
+    /// Orders an IMPS payout to an account of merchant `demo`.
+    pub async fn pay(&self, order: &str, rupees: i64, account: &str) -> Answer {
+        let body = serde_json::json!({
+            "Token": self.token, "Number": "9876500000", "Amount": rupees.to_string(), "TransferMode": "IMPS",
+            "AccountNo": account, "IFSCCode": "HDFC0000001", "BeneficiaryName": "RUPESH KUMAR", "OrderID": order,
+        });
+        self.post("/PayoutBankTransafer", &body.to_string()).await
+    }
+
+    /// Asks for a payout's state by the merchant's OrderID.
+    pub async fn status(&self, order: &str) -> Answer {
+        let body = serde_json::json!({ "Token": self.token, "OrderID": order });
+        self.post("/PayoutTransactionStatusByClientRef", &body.to_string()).await
+    }
+
+    /// The balance as the API answers it.
+    pub async fn balance(&self) -> String {
+        self.post(&format!("/UserWalletBalance?token={}", self.token), "").await.body
+    }
+
+    /// The bank's book.
+    pub async fn book(&self) -> Vec<Value> {
+        let reply = self.bank.handle("GET", "/book", Bytes::new()).await.unwrap();
+        serde_json::from_slice(&reply.body).unwrap()
+    }
+
+    /// Lets so much time pass.
+    pub async fn pass(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+
+    /// Panics unless every law holds.
+    pub async fn verify(&self) {
+        let view = Store::open_sqlite_view(&self.app.config.database()).unwrap();
+        let report = hundi::verify::verify(&view, &self.app.keys, "").await.unwrap();
+        assert!(report.holds, "{}", serde_json::to_string_pretty(&report).unwrap());
+    }
+
+    /// Stops Hundi as SIGTERM does, and gives back what outlives it. The bank goes on.
+    pub async fn stop(self) -> (Arc<Folder>, Arc<Bank>, Clock) {
+        self.stop.send_replace(true);
+        let mut tasks = self.tasks;
+        let clockwork = tasks.pop().unwrap();
+        clockwork.abort();
+        for task in tasks.drain(1..) {
+            task.await.unwrap();
+        }
+        self.stop_writer.send_replace(true);
+        tasks.remove(0).await.unwrap();
+        self.app.store.close().await;
+        (self.folder, self.bank, self.app.clock.clone())
+    }
+
+    /// Ends Hundi between two instructions, as `kill -9` does. The bank goes on.
+    pub fn kill(self) -> (Arc<Folder>, Arc<Bank>, Clock) {
+        for task in &self.tasks {
+            task.abort();
+        }
+        (self.folder, self.bank, self.app.clock.clone())
+    }
+}
+
+/// A sandbox bank in memory, whose book is kept by a task of this runtime.
+pub fn bank(faults: Faults, seed: u64) -> Arc<Bank> {
+    let config = BankConfig {
+        path: None,
+        callback_url: Some("http://hundi.test/connectors/sandbox/callback".to_owned()),
+        callback_secret: Some(b"bank secret".to_vec()),
+        faults,
+        seed,
+        times: Times::Demo,
+        clock: hundi_bank::Clock::held(START.0),
+    };
+    let bank = Bank::open(config).unwrap();
+    tokio::spawn(Arc::clone(&bank).run_book());
+    bank
+}
+
+/// HTTP that leaves Hundi goes to the bank or to a receiver.
+fn out(bank: Arc<Bank>, receivers: Receivers, clock: Clock) -> HttpOut {
+    Arc::new(move |request: OutRequest| {
+        let (bank, receivers, clock) = (Arc::clone(&bank), receivers.clone(), clock.clone());
+        Box::pin(async move {
+            let silent = || OutError::Silent("time-out".to_owned());
+            if let Some(path) = request.url.strip_prefix("http://bank.test") {
+                let method = match request.method {
+                    hundi::http_out::Method::Get => "GET",
+                    hundi::http_out::Method::Post => "POST",
+                };
+                let reply = tokio::time::timeout(request.deadline, bank.handle(method, path, request.body)).await;
+                let reply = reply.map_err(|_| silent())?.ok_or_else(silent)?;
+                return Ok(OutReply { status: reply.status, body: reply.body, truncated: false });
+            }
+            let received = Received { at: clock.now(), url: request.url.clone(), headers: request.headers.clone() };
+            receivers.calls.lock().unwrap().push(received.clone());
+            let behaviour = (receivers.plan.lock().unwrap())(&received);
+            match behaviour {
+                Behaviour::Answers(status) => Ok(OutReply { status, body: Bytes::new(), truncated: false }),
+                Behaviour::Hangs => {
+                    tokio::time::sleep(request.deadline).await;
+                    Err(silent())
+                }
+            }
+        })
+    })
+}
+
+/// The bank's callbacks reach Hundi's router.
+fn to_hundi(app: Arc<App>) -> CallbackSender {
+    Arc::new(move |call: hundi_bank::CallbackRequest| {
+        let app = Arc::clone(&app);
+        Box::pin(async move {
+            let mut request = Request::builder().method("POST").uri(call.url.trim_start_matches("http://hundi.test"));
+            for (name, value) in &call.headers {
+                request = request.header(*name, value);
+            }
+            let request = request.body(Full::new(call.body)).map_err(|error| error.to_string())?;
+            let peer: IpAddr = [127, 0, 0, 1].into();
+            let response = hundi::http::router::api(app, peer, request).await;
+            Ok(response.status().as_u16())
+        })
+    })
+}
