@@ -392,7 +392,7 @@ pub fn decide(snapshot: &mut Snapshot, rules: &Rules, command: &Command, now: Ti
             let Some(reference) = free_reference(snapshot, *connector, *references, *payout) else {
                 return Decision::Refused(Refusal::ReferenceTaken);
             };
-            let change = Change { event: Event::Start, attempt: 0, actor: Actor::System, detail: "", word: None };
+            let change = Change { event: Event::Start, attempt: 0, actor: Actor::System, detail: "", word: None, asked: false };
             apply(snapshot, rules, *merchant, *payout, &change, now).map(|mut done| {
                 if let (Decision::Done(transition), Some(payout)) = (&mut done, snapshot.payouts.get_mut(payout)) {
                     payout.attempts += 1;
@@ -422,13 +422,14 @@ pub fn decide(snapshot: &mut Snapshot, rules: &Rules, command: &Command, now: Ti
                     actor: Actor::System,
                     detail: "Not sent in time",
                     word: None,
+                    asked: false,
                 };
                 apply(snapshot, rules, *merchant, *payout, &change, now)
             }
         },
         Command::Cancel { merchant, payout, actor } => {
             let change =
-                Change { event: Event::Cancel, attempt: 0, actor: actor.clone(), detail: "Cancelled by the operator", word: None };
+                Change { event: Event::Cancel, attempt: 0, actor: actor.clone(), detail: "Cancelled by the operator", word: None, asked: false };
             apply(snapshot, rules, *merchant, *payout, &change, now)
         }
         Command::Fund { merchant, connector, reference, amount, actor } => {
@@ -565,7 +566,7 @@ fn record(
         return Ok(Decision::Done(Box::new(Transition { exception: Some(exception), ..Transition::default() })));
     };
     let payout = snapshot.payouts.get_mut(&id).ok_or(Refusal::PayoutUnknown)?;
-    let standing = payout.standing(attempt);
+    let standing = payout.standing(attempt, connector);
     if !source.may(word.outcome) {
         // Ask the bank ourselves, at once. Only the last attempt can be asked about; an older one comes up by statement.
         let asked_soon = payout.next_at.is_some_and(|at| at <= now);
@@ -598,6 +599,7 @@ fn record(
         actor: Actor::Connector(connector),
         detail: &word.why,
         word: Some((word, connector, reference)),
+        asked: matches!(source, Source::Reply | Source::Enquiry),
     };
     apply(snapshot, rules, merchant, id, &change, now)
 }
@@ -610,6 +612,9 @@ struct Change<'a> {
     actor: Actor,
     detail: &'a str,
     word: Option<(&'a Word, Connector, Reference)>,
+    /// Whether it answers a question of ours. Only these count in the enquiry schedule: what a bank calls out by itself,
+    /// however often, must not use it up.
+    asked: bool,
 }
 
 /// Asks the table and carries out its answer on the snapshot.
@@ -634,8 +639,12 @@ fn apply(
         connector: may_elsewhere(change) && next_connector(rules, payout).is_some(),
     };
     let step = step(payout.state, payout.held, payout.attempts, change.event, room).ok_or(Refusal::NotNow)?;
-    // A terminal state that is asked about again (after a callback) must not stay due for ever.
-    if step.is_still() && payout.next_at.is_none() {
+    // A payout that has ended and is asked about again (after a callback) must not stay due for ever, and a bank may give
+    // its own reference late.
+    let quiet = payout.state.is_open() || payout.next_at.is_none();
+    let first_rrn = payout.rrn.is_empty() && change.word.is_some_and(|(word, ..)| !word.rrn.is_empty());
+    let told_late = first_rrn && matches!(change.event, Event::Fact(Standing::Paying, _));
+    if step.is_still() && quiet && !told_late {
         return Ok(Decision::Repeat(Some(Box::new(payout.clone()))));
     }
     let mut transition = Transition { journal: move_money(merchant, payout, &step, change, now)?, ..Transition::default() };
@@ -648,7 +657,7 @@ fn apply(
     if let Some((word, _, _)) = change.word
         && !word.rrn.is_empty()
         && !step.holds
-        && (step.money != Money::Still || !matches!(change.event, Event::Fact(Standing::Closed, _)))
+        && (step.money != Money::Still || !matches!(change.event, Event::Fact(Standing::Closed | Standing::Unsent, _)))
     {
         payout.rrn = word.rrn.clone();
     }
@@ -735,7 +744,7 @@ fn set_due(payout: &mut Payout, step: &Step, rules: &Rules, change: &Change<'_>,
         Due::Enquiry | Due::Unchanged if step.due == Due::Enquiry || asks_on => {
             let pause = usize::try_from(payout.enquiries).ok().and_then(|index| ENQUIRIES.get(index));
             payout.next_at = pause.map(|pause| now.after(*pause));
-            payout.enquiries += 1;
+            payout.enquiries += u32::from(change.asked);
             return pause.is_none() && at_bank;
         }
         Due::Unchanged if payout.state.is_open() => {}

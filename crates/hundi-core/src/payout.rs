@@ -73,8 +73,10 @@ pub enum Standing {
     Open,
     /// It is the one that paid.
     Paying,
-    /// It ended without paying, or we believed that not a byte of it had left us.
+    /// It ended without paying.
     Closed,
+    /// We believe that not a byte of it has left us, so that it is not counted.
+    Unsent,
 }
 
 /// What can happen to a payout.
@@ -253,11 +255,11 @@ impl Step {
 pub const fn step(state: State, held: bool, attempts: u32, event: Event, room: Room) -> Option<Step> {
     use Event::{Cancel, Expire, Start};
     use Fact::{Accepted, NotExecuted, NotWritten, PaidOther, Refused, Silent};
-    use Standing::{Closed, Open, Paying};
+    use Standing::{Closed, Open, Paying, Unsent};
     use State::{Cancelled, Failed, Paid, Queued, Reversed, Sending, Sent};
     match (state, event) {
         (Queued, Start) if !held => Step::to(Sending, Money::Still, Due::Enquiry, &[]),
-        (Queued, Cancel) => Step::to(Cancelled, Money::Release, Due::Never, &[News::Failure]),
+        (Queued, Cancel) if !held => Step::to(Cancelled, Money::Release, Due::Never, &[News::Failure]),
         (Queued, Expire) if attempts == 0 && !held => Step::to(Failed, Money::Release, Due::Never, &[News::Failure]),
         (_, Start | Cancel | Expire) => None,
 
@@ -280,21 +282,17 @@ pub const fn step(state: State, held: bool, attempts: u32, event: Event, room: R
             Step::to(Reversed, Money::SettleThenRestore, Due::Never, &[News::Success, News::Reversal])
         }
         (Paid, Event::Fact(Paying, Fact::Reversed)) => Step::to(Reversed, Money::Restore, Due::Never, &[News::Reversal]),
-        (Queued, Event::Fact(Closed, Fact::Paid)) => Step::with(
+        (Queued, Event::Fact(Closed | Unsent, Fact::Paid)) => Step::with(
             Step::to(Paid, Money::Settle, Due::Never, &[News::Success]),
             ExceptionKind::PaidAfterClosed,
         ),
 
         // Known already. Silence never contradicts, and neither does a word that an attempt's later words have overtaken.
-        (_, Event::Fact(_, Silent)) => Step::to(state, Money::Still, Due::Unchanged, &[]),
-        (Paid, Event::Fact(Paying, Fact::Paid | Accepted)) => Step::to(Paid, Money::Still, Due::Never, &[]),
-        (Reversed, Event::Fact(Paying, Fact::Reversed | Fact::Paid | Accepted)) => {
-            Step::to(Reversed, Money::Still, Due::Never, &[])
-        }
-        (_, Event::Fact(Closed, Refused | NotExecuted | NotWritten)) => Step::to(state, Money::Still, Due::Unchanged, &[]),
-        // An attempt that was refused had been accepted before; a late "accepted" is an old message. While the payout is
-        // queued it may instead be the attempt of which we believed that no byte had left: then somebody must look.
-        (Sending | Sent | Paid | Failed | Reversed, Event::Fact(Closed, Accepted)) => {
+        (_, Event::Fact(_, Silent))
+        | (Paid | Reversed, Event::Fact(Paying, Fact::Paid | Accepted))
+        | (Reversed, Event::Fact(Paying, Fact::Reversed))
+        | (_, Event::Fact(Closed, Accepted | Refused | NotExecuted | NotWritten))
+        | (_, Event::Fact(Unsent, Refused | NotExecuted | NotWritten)) => {
             Step::to(state, Money::Still, Due::Unchanged, &[])
         }
 
@@ -377,7 +375,7 @@ pub struct Payout {
     pub reason: Box<str>,
     /// When it last changed.
     pub updated_at: Timestamp,
-    /// How many news the merchant was told, or would have been if he had a callback URL: numbers his callbacks.
+    /// How many callbacks were made for it; numbers them.
     pub news: u32,
     /// Counts changes; the store writes a payout only over the version that was read.
     pub version: i64,
@@ -389,12 +387,15 @@ impl Payout {
         Cost { amount: self.order.amount, fee_paise: self.fee_paise, gst_paise: self.gst_paise }
     }
 
-    /// How the attempt with this number stands.
-    pub fn standing(&self, attempt: u32) -> Standing {
+    /// How the attempt with this number over this connector stands.
+    pub fn standing(&self, attempt: u32, connector: Connector) -> Standing {
+        let at_bank = matches!(self.state, State::Sending | State::Sent);
         if self.paid_attempt == Some(attempt) {
             Standing::Paying
-        } else if matches!(self.state, State::Sending | State::Sent) && attempt == self.attempts {
+        } else if at_bank && attempt == self.attempts && self.connector == Some(connector) {
             Standing::Open
+        } else if attempt > self.attempts {
+            Standing::Unsent
         } else {
             Standing::Closed
         }
@@ -408,7 +409,7 @@ mod tests {
 
     fn events() -> Vec<Event> {
         let mut events = vec![Event::Start, Event::Cancel, Event::Expire];
-        for standing in [Standing::Open, Standing::Paying, Standing::Closed] {
+        for standing in [Standing::Open, Standing::Paying, Standing::Closed, Standing::Unsent] {
             for fact in [
                 Fact::NotWritten,
                 Fact::Accepted,

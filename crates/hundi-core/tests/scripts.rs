@@ -816,27 +816,27 @@ fn what_is_known_already_changes_nothing() {
          start A             -> Sending#1 694.10/305.90/0.00, due 7s
          refused_elsewhere A -> Queued#1 694.10/305.90/0.00, due 0s
          refused A 1         -> same, due 0s
-         accepted A 1        -> Queued#1 held 694.10/305.90/0.00 !contradiction
-         start A             -> NotNow
-         refused A 1         -> same
-         not_written A 1     -> same
-         silent A 1          -> same
-         accepted A 1        -> Queued#1 held 694.10/305.90/0.00 !contradiction
-         accepted A          -> Queued#1 held 694.10/305.90/0.00 !contradiction
-         accepted A          -> Queued#1 held 694.10/305.90/0.00 !contradiction
-         paid A              -> Paid#1 held 694.10/0.00/5.90 settle [Success 1] !paid_after_closed
+         accepted A 1        -> same, due 0s
+         start A             -> Sending#2 694.10/305.90/0.00, due 7s
+         refused A 1         -> same, due 7s
+         not_written A 1     -> same, due 7s
+         silent A 1          -> same, due 7s
+         accepted A 1        -> same, due 7s
+         accepted A          -> Sent#2 694.10/305.90/0.00, due 2s
+         accepted A          -> same, due 4s
+         paid A              -> Paid#2 694.10/0.00/5.90 settle [Success 1]
          paid A              -> same
          paid A              -> same
          accepted A          -> same
          silent A            -> same
          not_found A         -> same
-         refused A 1         -> Paid#1 held 694.10/0.00/5.90 !contradiction
-         show A              -> Paid rrn= paid_by=1 reference=FJ1V reason=
-         reversed A          -> Reversed#1 held 1000.00/0.00/0.00 restore [Reversal 2]
+         refused A 1         -> same
+         show A              -> Paid rrn= paid_by=2 reference=NK3U reason=
+         reversed A          -> Reversed#2 1000.00/0.00/0.00 restore [Reversal 2]
          reversed A          -> same
          paid A              -> same
          silent A            -> same
-         show A              -> Reversed rrn= paid_by=1 reference=FJ1V reason=Returned by the beneficiary's bank");
+         show A              -> Reversed rrn= paid_by=2 reference=NK3U reason=Returned by the beneficiary's bank");
 }
 
 #[test]
@@ -860,7 +860,7 @@ fn contradictions_hold() {
          refused_elsewhere A -> Queued#1 694.10/305.90/0.00, due 0s
          reversed A 1        -> Queued#1 held 694.10/305.90/0.00 !contradiction
          start A             -> NotNow
-         cancel A            -> Cancelled#1 held 1000.00/0.00/0.00 release [Failure 1]");
+         cancel A            -> NotNow");
     check("
          // A held payout whose attempt ends stays queued, due to nobody.
          fund 1000            -> 1000.00/0.00/0.00 fund

@@ -19,6 +19,7 @@ use hundi_core::rails::{RAILS, Rail};
 use hundi_core::schedule::{DAY, Timestamp};
 use hundi_core::signing::secret_text;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// A document, or a sentence that says why not.
 pub type Answer = Result<Value, String>;
@@ -305,8 +306,7 @@ async fn attempts(app: &App, payout: &Payout) -> Result<(Vec<Value>, Vec<Value>)
     for attempt in 1..=payout.attempts + 1 {
         for salt in [0, 1] {
             let reference = Reference::derive(&app.installation, order.merchant, &order.order, attempt, salt);
-            for rules in &app.rules.connectors {
-                let connector = rules.connector;
+            for connector in payout.connector.iter().chain(&payout.refused_by).copied().collect::<BTreeSet<_>>() {
                 let known = app.store.reference(connector, reference).await.map_err(text)?;
                 if !known.is_some_and(|(_, id, _)| id == order.id) {
                     continue;

@@ -71,7 +71,7 @@ where
     let spawned = thread.spawn(move || {
         runtime.block_on(make());
         // Nobody may be listening any more.
-        drop(ended.send(()));
+        ended.send(()).unwrap_or_default();
     });
     spawned.map_err(|error| format!("cannot start the {name}: {error}"))?;
     Ok(end)

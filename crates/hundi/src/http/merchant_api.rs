@@ -33,6 +33,8 @@ use tokio::time::timeout;
 const SUBJECT_CHARS_MAX: usize = 200;
 /// The most characters of a complaint's message.
 const MESSAGE_CHARS_MAX: usize = 5_000;
+/// How long a malformed create waits for those that were offered before it.
+const SETTLED_WITHIN: Duration = Duration::from_secs(3);
 /// Our OrderIDs have at most so many digits (WIRE 15).
 const OUR_DIGITS_MAX: usize = 15;
 
@@ -193,7 +195,7 @@ fn name(fields: &Fields<'_>) -> Result<PersonName, Wrong> {
 /// What a malformed create is told: that nothing will come of its OrderID only if nothing has.
 async fn malformed(app: &App, caller: Caller, order: &OrderId, wrong: Wrong) -> Problem {
     // A create under the same OrderID, of which the merchant has given up hope, may still be waiting for the writer.
-    if let Err(unknown) = settled(app, Duration::from_millis(app.config.api.answer_within_ms)).await {
+    if let Err(unknown) = settled(app, SETTLED_WITHIN).await {
         return unknown.into();
     }
     match app.store.payout_by_order(caller.merchant, order).await {

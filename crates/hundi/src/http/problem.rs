@@ -352,7 +352,6 @@ impl Problem {
             Problem::TokenNotAccepted
             | Problem::AddressNotAllowed(_)
             | Problem::ForwardedUnreadable
-            | Problem::Overloaded
             | Problem::Unknown
             | Problem::Broken => true,
             Problem::TokenMissing
@@ -367,6 +366,8 @@ impl Problem {
             | Problem::OrderUnclear(_)
             | Problem::Unreadable(_)
             | Problem::RateLimited { .. }
+            // One line for each would only add to the load; the metrics count them.
+            | Problem::Overloaded
             | Problem::PathUnknown
             | Problem::MethodNotAllowed
             | Problem::BodySlow

@@ -5,7 +5,7 @@
 //! | merchants | `POST` the calls of [`Call`], in any case | [`merchant_api`] |
 //! | merchants | `POST /connectors/{name}/callback` | [`bank_callback`] |
 //! | operations | `GET /healthz` | the process lives |
-//! | operations | `GET /readyz` | the store can be read and the writer writes: 200, else 503 with the reason |
+//! | operations | `GET /readyz` | the store is readable and the writer writes: 200, else 503 with the reason |
 //! | operations | `GET /metrics` | the counters |
 //!
 //! No log line holds a query string, a header, a body or a value of them: a token in a query string is a live credential
