@@ -552,7 +552,8 @@ impl Batch<'_> {
             rrn,
         };
         self.move_money(id, amount_paise, change.money, now_us)?;
-        if !heard || order.outcome.answer != Answer::Given {
+        // `timeout` shows what silence is: only an enquiry tells. An answer that a fault withheld is called out instead.
+        if !heard && order.outcome.answer == Answer::Given {
             self.announce(&standing, now_us)?;
         }
         self.answers.work_arose |= change.next.is_some();

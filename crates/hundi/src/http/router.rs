@@ -63,7 +63,11 @@ where
     };
     match result {
         Ok(answer) => {
-            app.metrics.answers.get_or_create(&[("code", code_name(&answer))]).inc();
+            let code = code_name(&answer);
+            if code == "0" && call == Some(Call::Payout) {
+                tracing::debug!(request_id = request_id.text(), "a payout was answered as failed");
+            }
+            app.metrics.answers.get_or_create(&[("code", code)]).inc();
             response(StatusCode::OK, answer.into_body().into(), &request_id, JSON)
         }
         Err(problem) => refused(&app, &problem, call, &request_id),

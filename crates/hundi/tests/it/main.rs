@@ -2,6 +2,8 @@
 
 mod api;
 mod callbacks;
+mod canaries;
+mod process;
 mod support;
 mod tidy;
 mod worker;

@@ -1,0 +1,123 @@
+//! A disk that is full: creates answer 6, reads go on, nothing acknowledged is lost, and it recovers by itself.
+
+use super::kit::{Http, PAY, Process, STATUS, Site, pay_body, status_body, until};
+use rustix::process::{Pid, Resource, Rlimit};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+const RECOVERS_WITHIN: Duration = Duration::from_secs(30);
+
+/// By a limit on the size of files, which needs no rights: writes fail with EFBIG.
+#[test]
+fn a_disk_without_room() {
+    let site = Site::new("1000000.00", "");
+    let _bank = site.start_bank("");
+    let args = ["serve", "--config", &site.config()];
+    let serve = site.ready(Process::start_limitable(&args, &site.path("serve-log")));
+    let files = ["hundi.db", "hundi.db-wal", "hundi.db-shm"].map(|name| site.data().join(name));
+    let largest = files.iter().filter_map(|file| std::fs::metadata(file).ok()).map(|data| data.len()).max().unwrap();
+    let pid = serve.pid();
+    let limit = move |bytes| limit_files(pid, bytes);
+    fills_and_recovers(&site, || limit(Some(largest + 200_000)), || limit(None));
+    let (status, _) = serve.terminate();
+    assert!(status.success(), "{status}");
+    site.verify();
+}
+
+fn limit_files(pid: Pid, bytes: Option<u64>) {
+    rustix::process::prlimit(Some(pid), Resource::Fsize, Rlimit { current: bytes, maximum: None }).unwrap();
+}
+
+/// By a tiny file system: writes fail with ENOSPC. Needs root, as CI has it; says so where it cannot run.
+#[test]
+fn a_full_file_system() {
+    let site = Site::new("1000000.00", "");
+    let data = site.data();
+    let whole = site.path("whole");
+    std::fs::rename(&data, &whole).unwrap();
+    std::fs::create_dir(&data).unwrap();
+    let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=3m,mode=700", "tmpfs"]).arg(&data).output();
+    if !mount.is_ok_and(|output| output.status.success()) {
+        println!("not run: a file system cannot be mounted here");
+        return;
+    }
+    let mounted = Mounted(data.clone());
+    for entry in std::fs::read_dir(&whole).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, data.join(path.file_name().unwrap())).unwrap();
+    }
+    let _bank = site.start_bank("");
+    let serve = site.start_serve();
+    let ballast = data.join("ballast");
+    let fill = || {
+        // Nearly all of the room, so that the store itself hits the end.
+        let free = 3 * 1024 * 1024 - used(&data);
+        std::fs::write(&ballast, vec![1; usize::try_from(free.saturating_sub(200_000)).unwrap()]).unwrap();
+    };
+    fills_and_recovers(&site, fill, || std::fs::remove_file(&ballast).unwrap());
+    let (status, _) = serve.terminate();
+    assert!(status.success(), "{status}");
+    site.verify();
+    drop(mounted);
+}
+
+struct Mounted(std::path::PathBuf);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        // Lazily: a process that is being killed may still have a file open.
+        let unmounted = Command::new("umount").arg("-l").arg(&self.0).status();
+        assert!(std::thread::panicking() || unmounted.is_ok_and(|status| status.success()));
+    }
+}
+
+fn used(folder: &std::path::Path) -> u64 {
+    super::kit::files(folder).iter().map(|file| std::fs::metadata(file).unwrap().len().div_ceil(4096) * 4096).sum()
+}
+
+fn fills_and_recovers(site: &Site, fill: impl FnOnce(), empty: impl FnOnce()) {
+    let mut http = Http::new(site.api);
+    let mut acknowledged = Vec::new();
+    let mut pay = |http: &mut Http, order: String| {
+        let reply = http.post(PAY, &pay_body(&site.token, &order, 100, "NEFT", "50100010001")).unwrap();
+        match reply.code() {
+            1 | 2 => acknowledged.push(order),
+            6 => assert!(reply.body.contains("OrderID"), "{}", reply.body),
+            _ => panic!("{}", reply.body),
+        }
+        reply.code()
+    };
+    assert_eq!(pay(&mut http, "BEFORE".to_owned()), 2);
+    fill();
+    let mut sixes = 0;
+    let mut sent = 0;
+    let began = Instant::now();
+    while sixes < 20 {
+        assert!(began.elapsed() < Duration::from_secs(60), "the disk does not fill: {sent} payouts");
+        sixes += usize::from(pay(&mut http, format!("FULL-{sent}")) == 6);
+        sent += 1;
+    }
+    // Reads go on.
+    assert_eq!(http.post(STATUS, &status_body(&site.token, "BEFORE")).unwrap().json()["Data"]["ClientOrderID"], "BEFORE");
+    assert!(http.post(&format!("/UserWalletBalance?token={}", site.token), "").unwrap().body.starts_with('"'));
+    assert_eq!(Http::new(site.operations).get("/healthz").unwrap().status, 200);
+    assert_eq!(Http::new(site.operations).get("/readyz").unwrap().status, 503);
+    empty();
+    let began = Instant::now();
+    until("a write after there is room again", RECOVERS_WITHIN, || {
+        (pay(&mut http, format!("FULL-{}", sent - 1)) == 2).then_some(())
+    });
+    println!("{sent} payouts until it was full and 20 refused; recovered after {:?}", began.elapsed());
+    // A client that got a 6 sends again with the same OrderID, and each is accepted once.
+    for order in 0..sent {
+        assert!(matches!(pay(&mut http, format!("FULL-{order}")), 1 | 2));
+    }
+    acknowledged.sort();
+    acknowledged.dedup();
+    assert_eq!(acknowledged.len(), sent + 1);
+    for order in acknowledged {
+        assert_eq!(http.post(STATUS, &status_body(&site.token, &order)).unwrap().json()["Data"]["ClientOrderID"], order);
+    }
+    until("readyz", RECOVERS_WITHIN, || (Http::new(site.operations).get("/readyz").unwrap().status == 200).then_some(()));
+    site.verify();
+}
