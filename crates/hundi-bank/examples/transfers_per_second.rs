@@ -24,13 +24,8 @@ fn body(number: u64) -> Bytes {
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> Result<(), Failure> {
-    let mut arguments = std::env::args()
-        .skip(1)
-        .filter_map(|argument| argument.parse::<u64>().ok());
-    let (connections, seconds) = (
-        arguments.next().unwrap_or(256),
-        arguments.next().unwrap_or(5),
-    );
+    let mut arguments = std::env::args().skip(1).filter_map(|argument| argument.parse::<u64>().ok());
+    let (connections, seconds) = (arguments.next().unwrap_or(256), arguments.next().unwrap_or(5));
     let path = std::env::temp_dir().join(format!("hundi-bank-{}.db", std::process::id()));
     let bank = Bank::open(BankConfig {
         path: Some(path.clone()),
@@ -58,22 +53,16 @@ async fn main() -> Result<(), Failure> {
                 if over_http {
                     let stream = TcpStream::connect(address).await?;
                     stream.set_nodelay(true)?;
-                    let (sender, driver) =
-                        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+                    let (sender, driver) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
                     tokio::spawn(driver);
                     connection = Some(sender);
                 }
                 while Instant::now() < end {
                     let body = body(next.fetch_add(1, Ordering::Relaxed));
                     let status = match &mut connection {
-                        None => bank
-                            .handle("POST", "/transfers", body)
-                            .await
-                            .map_or(0, |reply| reply.status),
+                        None => bank.handle("POST", "/transfers", body).await.map_or(0, |reply| reply.status),
                         Some(sender) => {
-                            let request = Request::post("/transfers")
-                                .header("host", "bank")
-                                .body(Full::new(body))?;
+                            let request = Request::post("/transfers").header("host", "bank").body(Full::new(body))?;
                             let answer = sender.send_request(request).await?;
                             let status = answer.status().as_u16();
                             answer.into_body().collect().await?;
@@ -91,11 +80,7 @@ async fn main() -> Result<(), Failure> {
             ended??;
         }
         let count = u128::from(next.load(Ordering::Relaxed) - first);
-        let way = if over_http {
-            "over HTTP"
-        } else {
-            "in the process"
-        };
+        let way = if over_http { "over HTTP" } else { "in the process" };
         println!(
             "{way}: {} transfers a second ({connections} customers)",
             count * 1_000 / started.elapsed().as_millis()

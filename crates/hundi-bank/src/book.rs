@@ -24,9 +24,7 @@ use crate::outcome::{self, Answer, Money, State, Step};
 use crate::references::{Serial, Serials};
 use crate::request::{Order, Rail};
 use crate::{BankError, Times};
-use rusqlite::{
-    Connection, ErrorCode, OptionalExtension, Row, Transaction, TransactionBehavior, params,
-};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
@@ -73,44 +71,19 @@ const SCHEMA: &str = "
 /// What may be asked of the book.
 pub(crate) enum Job {
     /// Execute an order once. `heard` says whether its answer will reach the customer promptly; else a callback tells.
-    Transfer {
-        order: Order,
-        heard: bool,
-        answer: oneshot::Sender<Answered>,
-    },
+    Transfer { order: Order, heard: bool, answer: oneshot::Sender<Answered> },
     /// Where does this reference stand?
-    Find {
-        reference: String,
-        answer: oneshot::Sender<Option<Standing>>,
-    },
+    Find { reference: String, answer: oneshot::Sender<Option<Standing>> },
     /// The next page of the book, after this row.
-    Book {
-        after_id: i64,
-        answer: oneshot::Sender<Vec<BookRow>>,
-    },
+    Book { after_id: i64, answer: oneshot::Sender<Vec<BookRow>> },
     /// The balance before this moment.
-    BalanceBefore {
-        at_us: i64,
-        answer: oneshot::Sender<i64>,
-    },
+    BalanceBefore { at_us: i64, answer: oneshot::Sender<i64> },
     /// The next page of movements, after this one (time and row), before this moment.
-    Movements {
-        after: (i64, i64),
-        before_us: i64,
-        answer: oneshot::Sender<Vec<Movement>>,
-    },
+    Movements { after: (i64, i64), before_us: i64, answer: oneshot::Sender<Vec<Movement>> },
     /// Execute what is due, and say which callbacks are.
-    Turn {
-        in_flight: BTreeSet<i64>,
-        room: usize,
-        answer: oneshot::Sender<Turn>,
-    },
+    Turn { in_flight: BTreeSet<i64>, room: usize, answer: oneshot::Sender<Turn> },
     /// A callback was delivered, or was not.
-    Delivered {
-        id: i64,
-        arrived: bool,
-        answer: oneshot::Sender<()>,
-    },
+    Delivered { id: i64, arrived: bool, answer: oneshot::Sender<()> },
 }
 
 /// What became of an order.
@@ -236,38 +209,19 @@ impl Book {
     pub(crate) fn open(path: Option<&Path>, rules: Rules) -> Result<Book, BankError> {
         let place = path.map_or_else(|| "memory".to_owned(), |path| path.display().to_string());
         let failed = |error: rusqlite::Error| match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => BankError::InUse {
-                path: place.clone(),
-            },
-            Some(ErrorCode::NotADatabase) => BankError::NotABook {
-                path: place.clone(),
-            },
-            _ => BankError::Unusable {
-                path: place.clone(),
-                cause: error.to_string(),
-            },
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => BankError::InUse { path: place.clone() },
+            Some(ErrorCode::NotADatabase) => BankError::NotABook { path: place.clone() },
+            _ => BankError::Unusable { path: place.clone(), cause: error.to_string() },
         };
-        let mut connection = path
-            .map_or_else(Connection::open_in_memory, Connection::open)
-            .map_err(failed)?;
+        let mut connection = path.map_or_else(Connection::open_in_memory, Connection::open).map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(64);
         connection.busy_timeout(LOCK_WAIT).map_err(failed)?;
         // The file belongs to this process alone: two banks over one book would each think themselves the only writer.
-        connection
-            .pragma_update(None, "locking_mode", "EXCLUSIVE")
-            .map_err(failed)?;
-        connection
-            .pragma_update(None, "journal_mode", "WAL")
-            .map_err(failed)?;
-        connection
-            .pragma_update(None, "synchronous", "FULL")
-            .map_err(failed)?;
-        connection
-            .pragma_update(None, "wal_autocheckpoint", 8_192)
-            .map_err(failed)?;
-        connection
-            .pragma_update(None, "cache_size", -CACHE_KIB)
-            .map_err(failed)?;
+        connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(failed)?;
+        connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
+        connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
+        connection.pragma_update(None, "wal_autocheckpoint", 8_192).map_err(failed)?;
+        connection.pragma_update(None, "cache_size", -CACHE_KIB).map_err(failed)?;
         match prepare_schema(&mut connection).map_err(failed)? {
             Schema::Ready => {}
             Schema::Strange => return Err(BankError::NotABook { path: place }),
@@ -275,13 +229,7 @@ impl Book {
         }
         let tally = Tally::read(&connection).map_err(failed)?;
         let fresh = read_fresh(&connection).map_err(failed)?;
-        Ok(Book {
-            connection,
-            rules,
-            tally,
-            fresh,
-            stale: false,
-        })
+        Ok(Book { connection, rules, tally, fresh, stale: false })
     }
 
     /// Decides and commits the jobs, then answers them. Without a commit nobody is answered: each may ask again.
@@ -315,27 +263,17 @@ impl Book {
             self.stale = false;
         }
         let before = self.tally.serials;
-        let tx = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let (rules, tally, fresh) = (&self.rules, &mut self.tally, &mut self.fresh);
-        let mut batch = Batch {
-            tx: &tx,
-            rules,
-            tally,
-            fresh,
-            answers: Answers::default(),
-        };
+        let mut batch = Batch { tx: &tx, rules, tally, fresh, answers: Answers::default() };
         for job in jobs.drain(..) {
             batch.decide(job)?;
         }
         let answers = batch.answers;
         let serials = self.tally.serials;
-        for (name, was, is) in [
-            ("rrn", before.rrn, serials.rrn),
-            ("neft", before.neft, serials.neft),
-            ("rtgs", before.rtgs, serials.rtgs),
-        ] {
+        for (name, was, is) in
+            [("rrn", before.rrn, serials.rrn), ("neft", before.neft, serials.neft), ("rtgs", before.rtgs, serials.rtgs)]
+        {
             if was != is {
                 write_mark(&tx, name, is)?;
             }
@@ -345,12 +283,9 @@ impl Book {
     }
 
     fn merge(&mut self) -> rusqlite::Result<()> {
-        let tx = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         {
-            let mut insert =
-                tx.prepare_cached("INSERT INTO known (reference, transfer_id) VALUES (?1, ?2)")?;
+            let mut insert = tx.prepare_cached("INSERT INTO known (reference, transfer_id) VALUES (?1, ?2)")?;
             for (reference, id) in &self.fresh {
                 insert.execute(params![reference, id])?;
             }
@@ -393,23 +328,15 @@ fn prepare_schema(connection: &mut Connection) -> rusqlite::Result<Schema> {
 const KNOWN_MARK: &str = "known";
 
 fn read_mark(connection: &Connection, name: &str) -> rusqlite::Result<Serial> {
-    let read = |row: &Row<'_>| {
-        Ok(Serial {
-            slot: row.get(0)?,
-            last: row.get(1)?,
-        })
-    };
-    let found = connection
-        .query_row("SELECT slot, last FROM marks WHERE name = ?1", [name], read)
-        .optional();
+    let read = |row: &Row<'_>| Ok(Serial { slot: row.get(0)?, last: row.get(1)? });
+    let found = connection.query_row("SELECT slot, last FROM marks WHERE name = ?1", [name], read).optional();
     found.map(Option::unwrap_or_default)
 }
 
 fn write_mark(tx: &Transaction<'_>, name: &str, mark: Serial) -> rusqlite::Result<()> {
     let sql = "INSERT INTO marks (name, slot, last) VALUES (?1, ?2, ?3)
                ON CONFLICT (name) DO UPDATE SET slot = excluded.slot, last = excluded.last";
-    tx.prepare_cached(sql)?
-        .execute(params![name, mark.slot, mark.last])?;
+    tx.prepare_cached(sql)?.execute(params![name, mark.slot, mark.last])?;
     Ok(())
 }
 
@@ -423,21 +350,11 @@ fn read_fresh(connection: &Connection) -> rusqlite::Result<BTreeMap<String, i64>
 impl Tally {
     fn read(connection: &Connection) -> rusqlite::Result<Tally> {
         let sql = "SELECT balance_after_paise, at_us FROM movements ORDER BY id DESC LIMIT 1";
-        let last = connection
-            .query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()?;
+        let last = connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
         let (balance_paise, last_movement_us) = last.unwrap_or((OPENING_BALANCE_PAISE, 0));
         let mark = |name| read_mark(connection, name);
-        let serials = Serials {
-            rrn: mark("rrn")?,
-            neft: mark("neft")?,
-            rtgs: mark("rtgs")?,
-        };
-        Ok(Tally {
-            serials,
-            balance_paise,
-            last_movement_us,
-        })
+        let serials = Serials { rrn: mark("rrn")?, neft: mark("neft")?, rtgs: mark("rtgs")? };
+        Ok(Tally { serials, balance_paise, last_movement_us })
     }
 }
 
@@ -453,11 +370,7 @@ struct Batch<'a> {
 impl Batch<'_> {
     fn decide(&mut self, job: Job) -> Result<(), BookError> {
         match job {
-            Job::Transfer {
-                order,
-                heard,
-                answer,
-            } => {
+            Job::Transfer { order, heard, answer } => {
                 let answered = self.transfer(order, heard)?;
                 self.answers.add(answer, answered);
             }
@@ -473,27 +386,15 @@ impl Batch<'_> {
                 let balance = self.balance_before(at_us)?;
                 self.answers.add(answer, balance);
             }
-            Job::Movements {
-                after,
-                before_us,
-                answer,
-            } => {
+            Job::Movements { after, before_us, answer } => {
                 let rows = self.movements_page(after, before_us)?;
                 self.answers.add(answer, rows);
             }
-            Job::Turn {
-                in_flight,
-                room,
-                answer,
-            } => {
+            Job::Turn { in_flight, room, answer } => {
                 let turn = self.turn(&in_flight, room)?;
                 self.answers.add(answer, turn);
             }
-            Job::Delivered {
-                id,
-                arrived,
-                answer,
-            } => {
+            Job::Delivered { id, arrived, answer } => {
                 self.delivered(id, arrived)?;
                 self.answers.add(answer, ());
             }
@@ -506,11 +407,7 @@ impl Batch<'_> {
             let same = known.standing.amount_paise == order.amount_paise
                 && known.rail == order.rail
                 && known.beneficiary == order.beneficiary;
-            return Ok(if same {
-                Answered::Repeat(known.standing)
-            } else {
-                Answered::Conflict
-            });
+            return Ok(if same { Answered::Repeat(known.standing) } else { Answered::Conflict });
         }
         // The clock is read here and not when the request arrived: it may have waited in the queue past its time.
         let now_us = self.rules.clock.now_us();
@@ -524,7 +421,8 @@ impl Batch<'_> {
             Money::Still | Money::Back => String::new(),
         };
         let (due_step, due_at_us) = due(change.next);
-        let sql = "INSERT INTO transfers (reference, amount_paise, rail, beneficiary, valid_until_us, state, rrn, at_us,
+        let sql =
+            "INSERT INTO transfers (reference, amount_paise, rail, beneficiary, valid_until_us, state, rrn, at_us,
                    due_step, due_at_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
         self.tx.prepare_cached(sql)?.execute(params![
             order.reference,
@@ -540,17 +438,8 @@ impl Batch<'_> {
         ])?;
         let id = self.tx.last_insert_rowid();
         self.fresh.insert(order.reference.clone(), id);
-        let Order {
-            reference,
-            amount_paise,
-            ..
-        } = order;
-        let standing = Standing {
-            reference,
-            amount_paise,
-            state: change.state,
-            rrn,
-        };
+        let Order { reference, amount_paise, .. } = order;
+        let standing = Standing { reference, amount_paise, state: change.state, rrn };
         self.move_money(id, amount_paise, change.money, now_us)?;
         // `timeout` shows what silence is: only an enquiry tells. An answer that a fault withheld is called out instead.
         if !heard && order.outcome.answer == Answer::Given {
@@ -560,13 +449,7 @@ impl Batch<'_> {
         Ok(Answered::Fresh(standing))
     }
 
-    fn move_money(
-        &mut self,
-        transfer_id: i64,
-        amount_paise: i64,
-        money: Money,
-        now_us: i64,
-    ) -> Result<(), BookError> {
+    fn move_money(&mut self, transfer_id: i64, amount_paise: i64, money: Money, now_us: i64) -> Result<(), BookError> {
         let (direction, change_paise) = match money {
             Money::Still => return Ok(()),
             Money::Out => ("out", -amount_paise),
@@ -574,20 +457,10 @@ impl Batch<'_> {
         };
         // A statement is a range of time, so that a clock which was set back must not put a movement before another.
         let at_us = now_us.max(self.tally.last_movement_us);
-        let balance_paise = self
-            .tally
-            .balance_paise
-            .checked_add(change_paise)
-            .ok_or(BookError::Overflow)?;
+        let balance_paise = self.tally.balance_paise.checked_add(change_paise).ok_or(BookError::Overflow)?;
         let sql = "INSERT INTO movements (transfer_id, direction, amount_paise, balance_after_paise, at_us)
                    VALUES (?1, ?2, ?3, ?4, ?5)";
-        self.tx.prepare_cached(sql)?.execute(params![
-            transfer_id,
-            direction,
-            amount_paise,
-            balance_paise,
-            at_us
-        ])?;
+        self.tx.prepare_cached(sql)?.execute(params![transfer_id, direction, amount_paise, balance_paise, at_us])?;
         self.tally.balance_paise = balance_paise;
         self.tally.last_movement_us = at_us;
         Ok(())
@@ -596,13 +469,9 @@ impl Batch<'_> {
     fn announce(&mut self, standing: &Standing, now_us: i64) -> Result<(), BookError> {
         let event = callbacks::describe(standing, now_us);
         let copies = self.rules.faults.copies(self.rules.seed, &event.event_id);
-        let sql = "INSERT INTO callbacks (event_id, body, copies_left, failures, next_at_us) VALUES (?1, ?2, ?3, 0, ?4)";
-        self.tx.prepare_cached(sql)?.execute(params![
-            event.event_id,
-            event.body,
-            copies,
-            now_us
-        ])?;
+        let sql =
+            "INSERT INTO callbacks (event_id, body, copies_left, failures, next_at_us) VALUES (?1, ?2, ?3, 0, ?4)";
+        self.tx.prepare_cached(sql)?.execute(params![event.event_id, event.body, copies, now_us])?;
         self.answers.work_arose = true;
         Ok(())
     }
@@ -614,32 +483,21 @@ impl Batch<'_> {
         }
         // Looked up after the steps: they may have brought callbacks and further steps.
         let sql = "SELECT due_at_us FROM transfers WHERE due_at_us IS NOT NULL ORDER BY due_at_us, id LIMIT 1";
-        let next_step: Option<i64> = self
-            .tx
-            .prepare_cached(sql)?
-            .query_row([], |row| row.get(0))
-            .optional()?;
-        let (callbacks, next_callback) = if room == 0 {
-            (Vec::new(), None)
-        } else {
-            self.due_callbacks(in_flight, room, now_us)?
-        };
-        Ok(Turn {
-            callbacks,
-            next_at_us: next_step.into_iter().chain(next_callback).min(),
-        })
+        let next_step: Option<i64> = self.tx.prepare_cached(sql)?.query_row([], |row| row.get(0)).optional()?;
+        let (callbacks, next_callback) =
+            if room == 0 { (Vec::new(), None) } else { self.due_callbacks(in_flight, room, now_us)? };
+        Ok(Turn { callbacks, next_at_us: next_step.into_iter().chain(next_callback).min() })
     }
 
     fn due_transfers(&self, now_us: i64) -> Result<Vec<(i64, Step)>, BookError> {
-        let sql =
-            "SELECT id, due_step FROM transfers WHERE due_at_us IS NOT NULL AND due_at_us <= ?1
+        let sql = "SELECT id, due_step FROM transfers WHERE due_at_us IS NOT NULL AND due_at_us <= ?1
                    ORDER BY due_at_us, id LIMIT ?2";
         let mut statement = self.tx.prepare_cached(sql)?;
         let mut rows = statement.query(params![now_us, TURN_TRANSFERS_MAX])?;
         let mut due = Vec::new();
         while let Some(row) = rows.next()? {
-            let step = Step::of_stored(row.get_ref(1)?.as_str().map_err(|_| UNREADABLE_STEP)?)
-                .ok_or(UNREADABLE_STEP)?;
+            let step =
+                Step::of_stored(row.get_ref(1)?.as_str().map_err(|_| UNREADABLE_STEP)?).ok_or(UNREADABLE_STEP)?;
             due.push((row.get(0)?, step));
         }
         Ok(due)
@@ -660,14 +518,7 @@ impl Batch<'_> {
         }
         let (due_step, due_at_us) = due(change.next);
         let sql = "UPDATE transfers SET state = ?2, rrn = ?3, at_us = ?4, due_step = ?5, due_at_us = ?6 WHERE id = ?1";
-        let values = params![
-            id,
-            change.state.stored(),
-            standing.rrn,
-            now_us,
-            due_step,
-            due_at_us
-        ];
+        let values = params![id, change.state.stored(), standing.rrn, now_us, due_step, due_at_us];
         self.tx.prepare_cached(sql)?.execute(values)?;
         self.move_money(id, standing.amount_paise, change.money, now_us)?;
         self.announce(&standing, now_us)
@@ -682,8 +533,7 @@ impl Batch<'_> {
     ) -> Result<(Vec<Event>, Option<i64>), BookError> {
         let sql = "SELECT id, next_at_us FROM callbacks WHERE copies_left > 0 ORDER BY next_at_us, id LIMIT ?1";
         let mut statement = self.tx.prepare_cached(sql)?;
-        let limit = i64::try_from(in_flight.len().saturating_add(room).saturating_add(1))
-            .unwrap_or(i64::MAX);
+        let limit = i64::try_from(in_flight.len().saturating_add(room).saturating_add(1)).unwrap_or(i64::MAX);
         let mut rows = statement.query([limit])?;
         let mut events = Vec::new();
         while let Some(row) = rows.next()? {
@@ -695,13 +545,7 @@ impl Batch<'_> {
                 return Ok((events, Some(next_at_us)));
             }
             let sql = "SELECT event_id, body FROM callbacks WHERE id = ?1";
-            let event = |row: &Row<'_>| {
-                Ok(Event {
-                    id,
-                    event_id: row.get(0)?,
-                    body: row.get(1)?,
-                })
-            };
+            let event = |row: &Row<'_>| Ok(Event { id, event_id: row.get(0)?, body: row.get(1)? });
             events.push(self.tx.prepare_cached(sql)?.query_row([id], event)?);
         }
         Ok((events, None))
@@ -709,20 +553,14 @@ impl Batch<'_> {
 
     fn delivered(&mut self, id: i64, arrived: bool) -> Result<(), BookError> {
         if arrived {
-            let sql =
-                "UPDATE callbacks SET copies_left = copies_left - 1, failures = 0 WHERE id = ?1";
+            let sql = "UPDATE callbacks SET copies_left = copies_left - 1, failures = 0 WHERE id = ?1";
             self.tx.prepare_cached(sql)?.execute([id])?;
             return Ok(());
         }
         let sql = "UPDATE callbacks SET failures = failures + 1 WHERE id = ?1 RETURNING failures";
-        let failures: u32 = self
-            .tx
-            .prepare_cached(sql)?
-            .query_row([id], |row| row.get(0))?;
+        let failures: u32 = self.tx.prepare_cached(sql)?.query_row([id], |row| row.get(0))?;
         let next_at_us = self.rules.clock.now_us() + callbacks::pause_s(failures) * SECOND_US;
-        self.tx
-            .prepare_cached("UPDATE callbacks SET next_at_us = ?2 WHERE id = ?1")?
-            .execute([id, next_at_us])?;
+        self.tx.prepare_cached("UPDATE callbacks SET next_at_us = ?2 WHERE id = ?1")?.execute([id, next_at_us])?;
         Ok(())
     }
 
@@ -731,10 +569,7 @@ impl Batch<'_> {
             Some(id) => Some(*id),
             None => {
                 let sql = "SELECT transfer_id FROM known WHERE reference = ?1";
-                self.tx
-                    .prepare_cached(sql)?
-                    .query_row([reference], |row| row.get(0))
-                    .optional()?
+                self.tx.prepare_cached(sql)?.query_row([reference], |row| row.get(0)).optional()?
             }
         };
         let Some(id) = id else { return Ok(None) };
@@ -743,11 +578,7 @@ impl Batch<'_> {
         let mut rows = statement.query([id])?;
         let row = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
         let (standing, rail) = read_standing(row)?;
-        Ok(Some(Known {
-            standing,
-            rail,
-            beneficiary: row.get(5)?,
-        }))
+        Ok(Some(Known { standing, rail, beneficiary: row.get(5)? }))
     }
 
     fn book_page(&self, after_id: i64) -> Result<Vec<BookRow>, BookError> {
@@ -759,32 +590,18 @@ impl Batch<'_> {
         let mut page = Vec::new();
         while let Some(row) = rows.next()? {
             let (standing, rail) = read_standing(row)?;
-            page.push(BookRow {
-                id: row.get(5)?,
-                rail,
-                at_us: row.get(6)?,
-                executions: row.get(7)?,
-                standing,
-            });
+            page.push(BookRow { id: row.get(5)?, rail, at_us: row.get(6)?, executions: row.get(7)?, standing });
         }
         Ok(page)
     }
 
     fn balance_before(&self, at_us: i64) -> Result<i64, BookError> {
         let sql = "SELECT balance_after_paise FROM movements WHERE at_us < ?1 ORDER BY at_us DESC, id DESC LIMIT 1";
-        let balance = self
-            .tx
-            .prepare_cached(sql)?
-            .query_row([at_us], |row| row.get(0))
-            .optional()?;
+        let balance = self.tx.prepare_cached(sql)?.query_row([at_us], |row| row.get(0)).optional()?;
         Ok(balance.unwrap_or(OPENING_BALANCE_PAISE))
     }
 
-    fn movements_page(
-        &self,
-        after: (i64, i64),
-        before_us: i64,
-    ) -> Result<Vec<Movement>, BookError> {
+    fn movements_page(&self, after: (i64, i64), before_us: i64) -> Result<Vec<Movement>, BookError> {
         let sql = "SELECT t.reference, m.amount_paise, t.rail, t.state, t.rrn, m.id, m.at_us, m.direction
                    FROM movements m JOIN transfers t ON t.id = m.transfer_id
                    WHERE (m.at_us, m.id) > (?1, ?2) AND m.at_us < ?3 ORDER BY m.at_us, m.id LIMIT ?4";
@@ -792,28 +609,9 @@ impl Batch<'_> {
         let mut rows = statement.query([after.0, after.1, before_us, PAGE_ROWS_MAX])?;
         let mut page = Vec::new();
         while let Some(row) = rows.next()? {
-            let (
-                Standing {
-                    reference,
-                    amount_paise,
-                    rrn,
-                    ..
-                },
-                rail,
-            ) = read_standing(row)?;
-            let reversal = row
-                .get_ref(7)?
-                .as_str()
-                .is_ok_and(|direction| direction == "back");
-            page.push(Movement {
-                id: row.get(5)?,
-                at_us: row.get(6)?,
-                reversal,
-                amount_paise,
-                reference,
-                rrn,
-                rail,
-            });
+            let (Standing { reference, amount_paise, rrn, .. }, rail) = read_standing(row)?;
+            let reversal = row.get_ref(7)?.as_str().is_ok_and(|direction| direction == "back");
+            page.push(Movement { id: row.get(5)?, at_us: row.get(6)?, reversal, amount_paise, reference, rrn, rail });
         }
         Ok(page)
     }
@@ -831,31 +629,14 @@ const UNREADABLE_STEP: BookError = BookError::Unreadable("due_step");
 
 /// Reads a row that begins with reference, amount, rail, state and rrn.
 fn read_standing(row: &Row<'_>) -> Result<(Standing, Rail), BookError> {
-    let rail = row
-        .get_ref(2)?
-        .as_str()
-        .ok()
-        .and_then(Rail::of_name)
-        .ok_or(BookError::Unreadable("rail"))?;
-    let state = row
-        .get_ref(3)?
-        .as_str()
-        .ok()
-        .and_then(State::of_stored)
-        .ok_or(BookError::Unreadable("state"))?;
-    let standing = Standing {
-        reference: row.get(0)?,
-        amount_paise: row.get(1)?,
-        state,
-        rrn: row.get(4)?,
-    };
+    let rail = row.get_ref(2)?.as_str().ok().and_then(Rail::of_name).ok_or(BookError::Unreadable("rail"))?;
+    let state = row.get_ref(3)?.as_str().ok().and_then(State::of_stored).ok_or(BookError::Unreadable("state"))?;
+    let standing = Standing { reference: row.get(0)?, amount_paise: row.get(1)?, state, rrn: row.get(4)? };
     Ok((standing, rail))
 }
 
 fn due(next: Option<(Step, i64)>) -> (Option<&'static str>, Option<i64>) {
-    next.map_or((None, None), |(step, at_us)| {
-        (Some(step.stored()), Some(at_us))
-    })
+    next.map_or((None, None), |(step, at_us)| (Some(step.stored()), Some(at_us)))
 }
 
 #[cfg(test)]
@@ -871,52 +652,31 @@ mod tests {
                 "beneficiary":{{"kind":"account","account_number":"5010","ifsc":"HDFC0000001","name":"A"}}}}"#
             );
             let (answer, answered) = oneshot::channel();
-            jobs.push(Job::Transfer {
-                order: Order::parse(body.as_bytes()).expect("valid"),
-                heard: true,
-                answer,
-            });
+            jobs.push(Job::Transfer { order: Order::parse(body.as_bytes()).expect("valid"), heard: true, answer });
             answers.push(answered);
         }
         book.run(&mut jobs);
         assert!(jobs.is_empty());
-        answers
-            .into_iter()
-            .map(|mut answered| answered.try_recv().ok())
-            .collect()
+        answers.into_iter().map(|mut answered| answered.try_recv().ok()).collect()
     }
 
     #[test]
     fn a_batch_that_cannot_be_written_is_not_answered_and_leaves_nothing_behind() {
         let clock = Clock::held(1_735_700_000 * SECOND_US);
-        let rules = Rules {
-            clock,
-            times: Times::Demo,
-            faults: Faults::default(),
-            seed: 1,
-        };
+        let rules = Rules { clock, times: Times::Demo, faults: Faults::default(), seed: 1 };
         let mut book = Book::open(None, rules).expect("a book");
         assert!(run(&mut book, 0..1).iter().all(Option::is_some));
-        let limit = |book: &Book, pages: i64| {
-            book.connection
-                .pragma_update(None, "max_page_count", pages)
-                .expect("set")
-        };
+        let limit =
+            |book: &Book, pages: i64| book.connection.pragma_update(None, "max_page_count", pages).expect("set");
         limit(&book, 1); // SQLite takes the present size when that is more: the disk is full
         assert!(run(&mut book, 1..1_000).iter().all(Option::is_none));
         limit(&book, 1_000_000);
         for (n, answer) in run(&mut book, 1..1_000).into_iter().enumerate() {
-            let Some(Answered::Fresh(standing)) = answer else {
-                panic!("A{} was not new", n + 1)
-            };
+            let Some(Answered::Fresh(standing)) = answer else { panic!("A{} was not new", n + 1) };
             assert_eq!(standing.rrn, format!("500108{:06}", n + 2));
         }
         assert_eq!(book.tally.balance_paise, OPENING_BALANCE_PAISE - 7 * 1_000);
         let sql = "SELECT COUNT(*) FROM movements";
-        assert_eq!(
-            book.connection
-                .query_row(sql, [], |row| row.get::<_, i64>(0)),
-            Ok(1_000)
-        );
+        assert_eq!(book.connection.query_row(sql, [], |row| row.get::<_, i64>(0)), Ok(1_000));
     }
 }

@@ -64,29 +64,11 @@ struct Body<'a> {
 pub(crate) fn describe(standing: &Standing, at_us: i64) -> Event {
     let (status, code, message) = standing.state.words();
     let event_id = format!("evt_{}_{status}", standing.reference);
-    let Standing {
-        reference,
-        amount_paise,
-        rrn,
-        ..
-    } = standing;
-    let body = Body {
-        event_id: &event_id,
-        reference,
-        status,
-        amount_paise: *amount_paise,
-        rrn,
-        code,
-        message,
-        at_us,
-    };
+    let Standing { reference, amount_paise, rrn, .. } = standing;
+    let body = Body { event_id: &event_id, reference, status, amount_paise: *amount_paise, rrn, code, message, at_us };
     // Texts and numbers alone cannot fail to become JSON.
     let body = serde_json::to_string(&body).unwrap_or_default();
-    Event {
-        id: 0,
-        event_id,
-        body,
-    }
+    Event { id: 0, event_id, body }
 }
 
 /// The pause after this many failures in a row.
@@ -104,9 +86,7 @@ impl Signer {
         if secret.is_empty() {
             return Err(BankError::EmptySecret);
         }
-        Hmac::new_from_slice(secret)
-            .map(Signer)
-            .map_err(|_| BankError::EmptySecret)
+        Hmac::new_from_slice(secret).map(Signer).map_err(|_| BankError::EmptySecret)
     }
 
     fn sign(&self, id: &str, timestamp: &str, body: &str) -> String {
@@ -126,29 +106,15 @@ impl Bank {
         let mut in_flight: BTreeSet<i64> = BTreeSet::new();
         loop {
             let url = self.callback_url();
-            let room = if url.is_some() {
-                IN_FLIGHT_MAX.saturating_sub(in_flight.len())
-            } else {
-                0
-            };
+            let room = if url.is_some() { IN_FLIGHT_MAX.saturating_sub(in_flight.len()) } else { 0 };
             let asked = in_flight.clone();
-            let Some(turn) = self
-                .ask(|answer| Job::Turn {
-                    in_flight: asked,
-                    room,
-                    answer,
-                })
-                .await
-            else {
+            let Some(turn) = self.ask(|answer| Job::Turn { in_flight: asked, room, answer }).await else {
                 tokio::select! { biased;
                     () = self.closing() => return,
                     () = tokio::time::sleep(BOOK_TROUBLE_PAUSE) => continue,
                 }
             };
-            let Turn {
-                callbacks,
-                next_at_us,
-            } = turn;
+            let Turn { callbacks, next_at_us } = turn;
             for event in callbacks {
                 in_flight.insert(event.id);
                 let url = url.clone().unwrap_or_default();
@@ -177,11 +143,7 @@ impl Bank {
     async fn deliver(self: Arc<Self>, url: String, event: Event, sender: CallbackSender) -> i64 {
         let id = event.id;
         let request = self.callback_request(url, event);
-        let event_id = request
-            .headers
-            .iter()
-            .find(|(name, _)| *name == "webhook-id")
-            .map(|(_, id)| id.clone());
+        let event_id = request.headers.iter().find(|(name, _)| *name == "webhook-id").map(|(_, id)| id.clone());
         let trouble = match tokio::time::timeout(DELIVERY_TIMEOUT, sender(request)).await {
             Ok(Ok(200..=299)) => None,
             Ok(Ok(status)) => Some(format!("status {status}")),
@@ -190,21 +152,9 @@ impl Bank {
         };
         let arrived = trouble.is_none();
         if let Some(trouble) = trouble {
-            tracing::debug!(
-                event_id,
-                trouble,
-                "a callback was not delivered; it will be repeated"
-            );
+            tracing::debug!(event_id, trouble, "a callback was not delivered; it will be repeated");
         }
-        if self
-            .ask(|answer| Job::Delivered {
-                id,
-                arrived,
-                answer,
-            })
-            .await
-            .is_none()
-        {
+        if self.ask(|answer| Job::Delivered { id, arrived, answer }).await.is_none() {
             // Unwritten, so that it is due at once: not in a tight loop, though.
             tokio::time::sleep(BOOK_TROUBLE_PAUSE).await;
         }
@@ -213,21 +163,14 @@ impl Bank {
 
     fn callback_request(&self, url: String, event: Event) -> CallbackRequest {
         let timestamp = (self.rules.clock.now_us() / SECOND_US).to_string();
-        let signature = self
-            .signer
-            .as_ref()
-            .map(|signer| signer.sign(&event.event_id, &timestamp, &event.body));
+        let signature = self.signer.as_ref().map(|signer| signer.sign(&event.event_id, &timestamp, &event.body));
         let mut headers = vec![
             ("content-type", "application/json".to_owned()),
             ("webhook-id", event.event_id),
             ("webhook-timestamp", timestamp),
         ];
         headers.extend(signature.map(|signature| ("webhook-signature", signature)));
-        CallbackRequest {
-            url,
-            headers,
-            body: Bytes::from(event.body),
-        }
+        CallbackRequest { url, headers, body: Bytes::from(event.body) }
     }
 }
 
@@ -262,10 +205,7 @@ pub fn http_sender() -> CallbackSender {
 }
 
 async fn post(idle: Idle, request: CallbackRequest) -> Result<u16, String> {
-    let uri: Uri = request
-        .url
-        .parse()
-        .map_err(|error| format!("the callback address cannot be read: {error}"))?;
+    let uri: Uri = request.url.parse().map_err(|error| format!("the callback address cannot be read: {error}"))?;
     let host = uri.host().ok_or("the callback address names no host")?;
     if uri.scheme_str() != Some("http") {
         return Err("the callback address must begin with http://".to_owned());
@@ -285,15 +225,10 @@ async fn post(idle: Idle, request: CallbackRequest) -> Result<u16, String> {
 }
 
 async fn connect(address: &str) -> Result<Connection, String> {
-    let stream = TcpStream::connect(address)
-        .await
-        .map_err(|error| format!("no connection: {error}"))?;
-    stream
-        .set_nodelay(true)
-        .map_err(|error| format!("no connection: {error}"))?;
-    let (sender, connection) = handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| format!("no connection: {error}"))?;
+    let stream = TcpStream::connect(address).await.map_err(|error| format!("no connection: {error}"))?;
+    stream.set_nodelay(true).map_err(|error| format!("no connection: {error}"))?;
+    let (sender, connection) =
+        handshake(TokioIo::new(stream)).await.map_err(|error| format!("no connection: {error}"))?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::debug!(%error, "a callback connection broke");
@@ -313,22 +248,12 @@ async fn exchange(
     for (name, value) in &request.headers {
         post = post.header(*name, value);
     }
-    let post = post
-        .body(Full::new(request.body.clone()))
-        .map_err(|error| format!("not a request: {error}"))?;
-    connection
-        .ready()
-        .await
-        .map_err(|error| format!("no connection: {error}"))?;
-    let answer = connection
-        .send_request(post)
-        .await
-        .map_err(|error| format!("no answer: {error}"))?;
+    let post = post.body(Full::new(request.body.clone())).map_err(|error| format!("not a request: {error}"))?;
+    connection.ready().await.map_err(|error| format!("no connection: {error}"))?;
+    let answer = connection.send_request(post).await.map_err(|error| format!("no answer: {error}"))?;
     let status = answer.status().as_u16();
     // The status is the answer; a body that is too long only costs the connection, which hyper then closes.
-    let rest = Limited::new(answer.into_body(), ANSWER_BYTES_MAX)
-        .collect()
-        .await;
+    let rest = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
     if rest.is_err() {
         tracing::debug!("the answer to a callback was cut off");
     }
@@ -363,15 +288,9 @@ mod tests {
     #[test]
     fn signatures_are_those_of_standard_webhooks() {
         // The example of the Standard Webhooks specification.
-        let secret = STANDARD
-            .decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
-            .expect("base64");
+        let secret = STANDARD.decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").expect("base64");
         let signer = Signer::new(&secret).expect("a signer");
-        let signature = signer.sign(
-            "msg_p5jXN8AQM9LWM0D4loKWxJek",
-            "1614265330",
-            r#"{"test": 2432232314}"#,
-        );
+        let signature = signer.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", r#"{"test": 2432232314}"#);
         assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     }
 }

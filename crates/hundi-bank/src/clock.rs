@@ -33,10 +33,7 @@ impl Clock {
     /// `start_us` now, and onwards with tokio's clock: paused when that is paused.
     #[must_use]
     pub fn held(start_us: i64) -> Clock {
-        Clock(Source::Held {
-            start_us,
-            origin: Instant::now(),
-        })
+        Clock(Source::Held { start_us, origin: Instant::now() })
     }
 
     /// The time in microseconds since 1970 UTC.
@@ -45,9 +42,7 @@ impl Clock {
         match self.0 {
             // A machine set to before 1970 is shown 1970: its payments will then be refused as expired or not, but
             // nothing will overflow.
-            Source::System => SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, micros),
+            Source::System => SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, micros),
             Source::Held { start_us, origin } => start_us.saturating_add(micros(origin.elapsed())),
         }
     }
@@ -82,10 +77,7 @@ pub(crate) fn ist_day_start_us(day: i64) -> i64 {
 pub(crate) fn ist_timestamp(at_us: i64) -> String {
     let second = at_us.saturating_add(IST_OFFSET_US).rem_euclid(DAY_US) / SECOND_US;
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!(
-        "{}T{hour:02}:{minute:02}:{second:02}+05:30",
-        Date::of_day(ist_day(at_us))
-    )
+    format!("{}T{hour:02}:{minute:02}:{second:02}+05:30", Date::of_day(ist_day(at_us)))
 }
 
 /// A day of the Gregorian calendar.
@@ -103,27 +95,18 @@ impl Date {
         let days = number + 719_468;
         let era = days.div_euclid(146_097);
         let day_of_era = days.rem_euclid(146_097);
-        let year_of_era =
-            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let month_from_march = (5 * day_of_year + 2) / 153;
         let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-        let month = if month_from_march < 10 {
-            month_from_march + 3
-        } else {
-            month_from_march - 9
-        };
+        let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
         let year = year_of_era + era * 400 + i64::from(month <= 2);
         Date { year, month, day }
     }
 
     /// The day number of this date. Source: as above, `days_from_civil`.
     pub(crate) fn number(self) -> i64 {
-        let year = if self.month <= 2 {
-            self.year - 1
-        } else {
-            self.year
-        };
+        let year = if self.month <= 2 { self.year - 1 } else { self.year };
         let era = year.div_euclid(400);
         let year_of_era = year.rem_euclid(400);
         let month_from_march = (self.month + 9) % 12;
@@ -134,14 +117,7 @@ impl Date {
 
     /// 1 for the first of January.
     pub(crate) fn day_of_year(self) -> i64 {
-        self.number()
-            - Date {
-                month: 1,
-                day: 1,
-                ..self
-            }
-            .number()
-            + 1
+        self.number() - Date { month: 1, day: 1, ..self }.number() + 1
     }
 
     /// Reads `YYYY-MM-DD`; `None` for anything else and for days that do not exist.
@@ -149,20 +125,10 @@ impl Date {
         let number = |from: usize, to: usize| {
             let digits = text.get(from..to)?;
             let all_digits = digits.bytes().all(|byte| byte.is_ascii_digit());
-            if all_digits {
-                digits.parse::<i64>().ok()
-            } else {
-                None
-            }
+            if all_digits { digits.parse::<i64>().ok() } else { None }
         };
-        let dashes = text.len() == 10
-            && text.as_bytes().get(4) == Some(&b'-')
-            && text.as_bytes().get(7) == Some(&b'-');
-        let date = Date {
-            year: number(0, 4)?,
-            month: number(5, 7)?,
-            day: number(8, 10)?,
-        };
+        let dashes = text.len() == 10 && text.as_bytes().get(4) == Some(&b'-') && text.as_bytes().get(7) == Some(&b'-');
+        let date = Date { year: number(0, 4)?, month: number(5, 7)?, day: number(8, 10)? };
         let exists = (1..=12).contains(&date.month) && Date::of_day(date.number()) == date;
         (dashes && exists).then_some(date)
     }
@@ -180,30 +146,15 @@ mod tests {
 
     #[test]
     fn dates_are_read_and_written() {
-        for (text, day_of_year) in [
-            ("2024-02-29", 60),
-            ("2024-12-31", 366),
-            ("2025-03-01", 60),
-            ("1970-01-01", 1),
-            ("2100-12-31", 365),
-        ] {
+        for (text, day_of_year) in
+            [("2024-02-29", 60), ("2024-12-31", 366), ("2025-03-01", 60), ("1970-01-01", 1), ("2100-12-31", 365)]
+        {
             let date = Date::parse(text).expect(text);
-            assert_eq!(
-                (date.to_string(), date.day_of_year()),
-                (text.to_owned(), day_of_year)
-            );
+            assert_eq!((date.to_string(), date.day_of_year()), (text.to_owned(), day_of_year));
             assert_eq!(Date::of_day(date.number()), date);
         }
-        for text in [
-            "2025-02-29",
-            "2025-13-01",
-            "2025-00-10",
-            "2025-1-01",
-            "2025-01-1",
-            "+025-01-01",
-            "",
-            "2025/01/01",
-        ] {
+        for text in ["2025-02-29", "2025-13-01", "2025-00-10", "2025-1-01", "2025-01-1", "+025-01-01", "", "2025/01/01"]
+        {
             assert_eq!(Date::parse(text), None, "{text}");
         }
     }

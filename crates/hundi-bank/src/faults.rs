@@ -42,24 +42,15 @@ pub enum FaultsError {
 impl fmt::Display for FaultsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            FaultsError::Shape(part) => write!(
-                f,
-                "`{part}` is not a fault; write name=rate, such as timeout=0.05"
-            ),
+            FaultsError::Shape(part) => write!(f, "`{part}` is not a fault; write name=rate, such as timeout=0.05"),
             FaultsError::Unknown(name) => {
-                write!(
-                    f,
-                    "no fault is called `{name}`; use timeout, drop, dup_callback or late"
-                )
+                write!(f, "no fault is called `{name}`; use timeout, drop, dup_callback or late")
             }
             FaultsError::Twice(name) => {
                 write!(f, "the fault `{name}` is given twice; give it once")
             }
             FaultsError::Rate(name, rate) => {
-                write!(
-                    f,
-                    "the fault `{name}` has the rate `{rate}`; give a decimal from 0 to 1, such as 0.05"
-                )
+                write!(f, "the fault `{name}` has the rate `{rate}`; give a decimal from 0 to 1, such as 0.05")
             }
         }
     }
@@ -73,14 +64,8 @@ impl FromStr for Faults {
     fn from_str(text: &str) -> Result<Faults, FaultsError> {
         let mut faults = Faults::default();
         let mut seen: Vec<&str> = Vec::new();
-        for part in text
-            .split(',')
-            .map(str::trim)
-            .filter(|part| !part.is_empty())
-        {
-            let (name, rate) = part
-                .split_once('=')
-                .ok_or_else(|| FaultsError::Shape(part.to_owned()))?;
+        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            let (name, rate) = part.split_once('=').ok_or_else(|| FaultsError::Shape(part.to_owned()))?;
             let (name, rate) = (name.trim(), rate.trim());
             let place = match name {
                 "timeout" => &mut faults.timeout,
@@ -93,8 +78,7 @@ impl FromStr for Faults {
                 return Err(FaultsError::Twice(name.to_owned()));
             }
             seen.push(name);
-            *place = billionths(rate)
-                .ok_or_else(|| FaultsError::Rate(name.to_owned(), rate.to_owned()))?;
+            *place = billionths(rate).ok_or_else(|| FaultsError::Rate(name.to_owned(), rate.to_owned()))?;
         }
         Ok(faults)
     }
@@ -107,9 +91,7 @@ fn billionths(text: &str) -> Option<u32> {
     if !digits(whole) || whole.len() > 1 || !digits(fraction) || fraction.len() > DECIMALS_MAX {
         return None;
     }
-    let rate = format!("{whole}{fraction:0<DECIMALS_MAX$}")
-        .parse::<u64>()
-        .ok()?;
+    let rate = format!("{whole}{fraction:0<DECIMALS_MAX$}").parse::<u64>().ok()?;
     u32::try_from(rate).ok().filter(|rate| *rate <= ONE)
 }
 
@@ -142,11 +124,7 @@ impl Faults {
 
     /// How often this callback is delivered.
     pub(crate) fn copies(&self, seed: u64, event_id: &str) -> i64 {
-        if strikes(self.dup_callback, draw(seed, 5, event_id)) {
-            2
-        } else {
-            1
-        }
+        if strikes(self.dup_callback, draw(seed, 5, event_id)) { 2 } else { 1 }
     }
 }
 
@@ -177,52 +155,18 @@ mod tests {
 
     #[test]
     fn rates_are_read_exactly_and_errors_name_the_fault() {
-        let faults: Faults = " timeout=0.05, drop=1 ,late=0.000000001"
-            .parse()
-            .expect("faults");
-        assert_eq!(
-            faults,
-            Faults {
-                timeout: 50_000_000,
-                drop: ONE,
-                dup_callback: 0,
-                late: 1
-            }
-        );
+        let faults: Faults = " timeout=0.05, drop=1 ,late=0.000000001".parse().expect("faults");
+        assert_eq!(faults, Faults { timeout: 50_000_000, drop: ONE, dup_callback: 0, late: 1 });
         assert_eq!("".parse::<Faults>(), Ok(Faults::default()));
         for (text, error) in [
-            (
-                "timeout",
-                "`timeout` is not a fault; write name=rate, such as timeout=0.05",
-            ),
-            (
-                "fire=0.1",
-                "no fault is called `fire`; use timeout, drop, dup_callback or late",
-            ),
-            (
-                "late=1.5",
-                "the fault `late` has the rate `1.5`; give a decimal from 0 to 1, such as 0.05",
-            ),
-            (
-                "drop=-0.1",
-                "the fault `drop` has the rate `-0.1`; give a decimal from 0 to 1, such as 0.05",
-            ),
-            (
-                "drop=1e-3",
-                "the fault `drop` has the rate `1e-3`; give a decimal from 0 to 1, such as 0.05",
-            ),
-            (
-                "drop=NaN",
-                "the fault `drop` has the rate `NaN`; give a decimal from 0 to 1, such as 0.05",
-            ),
-            (
-                "drop=",
-                "the fault `drop` has the rate ``; give a decimal from 0 to 1, such as 0.05",
-            ),
-            (
-                "drop=0.1,drop=0.2",
-                "the fault `drop` is given twice; give it once",
-            ),
+            ("timeout", "`timeout` is not a fault; write name=rate, such as timeout=0.05"),
+            ("fire=0.1", "no fault is called `fire`; use timeout, drop, dup_callback or late"),
+            ("late=1.5", "the fault `late` has the rate `1.5`; give a decimal from 0 to 1, such as 0.05"),
+            ("drop=-0.1", "the fault `drop` has the rate `-0.1`; give a decimal from 0 to 1, such as 0.05"),
+            ("drop=1e-3", "the fault `drop` has the rate `1e-3`; give a decimal from 0 to 1, such as 0.05"),
+            ("drop=NaN", "the fault `drop` has the rate `NaN`; give a decimal from 0 to 1, such as 0.05"),
+            ("drop=", "the fault `drop` has the rate ``; give a decimal from 0 to 1, such as 0.05"),
+            ("drop=0.1,drop=0.2", "the fault `drop` is given twice; give it once"),
         ] {
             assert_eq!(text.parse::<Faults>().expect_err(text).to_string(), error);
         }
@@ -231,23 +175,14 @@ mod tests {
     #[test]
     fn the_same_seed_draws_the_same_and_about_as_often_as_asked() {
         let faults: Faults = "timeout=0.05,drop=0.02,late=0.05".parse().expect("faults");
-        let run = |seed| {
-            (0..10_000)
-                .map(|n| faults.delivery(seed, &format!("REF{n}")))
-                .collect::<Vec<_>>()
-        };
+        let run = |seed| (0..10_000).map(|n| faults.delivery(seed, &format!("REF{n}"))).collect::<Vec<_>>();
         let (first, again, other) = (run(7), run(7), run(8));
         assert_eq!(first, again);
         assert_ne!(first, other);
-        let count = |wanted: fn(&Delivery) -> bool| {
-            first.iter().filter(|delivery| wanted(delivery)).count()
-        };
+        let count = |wanted: fn(&Delivery) -> bool| first.iter().filter(|delivery| wanted(delivery)).count();
         assert!((150..250).contains(&count(|delivery| *delivery == Delivery::Dropped)));
         assert!((420..560).contains(&count(|delivery| *delivery == Delivery::Never)));
-        assert!((400..550).contains(&count(|delivery| matches!(
-            delivery,
-            Delivery::Late(6_000_000..9_000_000)
-        ))));
+        assert!((400..550).contains(&count(|delivery| matches!(delivery, Delivery::Late(6_000_000..9_000_000)))));
     }
 
     #[test]
@@ -256,14 +191,8 @@ mod tests {
         let always: Faults = "dup_callback=1,drop=1".parse().expect("faults");
         for n in 0..1_000 {
             let key = n.to_string();
-            assert_eq!(
-                (never.delivery(n, &key), never.copies(n, &key)),
-                (Delivery::Prompt, 1)
-            );
-            assert_eq!(
-                (always.delivery(n, &key), always.copies(n, &key)),
-                (Delivery::Dropped, 2)
-            );
+            assert_eq!((never.delivery(n, &key), never.copies(n, &key)), (Delivery::Prompt, 1));
+            assert_eq!((always.delivery(n, &key), always.copies(n, &key)), (Delivery::Dropped, 2));
         }
     }
 }

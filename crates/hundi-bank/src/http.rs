@@ -86,11 +86,7 @@ struct ErrorBody<'a> {
 fn json(status: u16, body: &impl Serialize) -> Reply {
     // The bodies above are texts, numbers and booleans, which cannot fail to become JSON.
     let body = serde_json::to_vec(body).unwrap_or_default();
-    Reply {
-        status,
-        content_type: JSON,
-        body: Bytes::from(body),
-    }
+    Reply { status, content_type: JSON, body: Bytes::from(body) }
 }
 
 fn error(status: u16, error: &str) -> Reply {
@@ -98,33 +94,14 @@ fn error(status: u16, error: &str) -> Reply {
 }
 
 fn too_large() -> Reply {
-    error(
-        413,
-        &format!("the body must not be longer than {BODY_BYTES_MAX} bytes"),
-    )
+    error(413, &format!("the body must not be longer than {BODY_BYTES_MAX} bytes"))
 }
 
 fn standing_reply(standing: &Standing) -> Reply {
     let (status, code, message) = standing.state.words();
-    let Standing {
-        reference,
-        amount_paise,
-        rrn,
-        state,
-    } = standing;
+    let Standing { reference, amount_paise, rrn, state } = standing;
     let retry_elsewhere = state.retry_elsewhere();
-    json(
-        200,
-        &StandingBody {
-            reference,
-            status,
-            code,
-            message,
-            rrn,
-            amount_paise: *amount_paise,
-            retry_elsewhere,
-        },
-    )
+    json(200, &StandingBody { reference, status, code, message, rrn, amount_paise: *amount_paise, retry_elsewhere })
 }
 
 /// The method that a path knows, if the path is known.
@@ -132,10 +109,7 @@ fn allowed(path: &str) -> Option<&'static str> {
     match path {
         "/transfers" => Some("POST"),
         "/book" | "/statement" | "/healthz" => Some("GET"),
-        _ => path
-            .strip_prefix("/transfers/")
-            .filter(|reference| !reference.is_empty())
-            .map(|_| "GET"),
+        _ => path.strip_prefix("/transfers/").filter(|reference| !reference.is_empty()).map(|_| "GET"),
     }
 }
 
@@ -144,9 +118,7 @@ impl Bank {
     ///
     /// A request that is meant to hang hangs here, for 60 seconds at most; to drop the future is to hang up.
     pub async fn handle(&self, method: &str, path_and_query: &str, body: Bytes) -> Option<Reply> {
-        let (path, query) = path_and_query
-            .split_once('?')
-            .unwrap_or((path_and_query, ""));
+        let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
         let Some(allowed) = allowed(path) else {
             return Some(error(404, "there is nothing at this address"));
         };
@@ -160,15 +132,8 @@ impl Bank {
             "/transfers" => self.transfer(&body).await,
             "/book" => self.book().await.or_else(|| self.unavailable()),
             "/statement" => self.statement(query).await.or_else(|| self.unavailable()),
-            "/healthz" => Some(Reply {
-                status: 200,
-                content_type: "text/plain",
-                body: Bytes::from_static(b"ok"),
-            }),
-            _ => {
-                self.enquiry(path.strip_prefix("/transfers/").unwrap_or_default())
-                    .await
-            }
+            "/healthz" => Some(Reply { status: 200, content_type: "text/plain", body: Bytes::from_static(b"ok") }),
+            _ => self.enquiry(path.strip_prefix("/transfers/").unwrap_or_default()).await,
         }
     }
 
@@ -177,10 +142,7 @@ impl Bank {
             Ok(order) => order,
             Err(sentence) => return Some(error(400, &sentence)),
         };
-        let fault = self
-            .rules
-            .faults
-            .delivery(self.rules.seed, &order.reference);
+        let fault = self.rules.faults.delivery(self.rules.seed, &order.reference);
         let delivery = match (fault, order.outcome.answer) {
             (Delivery::Dropped, _) => return None,
             (_, Answer::Lost) => return self.silence().await,
@@ -188,23 +150,14 @@ impl Bank {
             (delivery, Answer::Given) => delivery,
         };
         let heard = delivery == Delivery::Prompt;
-        match self
-            .ask(|answer| Job::Transfer {
-                order,
-                heard,
-                answer,
-            })
-            .await
-        {
+        match self.ask(|answer| Job::Transfer { order, heard, answer }).await {
             Some(Answered::Fresh(standing)) => match delivery {
                 Delivery::Never | Delivery::Dropped => self.silence().await,
                 Delivery::Late(wait_us) => self.late(wait_us, &standing).await,
                 Delivery::Prompt => Some(standing_reply(&standing)),
             },
             Some(Answered::Repeat(standing)) => Some(standing_reply(&standing)),
-            Some(Answered::Conflict) => {
-                Some(error(409, "`reference` is known, with other details"))
-            }
+            Some(Answered::Conflict) => Some(error(409, "`reference` is known, with other details")),
             None => self.unavailable(),
         }
     }
@@ -224,15 +177,7 @@ impl Bank {
     }
 
     async fn enquiry(&self, reference: &str) -> Option<Reply> {
-        let not_found = || {
-            Some(json(
-                404,
-                &NotFoundBody {
-                    reference,
-                    status: "not_found",
-                },
-            ))
-        };
+        let not_found = || Some(json(404, &NotFoundBody { reference, status: "not_found" }));
         if !is_reference(reference) {
             return not_found();
         }
@@ -260,11 +205,7 @@ impl Bank {
             }
         }
         body.push(b']');
-        Some(Reply {
-            status: 200,
-            content_type: JSON,
-            body: Bytes::from(body),
-        })
+        Some(Reply { status: 200, content_type: JSON, body: Bytes::from(body) })
     }
 
     async fn statement(&self, query: &str) -> Option<Reply> {
@@ -272,40 +213,19 @@ impl Bank {
             return Some(error(400, "`date` must be a day as YYYY-MM-DD"));
         };
         let (from_us, until_us) = bounds_us(date);
-        let opening_paise = self
-            .ask(|answer| Job::BalanceBefore {
-                at_us: from_us,
-                answer,
-            })
-            .await?;
+        let opening_paise = self.ask(|answer| Job::BalanceBefore { at_us: from_us, answer }).await?;
         let mut movements = Vec::new();
         let mut after = (from_us, 0);
         loop {
-            let mut page = self
-                .ask(|answer| Job::Movements {
-                    after,
-                    before_us: until_us,
-                    answer,
-                })
-                .await?;
+            let mut page = self.ask(|answer| Job::Movements { after, before_us: until_us, answer }).await?;
             let Some(last) = page.last() else { break };
             after = (last.at_us, last.id);
             movements.append(&mut page);
         }
         let made_at_us = self.rules.clock.now_us();
-        let xml = Statement {
-            date,
-            made_at_us,
-            opening_paise,
-            movements,
-        }
-        .to_xml();
+        let xml = Statement { date, made_at_us, opening_paise, movements }.to_xml();
         Some(match xml {
-            Ok(xml) => Reply {
-                status: 200,
-                content_type: "application/xml",
-                body: Bytes::from(xml),
-            },
+            Ok(xml) => Reply { status: 200, content_type: "application/xml", body: Bytes::from(xml) },
             Err(fmt::Error) => error(500, "the sums of this day are too large"),
         })
     }
@@ -370,10 +290,7 @@ impl Bank {
         }
     }
 
-    async fn respond(
-        &self,
-        request: Request<Incoming>,
-    ) -> Result<Response<Full<Bytes>>, Unanswered> {
+    async fn respond(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Unanswered> {
         let (head, body) = request.into_parts();
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         let reply = if head.method != Method::POST {
@@ -381,54 +298,29 @@ impl Bank {
         } else if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
             Some(too_large())
         } else {
-            match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_BYTES_MAX).collect())
-                .await
-            {
+            match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_BYTES_MAX).collect()).await {
                 Ok(Ok(body)) => self.handle("POST", path, body.to_bytes()).await,
                 Ok(Err(error)) if error.is::<LengthLimitError>() => Some(too_large()),
                 Ok(Err(_broken)) => None,
                 Err(_elapsed) => Some(error(408, "the body did not arrive in time")),
             }
         };
-        let Reply {
-            status,
-            content_type,
-            body,
-        } = reply.ok_or(Unanswered)?;
+        let Reply { status, content_type, body } = reply.ok_or(Unanswered)?;
         let mut response = Response::new(Full::new(body));
-        *response.status_mut() =
-            StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        response
-            .headers_mut()
-            .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         if let (405, Some(method)) = (status, allowed(head.uri.path())) {
-            response
-                .headers_mut()
-                .insert(ALLOW, HeaderValue::from_static(method));
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static(method));
         }
         Ok(response)
     }
 }
 
 fn write_book_row(body: &mut Vec<u8>, row: &BookRow) {
-    let Standing {
-        reference,
-        amount_paise,
-        state,
-        rrn,
-    } = &row.standing;
+    let Standing { reference, amount_paise, state, rrn } = &row.standing;
     let (status, code, _message) = state.words();
     let (rail, at_us, executions) = (row.rail.name(), row.at_us, row.executions);
-    let row = BookRowBody {
-        reference,
-        amount_paise: *amount_paise,
-        status,
-        rrn,
-        rail,
-        code,
-        at_us,
-        executions,
-    };
+    let row = BookRowBody { reference, amount_paise: *amount_paise, status, rrn, rail, code, at_us, executions };
     // To write texts and numbers into memory cannot fail.
     if let Err(error) = serde_json::to_writer(body, &row) {
         tracing::error!(%error, "a row of the book could not be written as JSON");

@@ -90,11 +90,8 @@ pub struct Reply {
 }
 
 /// Sends a callback and returns the HTTP status of the customer's answer, or why there was none.
-pub type CallbackSender = Arc<
-    dyn Fn(CallbackRequest) -> Pin<Box<dyn Future<Output = Result<u16, String>> + Send>>
-        + Send
-        + Sync,
->;
+pub type CallbackSender =
+    Arc<dyn Fn(CallbackRequest) -> Pin<Box<dyn Future<Output = Result<u16, String>> + Send>> + Send + Sync>;
 
 /// A callback that is to be sent by `POST`.
 pub struct CallbackRequest {
@@ -139,16 +136,10 @@ impl fmt::Display for BankError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             BankError::InUse { path } => {
-                write!(
-                    f,
-                    "the bank's book {path} is open in another process; stop that one or choose another folder"
-                )
+                write!(f, "the bank's book {path} is open in another process; stop that one or choose another folder")
             }
             BankError::NotABook { path } => {
-                write!(
-                    f,
-                    "{path} is not the book of a sandbox bank; choose another folder or move that file away"
-                )
+                write!(f, "{path} is not the book of a sandbox bank; choose another folder or move that file away")
             }
             BankError::NewerBook { path } => {
                 write!(
@@ -162,10 +153,9 @@ impl fmt::Display for BankError {
                     "the bank's book {path} cannot be opened ({cause}); make sure that its folder exists and can be written"
                 )
             }
-            BankError::EmptySecret => write!(
-                f,
-                "the secret of the bank's callbacks is empty; give at least one byte or none at all"
-            ),
+            BankError::EmptySecret => {
+                write!(f, "the secret of the bank's callbacks is empty; give at least one byte or none at all")
+            }
         }
     }
 }
@@ -192,24 +182,9 @@ impl Bank {
     /// # Errors
     /// When the book cannot be used, or the secret is empty.
     pub fn open(config: BankConfig) -> Result<Arc<Bank>, BankError> {
-        let BankConfig {
-            path,
-            callback_url,
-            callback_secret,
-            faults,
-            seed,
-            times,
-            clock,
-        } = config;
-        let rules = Rules {
-            clock,
-            times,
-            faults,
-            seed,
-        };
-        let signer = callback_secret
-            .map(|secret| Signer::new(&secret))
-            .transpose()?;
+        let BankConfig { path, callback_url, callback_secret, faults, seed, times, clock } = config;
+        let rules = Rules { clock, times, faults, seed };
+        let signer = callback_secret.map(|secret| Signer::new(&secret)).transpose()?;
         let book = Book::open(path.as_deref(), rules)?;
         let (jobs, queue) = mpsc::channel(QUEUE_JOBS_MAX);
         Ok(Arc::new(Bank {
@@ -226,11 +201,7 @@ impl Bank {
     /// The only writer of the book: gathers what waits, commits it together, answers. It blocks its thread in SQLite,
     /// so give it one of its own. It ends, and closes the file, after [`Bank::close`]; a second call ends at once.
     pub async fn run_book(self: Arc<Self>) {
-        let shelf = self
-            .shelf
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some((mut book, mut queue)) = shelf else {
             tracing::error!("the bank's book runs already");
             return;
@@ -249,10 +220,7 @@ impl Bank {
 
     /// From now on callbacks go to this address, also those that wait already.
     pub fn set_callback_url(&self, url: String) {
-        *self
-            .callback_url
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(url);
+        *self.callback_url.lock().unwrap_or_else(PoisonError::into_inner) = Some(url);
         self.work.notify_one();
     }
 
@@ -262,10 +230,7 @@ impl Bank {
     }
 
     fn callback_url(&self) -> Option<String> {
-        self.callback_url
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.callback_url.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Ends when the bank is to close.

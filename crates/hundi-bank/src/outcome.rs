@@ -43,83 +43,34 @@ const REVERSAL_WAIT_US: i64 = 5 * SECOND_US;
 static ANYTHING_ELSE: Outcome = row("", "success@sandbox", Answer::Given, Story::Paid);
 
 static TABLE: [Outcome; 9] = [
-    row(
-        "0222",
-        "slow@sandbox",
-        Answer::Given,
-        Story::PaidAfter {
-            wait_us: 5 * SECOND_US,
-            meanwhile: State::Accepted,
-        },
-    ),
-    row(
-        "0333",
-        "pending@sandbox",
-        Answer::Given,
-        Story::Stays(State::Pending),
-    ),
-    row(
-        "0444",
-        "invalid@sandbox",
-        Answer::Given,
-        Story::Stays(State::NoAccount),
-    ),
-    row(
-        "0555",
-        "bankdown@sandbox",
-        Answer::Given,
-        Story::Stays(State::BankDown),
-    ),
-    row(
-        "0666",
-        "latefail@sandbox",
-        Answer::Given,
-        Story::ReturnedAfter {
-            wait_us: 5 * SECOND_US,
-        },
-    ),
-    row(
-        "0777",
-        "reversed@sandbox",
-        Answer::Given,
-        Story::PaidThenReversed,
-    ),
+    row("0222", "slow@sandbox", Answer::Given, Story::PaidAfter { wait_us: 5 * SECOND_US, meanwhile: State::Accepted }),
+    row("0333", "pending@sandbox", Answer::Given, Story::Stays(State::Pending)),
+    row("0444", "invalid@sandbox", Answer::Given, Story::Stays(State::NoAccount)),
+    row("0555", "bankdown@sandbox", Answer::Given, Story::Stays(State::BankDown)),
+    row("0666", "latefail@sandbox", Answer::Given, Story::ReturnedAfter { wait_us: 5 * SECOND_US }),
+    row("0777", "reversed@sandbox", Answer::Given, Story::PaidThenReversed),
     row("0888", "timeout@sandbox", Answer::Never, Story::Paid),
     row("0999", "lost@sandbox", Answer::Lost, Story::Paid),
     row(
         "0123",
         "deemed@sandbox",
         Answer::Given,
-        Story::PaidAfter {
-            wait_us: 10 * SECOND_US,
-            meanwhile: State::Deemed,
-        },
+        Story::PaidAfter { wait_us: 10 * SECOND_US, meanwhile: State::Deemed },
     ),
 ];
 
 const fn row(suffix: &'static str, vpa: &'static str, answer: Answer, story: Story) -> Outcome {
-    Outcome {
-        suffix,
-        vpa,
-        answer,
-        story,
-    }
+    Outcome { suffix, vpa, answer, story }
 }
 
 /// The row of an account number or mobile.
 pub(crate) fn of_number(number: &str) -> &'static Outcome {
-    TABLE
-        .iter()
-        .find(|row| number.ends_with(row.suffix))
-        .unwrap_or(&ANYTHING_ELSE)
+    TABLE.iter().find(|row| number.ends_with(row.suffix)).unwrap_or(&ANYTHING_ELSE)
 }
 
 /// The row of a UPI ID; the case of its letters does not matter.
 pub(crate) fn of_vpa(vpa: &str) -> &'static Outcome {
-    TABLE
-        .iter()
-        .find(|row| vpa.eq_ignore_ascii_case(row.vpa))
-        .unwrap_or(&ANYTHING_ELSE)
+    TABLE.iter().find(|row| vpa.eq_ignore_ascii_case(row.vpa)).unwrap_or(&ANYTHING_ELSE)
 }
 
 /// Where a transfer stands. Status, code and message are three ways to say it.
@@ -155,26 +106,10 @@ impl State {
             State::Paid => ("paid", "00", "Paid"),
             State::Accepted => ("accepted", "01", "Accepted, not paid yet"),
             State::Pending => ("pending", "01", "Pending at the beneficiary's bank"),
-            State::Deemed => (
-                "deemed",
-                "91",
-                "Deemed: the beneficiary's bank has not answered",
-            ),
-            State::NoAccount => (
-                "refused",
-                "NOACCOUNT",
-                "The beneficiary's account does not exist",
-            ),
-            State::BankDown => (
-                "refused",
-                "BANKDOWN",
-                "The beneficiary's bank is not available",
-            ),
-            State::Expired => (
-                "refused",
-                "EXPIRED",
-                "The request came after its valid_until and will not be executed",
-            ),
+            State::Deemed => ("deemed", "91", "Deemed: the beneficiary's bank has not answered"),
+            State::NoAccount => ("refused", "NOACCOUNT", "The beneficiary's account does not exist"),
+            State::BankDown => ("refused", "BANKDOWN", "The beneficiary's bank is not available"),
+            State::Expired => ("refused", "EXPIRED", "The request came after its valid_until and will not be executed"),
             State::Returned => ("refused", "RETURNED", "Returned by the beneficiary's bank"),
             State::Reversed => ("reversed", "REVERSED", "Paid, then given back"),
         }
@@ -233,27 +168,13 @@ pub(crate) struct Change {
 /// The first change of a transfer that was asked for in time.
 pub(crate) fn plan(outcome: &Outcome, rail: Rail, times: Times, now_us: i64) -> Change {
     let pays_at = |not_before_us| settles_at_us(rail, times, now_us, not_before_us);
-    let waits = |state, step, at_us| Change {
-        state,
-        money: Money::Still,
-        next: Some((step, at_us)),
-    };
+    let waits = |state, step, at_us| Change { state, money: Money::Still, next: Some((step, at_us)) };
     match outcome.story {
-        Story::Stays(state) => Change {
-            state,
-            money: Money::Still,
-            next: None,
-        },
+        Story::Stays(state) => Change { state, money: Money::Still, next: None },
         Story::ReturnedAfter { wait_us } => waits(State::Accepted, Step::Return, now_us + wait_us),
-        Story::PaidAfter { wait_us, meanwhile } => {
-            waits(meanwhile, Step::Pay, pays_at(now_us + wait_us))
-        }
+        Story::PaidAfter { wait_us, meanwhile } => waits(meanwhile, Step::Pay, pays_at(now_us + wait_us)),
         Story::Paid | Story::PaidThenReversed => {
-            let step = if matches!(outcome.story, Story::Paid) {
-                Step::Pay
-            } else {
-                Step::PayThenReverse
-            };
+            let step = if matches!(outcome.story, Story::Paid) { Step::Pay } else { Step::PayThenReverse };
             match rail {
                 Rail::Imps | Rail::Upi => step.change(now_us),
                 Rail::Neft | Rail::Rtgs => waits(State::Accepted, step, pays_at(now_us)),
@@ -263,37 +184,17 @@ pub(crate) fn plan(outcome: &Outcome, rail: Rail, times: Times, now_us: i64) -> 
 }
 
 /// The change of a transfer that came after its `valid_until`.
-pub(crate) const EXPIRED: Change = Change {
-    state: State::Expired,
-    money: Money::Still,
-    next: None,
-};
+pub(crate) const EXPIRED: Change = Change { state: State::Expired, money: Money::Still, next: None };
 
 impl Step {
     /// What the step does when it is its turn.
     pub(crate) fn change(self, now_us: i64) -> Change {
         let reversal = Some((Step::Reverse, now_us + REVERSAL_WAIT_US));
         match self {
-            Step::Pay => Change {
-                state: State::Paid,
-                money: Money::Out,
-                next: None,
-            },
-            Step::PayThenReverse => Change {
-                state: State::Paid,
-                money: Money::Out,
-                next: reversal,
-            },
-            Step::Return => Change {
-                state: State::Returned,
-                money: Money::Still,
-                next: None,
-            },
-            Step::Reverse => Change {
-                state: State::Reversed,
-                money: Money::Back,
-                next: None,
-            },
+            Step::Pay => Change { state: State::Paid, money: Money::Out, next: None },
+            Step::PayThenReverse => Change { state: State::Paid, money: Money::Out, next: reversal },
+            Step::Return => Change { state: State::Returned, money: Money::Still, next: None },
+            Step::Reverse => Change { state: State::Reversed, money: Money::Back, next: None },
         }
     }
 
@@ -308,9 +209,7 @@ impl Step {
     }
 
     pub(crate) fn of_stored(word: &str) -> Option<Step> {
-        [Step::Pay, Step::PayThenReverse, Step::Return, Step::Reverse]
-            .into_iter()
-            .find(|step| step.stored() == word)
+        [Step::Pay, Step::PayThenReverse, Step::Return, Step::Reverse].into_iter().find(|step| step.stored() == word)
     }
 }
 
@@ -347,11 +246,7 @@ mod tests {
             (Rail::Rtgs, Times::Real, 0, 30),
         ] {
             let at_us = settles_at_us(rail, times, asked, asked + wait_us * SECOND_US);
-            assert_eq!(
-                (at_us - asked + 1) / SECOND_US,
-                expected_s,
-                "{rail:?} {times:?} {wait_us}"
-            );
+            assert_eq!((at_us - asked + 1) / SECOND_US, expected_s, "{rail:?} {times:?} {wait_us}");
         }
     }
 
@@ -360,10 +255,7 @@ mod tests {
         for state in State::ALL {
             assert_eq!(State::of_stored(state.stored()), Some(state));
         }
-        assert_eq!(
-            Step::of_stored("pay_then_reverse"),
-            Some(Step::PayThenReverse)
-        );
+        assert_eq!(Step::of_stored("pay_then_reverse"), Some(Step::PayThenReverse));
         assert_eq!((State::of_stored(""), Step::of_stored("")), (None, None));
     }
 

@@ -44,12 +44,7 @@ impl Serials {
             Rail::Neft => {
                 let serial = self.neft.take(ist_day(now_us), NEFT_SERIALS);
                 let date = Date::of_day(serial.slot);
-                format!(
-                    "SBOXN{:02}{:03}{:06}",
-                    date.year.rem_euclid(100),
-                    date.day_of_year(),
-                    serial.last
-                )
+                format!("SBOXN{:02}{:03}{:06}", date.year.rem_euclid(100), date.day_of_year(), serial.last)
             }
             Rail::Rtgs => {
                 let serial = self.rtgs.take(ist_day(now_us), RTGS_SERIALS);
@@ -66,10 +61,7 @@ impl Serial {
             *self = Serial { slot, last: 0 };
         }
         if self.last >= most {
-            *self = Serial {
-                slot: self.slot + 1,
-                last: 0,
-            };
+            *self = Serial { slot: self.slot + 1, last: 0 };
         }
         self.last += 1;
         *self
@@ -110,16 +102,9 @@ mod tests {
 
     #[test]
     fn a_full_hour_borrows_from_the_next() {
-        let mut serials = Serials {
-            rrn: Serial {
-                slot: ist_hour(at("2024-03-31", 23)),
-                last: 999_998,
-            },
-            ..Serials::default()
-        };
-        let taken: Vec<String> = (0..3)
-            .map(|_| serials.take(Rail::Imps, at("2024-03-31", 23)))
-            .collect();
+        let mut serials =
+            Serials { rrn: Serial { slot: ist_hour(at("2024-03-31", 23)), last: 999_998 }, ..Serials::default() };
+        let taken: Vec<String> = (0..3).map(|_| serials.take(Rail::Imps, at("2024-03-31", 23))).collect();
         assert_eq!(taken, ["409123999999", "409200000001", "409200000002"]);
         assert_eq!(taken.iter().collect::<BTreeSet<_>>().len(), 3);
     }

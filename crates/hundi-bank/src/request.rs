@@ -38,9 +38,7 @@ impl Rail {
     }
 
     pub(crate) fn of_name(name: &str) -> Option<Rail> {
-        [Rail::Imps, Rail::Neft, Rail::Rtgs, Rail::Upi]
-            .into_iter()
-            .find(|rail| rail.name() == name)
+        [Rail::Imps, Rail::Neft, Rail::Rtgs, Rail::Upi].into_iter().find(|rail| rail.name() == name)
     }
 }
 
@@ -99,17 +97,12 @@ impl Order {
     pub(crate) fn parse(body: &[u8]) -> Result<Order, String> {
         let body: Body<'_> = serde_json::from_slice(body).map_err(|_| explain(body))?;
         if !is_reference(&body.reference) {
-            return Err(format!(
-                "`reference` must be 1 to {REFERENCE_CHARS_MAX} characters of A-Z and 0-9"
-            ));
+            return Err(format!("`reference` must be 1 to {REFERENCE_CHARS_MAX} characters of A-Z and 0-9"));
         }
         if !(1..=AMOUNT_PAISE_MAX).contains(&body.amount_paise) {
-            return Err(format!(
-                "`amount_paise` must be from 1 to {AMOUNT_PAISE_MAX}"
-            ));
+            return Err(format!("`amount_paise` must be from 1 to {AMOUNT_PAISE_MAX}"));
         }
-        let rail =
-            Rail::of_name(&body.rail).ok_or("`rail` must be one of IMPS, NEFT, RTGS, UPI")?;
+        let rail = Rail::of_name(&body.rail).ok_or("`rail` must be one of IMPS, NEFT, RTGS, UPI")?;
         if body.valid_until_us <= 0 {
             return Err("`valid_until_us` must be microseconds since 1970, above 0".to_owned());
         }
@@ -128,9 +121,7 @@ impl Order {
 /// Whether a text may be a reference.
 pub(crate) fn is_reference(text: &str) -> bool {
     (1..=REFERENCE_CHARS_MAX).contains(&text.len())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+        && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
 }
 
 impl Beneficiary<'_> {
@@ -144,22 +135,11 @@ impl Beneficiary<'_> {
         match self.kind.as_ref() {
             "account" => {
                 self.only(&["account_number", "ifsc"])?;
-                let number = checked(
-                    "account_number",
-                    &self.account_number,
-                    is_account_number,
-                    "1 to 34 letters and digits",
-                )?;
-                let ifsc = checked(
-                    "ifsc",
-                    &self.ifsc,
-                    is_ifsc,
-                    "4 capital letters, a 0, and 6 capital letters or digits",
-                )?;
-                Ok((
-                    format!("account {ifsc} {number} {}", self.name),
-                    outcome::of_number(number),
-                ))
+                let number =
+                    checked("account_number", &self.account_number, is_account_number, "1 to 34 letters and digits")?;
+                let ifsc =
+                    checked("ifsc", &self.ifsc, is_ifsc, "4 capital letters, a 0, and 6 capital letters or digits")?;
+                Ok((format!("account {ifsc} {number} {}", self.name), outcome::of_number(number)))
             }
             "upi" => {
                 self.only(&["vpa"])?;
@@ -171,21 +151,11 @@ impl Beneficiary<'_> {
             }
             "mobile" => {
                 self.only(&["mobile"])?;
-                let mobile = checked(
-                    "mobile",
-                    &self.mobile,
-                    is_mobile,
-                    "10 digits that begin with 6, 7, 8 or 9",
-                )?;
+                let mobile = checked("mobile", &self.mobile, is_mobile, "10 digits that begin with 6, 7, 8 or 9")?;
                 if !matches!(rail, Rail::Imps | Rail::Upi) {
-                    return Err(
-                        "`rail` must be IMPS or UPI for a beneficiary of kind mobile".to_owned(),
-                    );
+                    return Err("`rail` must be IMPS or UPI for a beneficiary of kind mobile".to_owned());
                 }
-                Ok((
-                    format!("mobile {mobile} {}", self.name),
-                    outcome::of_number(mobile),
-                ))
+                Ok((format!("mobile {mobile} {}", self.name), outcome::of_number(mobile)))
             }
             _ => Err("`beneficiary.kind` must be one of account, upi, mobile".to_owned()),
         }
@@ -199,13 +169,8 @@ impl Beneficiary<'_> {
             ("vpa", &self.vpa),
             ("mobile", &self.mobile),
         ];
-        match fields
-            .iter()
-            .find(|(name, value)| value.is_some() && !own.contains(name))
-        {
-            Some((name, _)) => Err(format!(
-                "`beneficiary.{name}` does not belong to this kind of beneficiary"
-            )),
+        match fields.iter().find(|(name, value)| value.is_some() && !own.contains(name)) {
+            Some((name, _)) => Err(format!("`beneficiary.{name}` does not belong to this kind of beneficiary")),
             None => Ok(()),
         }
     }
@@ -217,19 +182,12 @@ fn checked<'a>(
     is_valid: fn(&str) -> bool,
     shape: &str,
 ) -> Result<&'a str, String> {
-    let value = value
-        .as_deref()
-        .ok_or_else(|| format!("`beneficiary.{name}` is missing"))?;
-    if is_valid(value) {
-        Ok(value)
-    } else {
-        Err(format!("`beneficiary.{name}` must be {shape}"))
-    }
+    let value = value.as_deref().ok_or_else(|| format!("`beneficiary.{name}` is missing"))?;
+    if is_valid(value) { Ok(value) } else { Err(format!("`beneficiary.{name}` must be {shape}")) }
 }
 
 fn is_account_number(text: &str) -> bool {
-    (1..=NUMBER_CHARS_MAX).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    (1..=NUMBER_CHARS_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 /// `^[A-Z]{4}0[A-Z0-9]{6}$`. Source: RAILS.md
@@ -244,15 +202,10 @@ fn is_ifsc(text: &str) -> bool {
 
 fn is_vpa(text: &str) -> bool {
     let part = |text: &str, more: &[u8]| {
-        !text.is_empty()
-            && text
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || more.contains(&byte))
+        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || more.contains(&byte))
     };
     text.len() <= VPA_CHARS_MAX
-        && text
-            .split_once('@')
-            .is_some_and(|(name, bank)| part(name, b".-_") && part(bank, b".-"))
+        && text.split_once('@').is_some_and(|(name, bank)| part(name, b".-_") && part(bank, b".-"))
 }
 
 fn is_mobile(text: &str) -> bool {
@@ -301,11 +254,7 @@ fn explain(body: &[u8]) -> String {
         .unwrap_or_else(|| "the body has a field twice".to_owned())
 }
 
-fn misfit(
-    object: &serde_json::Map<String, Value>,
-    fields: &[(&str, Wanted)],
-    prefix: &str,
-) -> Option<String> {
+fn misfit(object: &serde_json::Map<String, Value>, fields: &[(&str, Wanted)], prefix: &str) -> Option<String> {
     for (name, wanted) in fields {
         let value = object.get(*name).unwrap_or(&Value::Null);
         let shape = match wanted {
@@ -322,9 +271,7 @@ fn misfit(
             format!("`{prefix}{name}` must be {shape}")
         });
     }
-    let stranger = object
-        .keys()
-        .find(|key| fields.iter().all(|(name, _)| name != key))?;
+    let stranger = object.keys().find(|key| fields.iter().all(|(name, _)| name != key))?;
     let shown: String = stranger.chars().take(FIELD_CHARS_SHOWN).collect();
     Some(format!("`{prefix}{shown}` is not a field of the contract"))
 }
@@ -338,9 +285,6 @@ mod tests {
         let body = br#"{"reference":"A1","amount_paise":5,"rail":"IMPS","valid_until_us":1,
             "beneficiary":{"kind":"account","account_number":"50100012345","ifsc":"HDFC0000001","name":"Asha"}}"#;
         let shown = format!("{:?}", Order::parse(body).expect("a valid order"));
-        assert_eq!(
-            shown,
-            r#"Order { reference: "A1", amount_paise: 5, rail: Imps, .. }"#
-        );
+        assert_eq!(shown, r#"Order { reference: "A1", amount_paise: 5, rail: Imps, .. }"#);
     }
 }

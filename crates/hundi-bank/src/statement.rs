@@ -22,10 +22,7 @@ pub(crate) struct Statement {
 
 /// The first moment of the day, and the first after it.
 pub(crate) fn bounds_us(date: Date) -> (i64, i64) {
-    (
-        ist_day_start_us(date.number()),
-        ist_day_start_us(date.number() + 1),
-    )
+    (ist_day_start_us(date.number()), ist_day_start_us(date.number() + 1))
 }
 
 impl Statement {
@@ -33,17 +30,10 @@ impl Statement {
     pub(crate) fn to_xml(&self) -> Result<String, fmt::Error> {
         let (mut debits, mut credits) = (Sum::default(), Sum::default());
         for movement in &self.movements {
-            if movement.reversal {
-                &mut credits
-            } else {
-                &mut debits
-            }
-            .add(movement.amount_paise)?;
+            if movement.reversal { &mut credits } else { &mut debits }.add(movement.amount_paise)?;
         }
-        let closing_paise = self
-            .opening_paise
-            .checked_sub(debits.paise)
-            .and_then(|paise| paise.checked_add(credits.paise));
+        let closing_paise =
+            self.opening_paise.checked_sub(debits.paise).and_then(|paise| paise.checked_add(credits.paise));
         let closing_paise = closing_paise.ok_or(fmt::Error)?;
         let mut xml = String::with_capacity(2_048 + self.movements.len() * ENTRY_BYTES);
         self.write_head(&mut xml)?;
@@ -96,14 +86,7 @@ impl Statement {
     }
 
     fn write_entry(&self, xml: &mut String, movement: &Movement) -> fmt::Result {
-        let Movement {
-            id,
-            amount_paise,
-            reference,
-            rrn,
-            rail,
-            ..
-        } = movement;
+        let Movement { id, amount_paise, reference, rrn, rail, .. } = movement;
         let side = if movement.reversal {
             "<CdtDbtInd>CRDT</CdtDbtInd><RvslInd>true</RvslInd>"
         } else {

@@ -7,9 +7,7 @@
 use crate::fees::FeePlan;
 use crate::ids::{Actor, Connector, MerchantId, OrderId, PayoutId, Reference};
 use crate::money::Amount;
-use crate::payout::{
-    Due, Event, ExceptionKind, Fact, Money, News, Order, Payout, Room, Standing, State, Step, step,
-};
+use crate::payout::{Due, Event, ExceptionKind, Fact, Money, News, Order, Payout, Room, Standing, State, Step, step};
 use crate::postings::{self, Accounts, JournalRow, Movement, PostingError};
 use crate::schedule::{ENQUIRIES, Timestamp};
 use std::collections::BTreeMap;
@@ -392,7 +390,8 @@ pub fn decide(snapshot: &mut Snapshot, rules: &Rules, command: &Command, now: Ti
             let Some(reference) = free_reference(snapshot, *connector, *references, *payout) else {
                 return Decision::Refused(Refusal::ReferenceTaken);
             };
-            let change = Change { event: Event::Start, attempt: 0, actor: Actor::System, detail: "", word: None, asked: false };
+            let change =
+                Change { event: Event::Start, attempt: 0, actor: Actor::System, detail: "", word: None, asked: false };
             apply(snapshot, rules, *merchant, *payout, &change, now).map(|mut done| {
                 if let (Decision::Done(transition), Some(payout)) = (&mut done, snapshot.payouts.get_mut(payout)) {
                     payout.attempts += 1;
@@ -404,14 +403,21 @@ pub fn decide(snapshot: &mut Snapshot, rules: &Rules, command: &Command, now: Ti
                     payout.next_at = Some(payout.send_before.after(*enquire_after_us));
                     let attempt = payout.attempts;
                     snapshot.references.insert((*connector, reference), (payout.order.id, attempt));
-                    transition.attempt =
-                        Some(Attempt { connector: *connector, reference, merchant: *merchant, payout: payout.order.id, attempt });
+                    transition.attempt = Some(Attempt {
+                        connector: *connector,
+                        reference,
+                        merchant: *merchant,
+                        payout: payout.order.id,
+                        attempt,
+                    });
                     transition.payout = Some(payout.clone());
                 }
                 done
             })
         }
-        Command::Record { connector, reference, word, source } => record(snapshot, rules, *connector, *reference, word, *source, now),
+        Command::Record { connector, reference, word, source } => {
+            record(snapshot, rules, *connector, *reference, word, *source, now)
+        }
         Command::Enquire { merchant, payout, lease_us } => enquire(snapshot, *merchant, *payout, *lease_us, now),
         Command::Expire { merchant, payout } => match snapshot.payouts.get(payout) {
             Some(known) if now < known.queue_until => Err(Refusal::NotNow),
@@ -428,12 +434,19 @@ pub fn decide(snapshot: &mut Snapshot, rules: &Rules, command: &Command, now: Ti
             }
         },
         Command::Cancel { merchant, payout, actor } => {
-            let change =
-                Change { event: Event::Cancel, attempt: 0, actor: actor.clone(), detail: "Cancelled by the operator", word: None, asked: false };
+            let change = Change {
+                event: Event::Cancel,
+                attempt: 0,
+                actor: actor.clone(),
+                detail: "Cancelled by the operator",
+                word: None,
+                asked: false,
+            };
             apply(snapshot, rules, *merchant, *payout, &change, now)
         }
         Command::Fund { merchant, connector, reference, amount, actor } => {
-            let credit = Credit { connector: *connector, reference: reference.clone(), merchant: *merchant, amount: *amount };
+            let credit =
+                Credit { connector: *connector, reference: reference.clone(), merchant: *merchant, amount: *amount };
             fund(snapshot, credit, actor, now)
         }
     };
@@ -524,7 +537,12 @@ fn fund(snapshot: &mut Snapshot, credit: Credit, actor: &Actor, now: Timestamp) 
     Ok(Decision::Done(Box::new(Transition { journal: vec![row], credit: Some(credit), ..Transition::default() })))
 }
 
-fn free_reference(snapshot: &Snapshot, connector: Connector, references: [Reference; 2], payout: PayoutId) -> Option<Reference> {
+fn free_reference(
+    snapshot: &Snapshot,
+    connector: Connector,
+    references: [Reference; 2],
+    payout: PayoutId,
+) -> Option<Reference> {
     references.into_iter().find(|reference| match snapshot.references.get(&(connector, *reference)) {
         None => true,
         // Ours already: an attempt of which no byte had left is made again under the same reference.
@@ -534,7 +552,13 @@ fn free_reference(snapshot: &Snapshot, connector: Connector, references: [Refere
     })
 }
 
-fn enquire(snapshot: &mut Snapshot, merchant: MerchantId, payout: PayoutId, lease_us: i64, now: Timestamp) -> Result<Decision, Refusal> {
+fn enquire(
+    snapshot: &mut Snapshot,
+    merchant: MerchantId,
+    payout: PayoutId,
+    lease_us: i64,
+    now: Timestamp,
+) -> Result<Decision, Refusal> {
     let payout = own(&mut snapshot.payouts, merchant, payout)?;
     let due = payout.next_at.is_some_and(|at| at <= now);
     if !due || payout.reference.is_none() || payout.state == State::Queued {
@@ -561,8 +585,13 @@ fn record(
             return Err(Refusal::PayoutUnknown);
         }
         let detail = format!("{:?}, {} paise", word.outcome, word.amount_paise.unwrap_or(0));
-        let exception =
-            Exception { connector, reference, kind: ExceptionKind::UnknownReference, payout: None, detail: detail.into() };
+        let exception = Exception {
+            connector,
+            reference,
+            kind: ExceptionKind::UnknownReference,
+            payout: None,
+            detail: detail.into(),
+        };
         return Ok(Decision::Done(Box::new(Transition { exception: Some(exception), ..Transition::default() })));
     };
     let payout = snapshot.payouts.get_mut(&id).ok_or(Refusal::PayoutUnknown)?;
@@ -578,7 +607,8 @@ fn record(
         return Ok(Decision::Done(Box::new(Transition { payout: Some(payout.clone()), ..Transition::default() })));
     }
     let same_amount = word.amount_paise.is_none_or(|paise| paise == payout.order.amount.paise());
-    let final_at = rules.connectors.iter().find(|rules| rules.connector == connector).and_then(|rules| rules.not_found_final_us);
+    let final_at =
+        rules.connectors.iter().find(|rules| rules.connector == connector).and_then(|rules| rules.not_found_final_us);
     let fact = match word.outcome {
         Outcome::NotWritten => Fact::NotWritten,
         Outcome::Accepted => Fact::Accepted,
@@ -647,7 +677,8 @@ fn apply(
     if step.is_still() && quiet && !told_late {
         return Ok(Decision::Repeat(Some(Box::new(payout.clone()))));
     }
-    let mut transition = Transition { journal: move_money(merchant, payout, &step, change, now)?, ..Transition::default() };
+    let mut transition =
+        Transition { journal: move_money(merchant, payout, &step, change, now)?, ..Transition::default() };
     let was = payout.state;
     payout.state = step.next;
     payout.held |= step.holds;
@@ -667,7 +698,9 @@ fn apply(
             payout.paid_attempt = payout.paid_attempt.or(Some(change.attempt));
             payout.reason = non_empty(change.detail, "Returned by the beneficiary's bank");
         }
-        State::Failed | State::Cancelled if was.is_open() => payout.reason = non_empty(change.detail, "Not executed by the bank"),
+        State::Failed | State::Cancelled if was.is_open() => {
+            payout.reason = non_empty(change.detail, "Not executed by the bank")
+        }
         _ => {}
     }
     if let Event::Fact(Standing::Open, Fact::NotWritten) = change.event

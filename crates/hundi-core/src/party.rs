@@ -260,7 +260,9 @@ mod tests {
 
     #[test]
     fn names_refuse_what_hides_and_transliterate_what_rails_cannot_carry() {
-        for good in ["A", "RUPESH KUMAR VIRENDR", "\u{930}\u{93e}\u{939}\u{941}\u{932}", "O'Neil & Sons", &"x".repeat(100)] {
+        for good in
+            ["A", "RUPESH KUMAR VIRENDR", "\u{930}\u{93e}\u{939}\u{941}\u{932}", "O'Neil & Sons", &"x".repeat(100)]
+        {
             assert!(PersonName::parse(good).is_some(), "{good}");
         }
         for bad in ["", "  ", "a\nb", "a\u{202e}b", "a\u{200b}b", "a\u{2066}b", &"x".repeat(101)] {

@@ -32,15 +32,8 @@ pub enum State {
 
 impl State {
     /// All states.
-    pub const ALL: [State; 7] = [
-        State::Queued,
-        State::Sending,
-        State::Sent,
-        State::Paid,
-        State::Failed,
-        State::Cancelled,
-        State::Reversed,
-    ];
+    pub const ALL: [State; 7] =
+        [State::Queued, State::Sending, State::Sent, State::Paid, State::Failed, State::Cancelled, State::Reversed];
 
     /// The state with this number.
     pub fn from_number(number: i64) -> Option<State> {
@@ -240,7 +233,14 @@ impl Step {
     }
 
     const fn hold(state: State, kind: ExceptionKind) -> Option<Step> {
-        let step = Step { next: state, money: Money::Still, due: Due::Unchanged, news: &[], exception: Some(kind), holds: true };
+        let step = Step {
+            next: state,
+            money: Money::Still,
+            due: Due::Unchanged,
+            news: &[],
+            exception: Some(kind),
+            holds: true,
+        };
         Some(step)
     }
 
@@ -281,11 +281,12 @@ pub const fn step(state: State, held: bool, attempts: u32, event: Event, room: R
         (Sending | Sent, Event::Fact(Open, Fact::Reversed)) => {
             Step::to(Reversed, Money::SettleThenRestore, Due::Never, &[News::Success, News::Reversal])
         }
-        (Paid, Event::Fact(Paying, Fact::Reversed)) => Step::to(Reversed, Money::Restore, Due::Never, &[News::Reversal]),
-        (Queued, Event::Fact(Closed | Unsent, Fact::Paid)) => Step::with(
-            Step::to(Paid, Money::Settle, Due::Never, &[News::Success]),
-            ExceptionKind::PaidAfterClosed,
-        ),
+        (Paid, Event::Fact(Paying, Fact::Reversed)) => {
+            Step::to(Reversed, Money::Restore, Due::Never, &[News::Reversal])
+        }
+        (Queued, Event::Fact(Closed | Unsent, Fact::Paid)) => {
+            Step::with(Step::to(Paid, Money::Settle, Due::Never, &[News::Success]), ExceptionKind::PaidAfterClosed)
+        }
 
         // Known already. Silence never contradicts, and neither does a word that an attempt's later words have overtaken.
         (_, Event::Fact(_, Silent))

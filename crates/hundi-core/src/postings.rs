@@ -344,9 +344,8 @@ mod tests {
     fn every_field_of_a_row_is_in_its_link() {
         let mut accounts = Accounts::default();
         let amount = Amount::from_paise(500).unwrap();
-        let row = accounts
-            .post(MerchantId(1), fund(amount, bank()), None, &Actor::System, "UTR1", Timestamp(7))
-            .unwrap();
+        let row =
+            accounts.post(MerchantId(1), fund(amount, bank()), None, &Actor::System, "UTR1", Timestamp(7)).unwrap();
         let base = chain(b"key", &[0; 32], &row);
         let mut others = vec![chain(b"kez", &[0; 32], &row), chain(b"key", &[1; 32], &row)];
         let mut change = |edit: fn(&mut JournalRow)| {

@@ -102,18 +102,8 @@ pub const ENQUIRIES: &[i64] = &[
 
 /// When a merchant is called: the pause before each try. More than 75 hours in all.
 /// Source: the retry schedule that the Standard Webhooks specification recommends.
-pub const CALLBACKS: &[i64] = &[
-    0,
-    5 * SECOND,
-    5 * MINUTE,
-    30 * MINUTE,
-    2 * HOUR,
-    5 * HOUR,
-    10 * HOUR,
-    14 * HOUR,
-    20 * HOUR,
-    24 * HOUR,
-];
+pub const CALLBACKS: &[i64] =
+    &[0, 5 * SECOND, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR, 14 * HOUR, 20 * HOUR, 24 * HOUR];
 
 /// The moment of callback try number `tries_made` + 1 (so 0 for the first), at most a tenth later than the table says.
 /// `jitter` is a random number from 0 to 65,535; `None` when no try is left.

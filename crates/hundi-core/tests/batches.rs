@@ -82,7 +82,8 @@ fn write(store: &mut Snapshot, snapshot: Snapshot, decision: &Decision) {
         assert!(known.is_none_or(|known| known == owner), "a reference changes hands");
     }
     if let Some(credit) = &done.credit {
-        let known = store.credits.insert((credit.connector, credit.reference.clone()), (credit.merchant, credit.amount));
+        let known =
+            store.credits.insert((credit.connector, credit.reference.clone()), (credit.merchant, credit.amount));
         assert!(known.is_none(), "a credit is booked twice");
     }
 }

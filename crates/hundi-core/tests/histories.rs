@@ -6,7 +6,9 @@
 mod common;
 
 use common::{NOON, connector, merchant, order, references, reloaded, rules};
-use hundi_core::command::{CallbackWish, Command, Decision, Outcome, Rules, Snapshot, Source, Transition, Word, decide, next_connector};
+use hundi_core::command::{
+    CallbackWish, Command, Decision, Outcome, Rules, Snapshot, Source, Transition, Word, decide, next_connector,
+};
 use hundi_core::ids::{Actor, Connector, MerchantId, OrderId, PayoutId, Reference};
 use hundi_core::money::{Amount, Balance};
 use hundi_core::payout::{News, Payout, State};
@@ -92,14 +94,23 @@ impl World {
     }
 
     fn copy(&self) -> World {
-        World { snapshot: reloaded(&self.snapshot), now: self.now, attempts: self.attempts.clone(), seen: self.seen.clone() }
+        World {
+            snapshot: reloaded(&self.snapshot),
+            now: self.now,
+            attempts: self.attempts.clone(),
+            seen: self.seen.clone(),
+        }
     }
 
     /// Everything that later decisions and laws depend on. Each step is ten seconds long, so all that is due stays due.
     fn key(&self) -> String {
         let p = self.payout();
         let due = p.next_at.map(|at| at <= self.now);
-        let accounts = Accounts { journal_seq: 0, journal_at: Timestamp(0), ..self.snapshot.merchants[&MERCHANT].accounts.clone() };
+        let accounts = Accounts {
+            journal_seq: 0,
+            journal_at: Timestamp(0),
+            ..self.snapshot.merchants[&MERCHANT].accounts.clone()
+        };
         let last = (p.state, p.held, p.attempts, p.connector, p.reference, p.paid_attempt, &p.refused_by, p.news);
         format!("{last:?} {due:?} {accounts:?} {:?} {:?}", self.attempts, self.seen)
     }
@@ -205,7 +216,10 @@ impl World {
         } else {
             assert!(from == State::Sending || now.state != State::Sending, "only a start sends");
         }
-        if matches!(input, Input::Newest(Outcome::NotWritten, ..)) && from == State::Sending && now.state == State::Queued {
+        if matches!(input, Input::Newest(Outcome::NotWritten, ..))
+            && from == State::Sending
+            && now.state == State::Queued
+        {
             self.seen.starts -= 1;
         }
         assert_eq!(self.seen.starts, now.attempts, "{input:?} {from:?} {now:?}");

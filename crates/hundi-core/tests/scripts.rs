@@ -13,7 +13,8 @@ mod common;
 
 use common::{NOON, connector, merchant, order, references, reloaded, rules};
 use hundi_core::command::{
-    CallbackWish, Command, Decision, MerchantState, Outcome, Rules, Snapshot, Source, Transition, Word, decide, next_connector,
+    CallbackWish, Command, Decision, MerchantState, Outcome, Rules, Snapshot, Source, Transition, Word, decide,
+    next_connector,
 };
 use hundi_core::ids::{Actor, Connector, MerchantId, PayoutId, Reference};
 use hundi_core::money::{Amount, Balance};
@@ -256,7 +257,9 @@ impl World {
             assert_eq!(self.snapshot.payouts[&payout.order.id], *payout, "the answer is what the next command sees");
             assert_eq!(payout.version, was.map_or(0, |was| was.version) + 1);
             let moves = !done.journal.is_empty() || !done.callbacks.is_empty() || done.exception.is_some();
-            let seen = |p: &Payout| (p.state, p.held, p.attempts, p.connector, p.reference, p.paid_attempt, p.rrn.clone(), p.news);
+            let seen = |p: &Payout| {
+                (p.state, p.held, p.attempts, p.connector, p.reference, p.paid_attempt, p.rrn.clone(), p.news)
+            };
             if !moves && was.is_some_and(|was| seen(was) == seen(payout)) && done.attempt.is_none() {
                 return format!("same{}", self.due(payout));
             }
@@ -296,7 +299,8 @@ fn check(script: &str) {
     let mut actual = String::new();
     let mut wrong = 0;
     for line in script.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//")) {
-        let (order, expected) = line.split_once("->").map_or((line, None), |(order, expected)| (order, Some(expected.trim())));
+        let (order, expected) =
+            line.split_once("->").map_or((line, None), |(order, expected)| (order, Some(expected.trim())));
         let result = world.run(order);
         let refused = result.bytes().all(|byte| byte.is_ascii_alphabetic()) && !result.is_empty() && result != "same";
         let ok = expected.map_or(!refused, |expected| expected == result);
@@ -308,7 +312,8 @@ fn check(script: &str) {
 
 #[test]
 fn paid_and_taken_back() {
-    check("
+    check(
+        "
          // The whole life of a payout: created, sent, accepted, paid, taken back.
          fund 1000                   -> 1000.00/0.00/0.00 fund
          create A 300 imps           -> Queued 694.10/305.90/0.00 reserve, due 30s
@@ -322,14 +327,18 @@ fn paid_and_taken_back() {
          reversed A why=Closed       -> Reversed#1 1000.00/0.00/0.00 restore [Reversal 2]
          show A                      -> Reversed rrn=R1 paid_by=1 reference=FJ1V reason=Closed
          banks                       -> sandbox -1000.00
-         history                     -> 3");
-    check("
+         history                     -> 3",
+    );
+    check(
+        "
          // Paid by the very reply.
          fund 1000         -> 1000.00/0.00/0.00 fund
          create A 300 neft -> Queued 694.10/305.90/0.00 reserve, due 30s
          start A           -> Sending#1 694.10/305.90/0.00, due 7s
-         paid A via=reply  -> Paid#1 694.10/0.00/5.90 settle [Success 1]");
-    check("
+         paid A via=reply  -> Paid#1 694.10/0.00/5.90 settle [Success 1]",
+    );
+    check(
+        "
          // Paid by a signed callback, accepted by one before.
          fund 1000                -> 1000.00/0.00/0.00 fund
          create A 300 upi         -> Queued 694.10/305.90/0.00 reserve, due 30s
@@ -337,12 +346,14 @@ fn paid_and_taken_back() {
          accepted A via=signed    -> Sent#1 694.10/305.90/0.00, due 2s
          paid A via=signed rrn=R9 -> Paid#1 694.10/0.00/5.90 settle [Success 1]
          show A                   -> Paid rrn=R9 paid_by=1 reference=FJ1V reason=
-         history                  -> 0");
+         history                  -> 0",
+    );
 }
 
 #[test]
 fn taken_back_before_the_success_was_heard() {
-    check("
+    check(
+        "
          fund 1000         -> 1000.00/0.00/0.00 fund
          create A 300 imps -> Queued 694.10/305.90/0.00 reserve, due 30s
          start A           -> Sending#1 694.10/305.90/0.00, due 7s
@@ -351,25 +362,31 @@ fn taken_back_before_the_success_was_heard() {
          banks             -> sandbox -1000.00
          paid A            -> same
          reversed A        -> same
-         accepted A        -> same");
-    check("
+         accepted A        -> same",
+    );
+    check(
+        "
          fund 1000         -> 1000.00/0.00/0.00 fund
          create A 300 imps -> Queued 694.10/305.90/0.00 reserve, due 30s
          start A           -> Sending#1 694.10/305.90/0.00, due 7s
          accepted A        -> Sent#1 694.10/305.90/0.00, due 2s
-         reversed A        -> Reversed#1 1000.00/0.00/0.00 settle restore [Success 1, Reversal 2]");
+         reversed A        -> Reversed#1 1000.00/0.00/0.00 settle restore [Success 1, Reversal 2]",
+    );
 }
 
 #[test]
 fn refused() {
-    check("
+    check(
+        "
          // For good: another connector is not asked.
          fund 1000            -> 1000.00/0.00/0.00 fund
          create A 300 imps    -> Queued 694.10/305.90/0.00 reserve, due 30s
          start A              -> Sending#1 694.10/305.90/0.00, due 7s
          refused A why=Closed -> Failed#1 1000.00/0.00/0.00 release [Failure 1]
-         show A               -> Failed rrn= paid_by=- reference=FJ1V reason=Closed");
-    check("
+         show A               -> Failed rrn= paid_by=- reference=FJ1V reason=Closed",
+    );
+    check(
+        "
          // Elsewhere, with another connector left: tried there, and failed when that refuses too.
          fund 1000                       -> 1000.00/0.00/0.00 fund
          create A 300 imps               -> Queued 694.10/305.90/0.00 reserve, due 30s
@@ -378,8 +395,10 @@ fn refused() {
          start A                         -> Sending#2 694.10/305.90/0.00, due 7s
          show A                          -> Sending rrn= paid_by=- reference=NK3U reason=
          refused_elsewhere A 2 why=Down2 -> Failed#2 1000.00/0.00/0.00 release [Failure 1]
-         show A                          -> Failed rrn= paid_by=- reference=NK3U reason=Down2");
-    check("
+         show A                          -> Failed rrn= paid_by=- reference=NK3U reason=Down2",
+    );
+    check(
+        "
          // Elsewhere, but there is only one connector.
          connectors sandbox
          fund 1000           -> 1000.00/0.00/0.00 fund
@@ -387,8 +406,10 @@ fn refused() {
          start A             -> Sending#1 694.10/305.90/0.00, due 7s
          accepted A          -> Sent#1 694.10/305.90/0.00, due 2s
          refused_elsewhere A -> Failed#1 1000.00/0.00/0.00 release [Failure 1]
-         show A              -> Failed rrn= paid_by=- reference=FJ1V reason=Not executed by the bank");
-    check("
+         show A              -> Failed rrn= paid_by=- reference=FJ1V reason=Not executed by the bank",
+    );
+    check(
+        "
          // Elsewhere, and the other connector pays: the money leaves from there.
          fund 1000           -> 1000.00/0.00/0.00 fund
          create A 300 imps   -> Queued 694.10/305.90/0.00 reserve, due 30s
@@ -396,19 +417,23 @@ fn refused() {
          refused_elsewhere A -> Queued#1 694.10/305.90/0.00, due 0s
          start A             -> Sending#2 694.10/305.90/0.00, due 7s
          paid A              -> Paid#2 694.10/0.00/5.90 settle [Success 1]
-         banks               -> other 300.00, sandbox -1000.00");
-    check("
+         banks               -> other 300.00, sandbox -1000.00",
+    );
+    check(
+        "
          // Elsewhere, but there have been attempts enough.
          attempts_max 1
          fund 1000           -> 1000.00/0.00/0.00 fund
          create A 300 imps   -> Queued 694.10/305.90/0.00 reserve, due 30s
          start A             -> Sending#1 694.10/305.90/0.00, due 7s
-         refused_elsewhere A -> Failed#1 1000.00/0.00/0.00 release [Failure 1]");
+         refused_elsewhere A -> Failed#1 1000.00/0.00/0.00 release [Failure 1]",
+    );
 }
 
 #[test]
 fn not_found() {
-    check("
+    check(
+        "
          // Before the contract's window (five seconds after the last moment to send) it is silence.
          fund 1000         -> 1000.00/0.00/0.00 fund
          create A 300 imps -> Queued 694.10/305.90/0.00 reserve, due 30s
@@ -427,27 +452,33 @@ fn not_found() {
          start A           -> Sending#3 694.10/305.90/0.00, due 7s
          wait 11s
          not_found A       -> Failed#3 1000.00/0.00/0.00 release [Failure 1]
-         show A            -> Failed rrn= paid_by=- reference=7P3Q reason=Not executed by the bank");
-    check("
+         show A            -> Failed rrn= paid_by=- reference=7P3Q reason=Not executed by the bank",
+    );
+    check(
+        "
          // With this connector it never is final.
          fund 1000         -> 1000.00/0.00/0.00 fund
          create A 300 imps -> Queued 694.10/305.90/0.00 reserve, due 30s
          start A at=other  -> Sending#1 694.10/305.90/0.00, due 7s
          wait 9d
          not_found A       -> same, due 2s
-         not_found A       -> same, due 4s");
-    check("
+         not_found A       -> same, due 4s",
+    );
+    check(
+        "
          // Nor does a callback that says so fail anything.
          fund 1000              -> 1000.00/0.00/0.00 fund
          create A 300 imps      -> Queued 694.10/305.90/0.00 reserve, due 30s
          start A                -> Sending#1 694.10/305.90/0.00, due 7s
          wait 11s
-         not_found A via=signed -> same, due -4s");
+         not_found A via=signed -> same, due -4s",
+    );
 }
 
 #[test]
 fn not_written_is_no_attempt() {
-    check("
+    check(
+        "
          attempts_max 1
          fund 1000               -> 1000.00/0.00/0.00 fund
          create A 300 imps       -> Queued 694.10/305.90/0.00 reserve, due 30s
@@ -458,8 +489,10 @@ fn not_written_is_no_attempt() {
          show A                  -> Sending rrn= paid_by=- reference=FJ1V reason=
          not_written A           -> Queued 694.10/305.90/0.00, due 3s
          start A                 -> Sending#1 694.10/305.90/0.00, due 7s
-         refused_elsewhere A     -> Failed#1 1000.00/0.00/0.00 release [Failure 1]");
-    check("
+         refused_elsewhere A     -> Failed#1 1000.00/0.00/0.00 release [Failure 1]",
+    );
+    check(
+        "
          // Only while nothing else was heard.
          fund 1000         -> 1000.00/0.00/0.00 fund
          create A 300 imps -> Queued 694.10/305.90/0.00 reserve, due 30s
@@ -467,8 +500,10 @@ fn not_written_is_no_attempt() {
          accepted A        -> Sent#1 694.10/305.90/0.00, due 2s
          not_written A     -> Sent#1 held 694.10/305.90/0.00 !contradiction, due 4s
          // It stays the attempt in progress.
-         paid A            -> Paid#1 held 694.10/0.00/5.90 settle [Success 1]");
-    check("
+         paid A            -> Paid#1 held 694.10/0.00/5.90 settle [Success 1]",
+    );
+    check(
+        "
          // It was written after all.
          fund 1000         -> 1000.00/0.00/0.00 fund
          create A 300 imps -> Queued 694.10/305.90/0.00 reserve, due 30s
@@ -476,8 +511,10 @@ fn not_written_is_no_attempt() {
          not_written A     -> Queued 694.10/305.90/0.00, due 3s
          paid A 1          -> Paid 694.10/0.00/5.90 settle [Success 1] !paid_after_closed
          show A            -> Paid rrn= paid_by=1 reference=FJ1V reason=
-         not_written A 1   -> Paid held 694.10/0.00/5.90 !contradiction");
-    check("
+         not_written A 1   -> Paid held 694.10/0.00/5.90 !contradiction",
+    );
+    check(
+        "
          // The bank has what we believed never to have left: it is held, does not start and does not expire.
          fund 1000         -> 1000.00/0.00/0.00 fund
          create A 300 imps -> Queued 694.10/305.90/0.00 reserve, due 30s
@@ -488,8 +525,10 @@ fn not_written_is_no_attempt() {
          wait 2h
          expire A          -> NotNow
          silent A          -> same
-         paid A 1          -> Paid held 694.10/0.00/5.90 settle [Success 1] !paid_after_closed");
-    check("
+         paid A 1          -> Paid held 694.10/0.00/5.90 settle [Success 1] !paid_after_closed",
+    );
+    check(
+        "
          // Never started in the end: it expires.
          fund 1000         -> 1000.00/0.00/0.00 fund
          create A 300 imps -> Queued 694.10/305.90/0.00 reserve, due 30s
@@ -497,12 +536,14 @@ fn not_written_is_no_attempt() {
          not_written A     -> Queued 694.10/305.90/0.00, due 3s
          wait 1h
          expire A          -> Failed 1000.00/0.00/0.00 release [Failure 1]
-         paid A 1          -> Failed held 1000.00/0.00/0.00 !contradiction");
+         paid A 1          -> Failed held 1000.00/0.00/0.00 !contradiction",
+    );
 }
 
 #[test]
 fn expiry_and_cancelling() {
-    check("
+    check(
+        "
          fund 1000         -> 1000.00/0.00/0.00 fund
          create A 300 imps -> Queued 694.10/305.90/0.00 reserve, due 30s
          wait 3599s
@@ -511,8 +552,10 @@ fn expiry_and_cancelling() {
          expire A          -> Failed 1000.00/0.00/0.00 release [Failure 1]
          show A            -> Failed rrn= paid_by=- reference= reason=Not sent in time
          expire A          -> NotNow
-         start A           -> NotNow");
-    check("
+         start A           -> NotNow",
+    );
+    check(
+        "
          // What was started once does not expire.
          fund 1000           -> 1000.00/0.00/0.00 fund
          create A 300 imps   -> Queued 694.10/305.90/0.00 reserve, due 30s
@@ -524,8 +567,10 @@ fn expiry_and_cancelling() {
          cancel A            -> Cancelled#1 1000.00/0.00/0.00 release [Failure 1]
          show A              -> Cancelled rrn= paid_by=- reference=FJ1V reason=Cancelled by the operator
          refused A 1         -> same
-         paid A 1            -> Cancelled#1 held 1000.00/0.00/0.00 !contradiction");
-    check("
+         paid A 1            -> Cancelled#1 held 1000.00/0.00/0.00 !contradiction",
+    );
+    check(
+        "
          fund 1000         -> 1000.00/0.00/0.00 fund
          create A 300 imps -> Queued 694.10/305.90/0.00 reserve, due 30s
          cancel A          -> Cancelled 1000.00/0.00/0.00 release [Failure 1]
@@ -542,8 +587,10 @@ fn expiry_and_cancelling() {
          cancel A by=2     -> PayoutUnknown
          start A by=2      -> PayoutUnknown
          expire A by=2     -> PayoutUnknown
-         enquire A by=2    -> PayoutUnknown");
-    check("
+         enquire A by=2    -> PayoutUnknown",
+    );
+    check(
+        "
          // Another merchant's payout is not found.
          fund 1000            -> 1000.00/0.00/0.00 fund
          create A 300 imps    -> Queued 694.10/305.90/0.00 reserve, due 30s
@@ -554,12 +601,14 @@ fn expiry_and_cancelling() {
          start A              -> Sending#1 694.10/305.90/0.00, due 7s
          wait A
          enquire A by=2 of=1  -> PayoutUnknown
-         enquire A            -> same, due 10s");
+         enquire A            -> same, due 10s",
+    );
 }
 
 #[test]
 fn a_start_is_a_claim() {
-    check("
+    check(
+        "
          fund 1000         -> 1000.00/0.00/0.00 fund
          create A 300 imps -> Queued 694.10/305.90/0.00 reserve, due 30s
          start A           -> Sending#1 694.10/305.90/0.00, due 7s
@@ -570,16 +619,20 @@ fn a_start_is_a_claim() {
          start A           -> NotNow
          reversed A        -> Reversed#1 1000.00/0.00/0.00 restore [Reversal 2]
          start A           -> NotNow
-         start Z           -> PayoutUnknown");
-    check("
+         start Z           -> PayoutUnknown",
+    );
+    check(
+        "
          // The second reference is used only if the first is another payout's.
          fund 1000         -> 1000.00/0.00/0.00 fund
          create A 300 imps -> Queued 694.10/305.90/0.00 reserve, due 30s
          create B 300 imps -> Queued 388.20/611.80/0.00 reserve, due 30s
          start A           -> Sending#1 388.20/611.80/0.00, due 7s
          start B like=A    -> Sending#1 388.20/611.80/0.00, due 7s
-         show B            -> Sending rrn= paid_by=- reference=VL9O reason=");
-    check("
+         show B            -> Sending rrn= paid_by=- reference=VL9O reason=",
+    );
+    check(
+        "
          // Nor is the reference of an attempt that reached the bank ever used again.
          fund 1000         -> 1000.00/0.00/0.00 fund
          create A 300 imps -> Queued 694.10/305.90/0.00 reserve, due 30s
@@ -588,8 +641,10 @@ fn a_start_is_a_claim() {
          wait 11s
          not_found A       -> Queued#1 694.10/305.90/0.00, due 0s
          start A like=A    -> Sending#2 694.10/305.90/0.00, due 7s
-         show A            -> Sending rrn= paid_by=- reference=5MRH reason=");
-    check("
+         show A            -> Sending rrn= paid_by=- reference=5MRH reason=",
+    );
+    check(
+        "
          // The restart after nothing was written has the same reference, even the second one.
          fund 1000         -> 1000.00/0.00/0.00 fund
          create A 300 imps -> Queued 694.10/305.90/0.00 reserve, due 30s
@@ -599,15 +654,18 @@ fn a_start_is_a_claim() {
          show B            -> Sending rrn= paid_by=- reference=VL9O reason=
          not_written B     -> Queued 388.20/611.80/0.00, due 3s
          start B like=A    -> Sending#1 388.20/611.80/0.00, due 7s
-         show B            -> Sending rrn= paid_by=- reference=VL9O reason=");
-    check("
+         show B            -> Sending rrn= paid_by=- reference=VL9O reason=",
+    );
+    check(
+        "
          fund 1000              -> 1000.00/0.00/0.00 fund
          create A 300 imps      -> Queued 694.10/305.90/0.00 reserve, due 30s
          create B 300 imps      -> Queued 388.20/611.80/0.00 reserve, due 30s
          create C 300 imps      -> Queued 82.30/917.70/0.00 reserve, due 30s
          start A                -> Sending#1 82.30/917.70/0.00, due 7s
          start B                -> Sending#1 82.30/917.70/0.00, due 7s
-         start C like=A like2=B -> ReferenceTaken");
+         start C like=A like2=B -> ReferenceTaken",
+    );
 }
 
 #[test]
@@ -649,12 +707,14 @@ fn refusals_come_in_the_order_of_the_wire_and_never_pay_later() {
          create B 300 imps    -> Queued 694.10/305.90/0.00 reserve, due 30s
          create C 300 imps    -> Queued 388.20/611.80/0.00 reserve, due 30s
          create D 0.01 imps   -> Failed 388.20/611.80/0.00 (Amount is above what is left of the merchant's limit for today)");
-    check("
+    check(
+        "
          // The balance is for amount, fee and tax, to the paisa.
          fund 305.89       -> 305.89/0.00/0.00 fund
          create A 300 imps -> Failed 305.89/0.00/0.00 (Wallet balance is too low for the amount, fee and tax)
          fund 0.01 UTR1    -> 305.90/0.00/0.00 fund
-         create B 300 imps -> Queued 0.00/305.90/0.00 reserve, due 30s");
+         create B 300 imps -> Queued 0.00/305.90/0.00 reserve, due 30s",
+    );
 }
 
 #[test]
@@ -692,7 +752,8 @@ fn the_day_is_indian_and_gets_back_what_failed() {
 
 #[test]
 fn duplicates_in_every_state() {
-    check("
+    check(
+        "
          fund 5000                 -> 5000.00/0.00/0.00 fund
          create A 300 imps         -> Queued 4694.10/305.90/0.00 reserve, due 30s
          create A 300 imps         -> Repeat Queued
@@ -726,12 +787,14 @@ fn duplicates_in_every_state() {
          create A 300 imps by=2    -> Failed 0.00/0.00/0.00 (Wallet balance is too low for the amount, fee and tax)
          suspend
          create A 300 imps         -> Repeat Reversed
-         create A 301 imps         -> OrderReused");
+         create A 301 imps         -> OrderReused",
+    );
 }
 
 #[test]
 fn a_credit_funds_once() {
-    check("
+    check(
+        "
          fund 1000 UTR1          -> 1000.00/0.00/0.00 fund
          fund 1000 UTR1          -> Repeat
          fund 1000.01 UTR1       -> CreditReused
@@ -740,12 +803,14 @@ fn a_credit_funds_once() {
          fund 1000 UTR2 by=2     -> 1000.00/0.00/0.00 fund
          fund 1000 UTR3 by=9     -> MerchantUnknown
          banks                   -> other -1000.00, sandbox -1000.00
-         banks by=2              -> sandbox -1000.00");
+         banks by=2              -> sandbox -1000.00",
+    );
 }
 
 #[test]
 fn an_attempt_that_we_had_closed_turns_out_to_have_paid() {
-    check("
+    check(
+        "
          // While the payout is queued: paid, by that attempt, on its connector.
          fund 1000                  -> 1000.00/0.00/0.00 fund
          create A 300 imps          -> Queued 694.10/305.90/0.00 reserve, due 30s
@@ -757,7 +822,8 @@ fn an_attempt_that_we_had_closed_turns_out_to_have_paid() {
          start A                    -> NotNow
          // It can be taken back, too.
          reversed A 1               -> Reversed#1 1000.00/0.00/0.00 restore [Reversal 2]
-         banks                      -> sandbox -1000.00");
+         banks                      -> sandbox -1000.00",
+    );
     check("
          // While another attempt is under way: held. Whatever that attempt comes to, the money does not go back by itself.
          fund 1000           -> 1000.00/0.00/0.00 fund
@@ -772,7 +838,8 @@ fn an_attempt_that_we_had_closed_turns_out_to_have_paid() {
          // The bank says it again, and now it is clear.
          paid A 1            -> Paid#2 held 694.10/0.00/5.90 settle [Success 1] !paid_after_closed
          banks               -> sandbox -700.00");
-    check("
+    check(
+        "
          // The second attempt pays as well: a person must look.
          fund 1000           -> 1000.00/0.00/0.00 fund
          create A 300 imps   -> Queued 694.10/305.90/0.00 reserve, due 30s
@@ -782,8 +849,10 @@ fn an_attempt_that_we_had_closed_turns_out_to_have_paid() {
          paid A 1            -> Sending#2 held 694.10/305.90/0.00 !contradiction, due 2s
          paid A 2            -> Paid#2 held 694.10/0.00/5.90 settle [Success 1]
          paid A 1            -> Paid#2 held 694.10/0.00/5.90 !contradiction
-         show A              -> Paid rrn= paid_by=2 reference=NK3U reason=");
-    check("
+         show A              -> Paid rrn= paid_by=2 reference=NK3U reason=",
+    );
+    check(
+        "
          // After it failed: held, nothing moves.
          fund 1000         -> 1000.00/0.00/0.00 fund
          create A 300 imps -> Queued 694.10/305.90/0.00 reserve, due 30s
@@ -793,8 +862,10 @@ fn an_attempt_that_we_had_closed_turns_out_to_have_paid() {
          reversed A        -> Failed#1 held 1000.00/0.00/0.00 !contradiction
          refused A         -> same
          silent A          -> same
-         show A            -> Failed rrn= paid_by=- reference=FJ1V reason=Not executed by the bank");
-    check("
+         show A            -> Failed rrn= paid_by=- reference=FJ1V reason=Not executed by the bank",
+    );
+    check(
+        "
          // A wrong number of a closed attempt does not become the right one's.
          fund 1000                  -> 1000.00/0.00/0.00 fund
          create A 300 imps          -> Queued 694.10/305.90/0.00 reserve, due 30s
@@ -805,12 +876,14 @@ fn an_attempt_that_we_had_closed_turns_out_to_have_paid() {
          refused A 1 rrn=R1         -> same, due 7s
          show A                     -> Sending rrn= paid_by=- reference=NK3U reason=
          paid A                     -> Paid#2 694.10/0.00/5.90 settle [Success 1]
-         show A                     -> Paid rrn= paid_by=2 reference=NK3U reason=");
+         show A                     -> Paid rrn= paid_by=2 reference=NK3U reason=",
+    );
 }
 
 #[test]
 fn what_is_known_already_changes_nothing() {
-    check("
+    check(
+        "
          fund 1000           -> 1000.00/0.00/0.00 fund
          create A 300 imps   -> Queued 694.10/305.90/0.00 reserve, due 30s
          start A             -> Sending#1 694.10/305.90/0.00, due 7s
@@ -836,12 +909,14 @@ fn what_is_known_already_changes_nothing() {
          reversed A          -> same
          paid A              -> same
          silent A            -> same
-         show A              -> Reversed rrn= paid_by=2 reference=NK3U reason=Returned by the beneficiary's bank");
+         show A              -> Reversed rrn= paid_by=2 reference=NK3U reason=Returned by the beneficiary's bank",
+    );
 }
 
 #[test]
 fn contradictions_hold() {
-    check("
+    check(
+        "
          // The bank refuses what it has paid.
          fund 1000         -> 1000.00/0.00/0.00 fund
          create A 300 imps -> Queued 694.10/305.90/0.00 reserve, due 30s
@@ -851,8 +926,10 @@ fn contradictions_hold() {
          show A            -> Paid rrn= paid_by=1 reference=FJ1V reason=
          // It is not deaf: a reversal of what was paid is a reversal.
          reversed A        -> Reversed#1 held 1000.00/0.00/0.00 restore [Reversal 2]
-         refused A         -> Reversed#1 held 1000.00/0.00/0.00 !contradiction");
-    check("
+         refused A         -> Reversed#1 held 1000.00/0.00/0.00 !contradiction",
+    );
+    check(
+        "
          // While queued.
          fund 1000           -> 1000.00/0.00/0.00 fund
          create A 300 imps   -> Queued 694.10/305.90/0.00 reserve, due 30s
@@ -860,8 +937,10 @@ fn contradictions_hold() {
          refused_elsewhere A -> Queued#1 694.10/305.90/0.00, due 0s
          reversed A 1        -> Queued#1 held 694.10/305.90/0.00 !contradiction
          start A             -> NotNow
-         cancel A            -> NotNow");
-    check("
+         cancel A            -> NotNow",
+    );
+    check(
+        "
          // A held payout whose attempt ends stays queued, due to nobody.
          fund 1000            -> 1000.00/0.00/0.00 fund
          create A 300 imps    -> Queued 694.10/305.90/0.00 reserve, due 30s
@@ -869,19 +948,23 @@ fn contradictions_hold() {
          paid A amount=300.01 -> Sending#1 held 694.10/305.90/0.00 !amount_differs, due 2s
          wait 11s
          not_found A          -> Queued#1 held 694.10/305.90/0.00
-         start A              -> NotNow");
-    check("
+         start A              -> NotNow",
+    );
+    check(
+        "
          fund 1000            -> 1000.00/0.00/0.00 fund
          create A 300 imps    -> Queued 694.10/305.90/0.00 reserve, due 30s
          start A              -> Sending#1 694.10/305.90/0.00, due 7s
          paid A amount=300.01 -> Sending#1 held 694.10/305.90/0.00 !amount_differs, due 2s
          not_written A        -> Queued held 694.10/305.90/0.00
-         start A              -> NotNow");
+         start A              -> NotNow",
+    );
 }
 
 #[test]
 fn another_amount_moves_nothing() {
-    check("
+    check(
+        "
          fund 1000                -> 1000.00/0.00/0.00 fund
          create A 300 imps        -> Queued 694.10/305.90/0.00 reserve, due 30s
          start A                  -> Sending#1 694.10/305.90/0.00, due 7s
@@ -892,12 +975,14 @@ fn another_amount_moves_nothing() {
          paid A amount=300        -> Paid#1 held 694.10/0.00/5.90 settle [Success 1]
          reversed A amount=299.99 -> Paid#1 held 694.10/0.00/5.90 !amount_differs
          reversed A amount=300    -> Reversed#1 held 1000.00/0.00/0.00 restore [Reversal 2]
-         show A                   -> Reversed rrn= paid_by=1 reference=FJ1V reason=Returned by the beneficiary's bank");
+         show A                   -> Reversed rrn= paid_by=1 reference=FJ1V reason=Returned by the beneficiary's bank",
+    );
 }
 
 #[test]
 fn who_may_say_what() {
-    check("
+    check(
+        "
          fund 1000               -> 1000.00/0.00/0.00 fund
          create A 300 imps       -> Queued 694.10/305.90/0.00 reserve, due 30s
          // An unsigned callback makes the payout due, and nothing else.
@@ -920,8 +1005,10 @@ fn who_may_say_what() {
          paid A                  -> same
          reversed A via=unsigned -> same, due 0s
          enquire A               -> same, due 10s
-         reversed A              -> Reversed#1 1000.00/0.00/0.00 restore [Reversal 2]");
-    check("
+         reversed A              -> Reversed#1 1000.00/0.00/0.00 restore [Reversal 2]",
+    );
+    check(
+        "
          // A signed one may not give money back: the bank is asked.
          fund 1000                      -> 1000.00/0.00/0.00 fund
          create A 300 imps              -> Queued 694.10/305.90/0.00 reserve, due 30s
@@ -935,8 +1022,10 @@ fn who_may_say_what() {
          paid A via=signed              -> Paid#1 694.10/0.00/5.90 settle [Success 1]
          reversed A via=signed          -> same, due 0s
          enquire A                      -> same, due 10s
-         reversed A                     -> Reversed#1 1000.00/0.00/0.00 restore [Reversal 2]");
-    check("
+         reversed A                     -> Reversed#1 1000.00/0.00/0.00 restore [Reversal 2]",
+    );
+    check(
+        "
          // Of an attempt that is not the last, and while queued, there is nothing to ask.
          fund 1000              -> 1000.00/0.00/0.00 fund
          create A 300 imps      -> Queued 694.10/305.90/0.00 reserve, due 30s
@@ -945,17 +1034,21 @@ fn who_may_say_what() {
          refused A 1 via=signed -> same, due 0s
          start A                -> Sending#2 694.10/305.90/0.00, due 7s
          refused A 1 via=signed -> same, due 7s
-         paid A 1 via=unsigned  -> same, due 7s");
-    check("
+         paid A 1 via=unsigned  -> same, due 7s",
+    );
+    check(
+        "
          // Of a reference that we do not know, the bank's word is an exception and a stranger's is nothing.
          paid ?              -> 0.00/0.00/0.00 !unknown_reference
          paid ? via=signed   -> 0.00/0.00/0.00 !unknown_reference
-         paid ? via=unsigned -> PayoutUnknown");
+         paid ? via=unsigned -> PayoutUnknown",
+    );
 }
 
 #[test]
 fn the_bank_is_asked_ever_later_and_then_a_person() {
-    check("
+    check(
+        "
          fund 1000         -> 1000.00/0.00/0.00 fund
          create A 300 imps -> Queued 694.10/305.90/0.00 reserve, due 30s
          enquire A         -> NotNow
@@ -990,20 +1083,24 @@ fn the_bank_is_asked_ever_later_and_then_a_person() {
          expire A          -> NotNow
          // It stays what it is, the money stays reserved, and the bank may still say what it was.
          accepted A        -> Sent#1 694.10/305.90/0.00 !no_answer
-         paid A            -> Paid#1 694.10/0.00/5.90 settle [Success 1]");
+         paid A            -> Paid#1 694.10/0.00/5.90 settle [Success 1]",
+    );
 }
 
 #[test]
 fn callbacks_tell_what_the_merchant_wants() {
-    check("
+    check(
+        "
          fund 1000         -> 1000.00/0.00/0.00 fund
          wish nothing
          create A 300 imps -> Queued 694.10/305.90/0.00 reserve, due 30s
          start A           -> Sending#1 694.10/305.90/0.00, due 7s
          accepted A        -> Sent#1 694.10/305.90/0.00, due 2s
          paid A            -> Paid#1 694.10/0.00/5.90 settle
-         reversed A        -> Reversed#1 1000.00/0.00/0.00 restore");
-    check("
+         reversed A        -> Reversed#1 1000.00/0.00/0.00 restore",
+    );
+    check(
+        "
          fund 1000           -> 1000.00/0.00/0.00 fund
          wish all
          create A 300 imps   -> Queued 694.10/305.90/0.00 reserve, due 30s
@@ -1026,8 +1123,10 @@ fn callbacks_tell_what_the_merchant_wants() {
          create E 300 imps   -> Queued 694.10/305.90/0.00 reserve, due 30s
          wait 1h
          expire E            -> Failed 1000.00/0.00/0.00 release [Failure 1]
-         create F 3000 imps  -> Failed 1000.00/0.00/0.00 (Wallet balance is too low for the amount, fee and tax)");
-    check("
+         create F 3000 imps  -> Failed 1000.00/0.00/0.00 (Wallet balance is too low for the amount, fee and tax)",
+    );
+    check(
+        "
          // Who wants callbacks only later gets the later ones, from 1.
          fund 1000         -> 1000.00/0.00/0.00 fund
          wish nothing
@@ -1035,12 +1134,14 @@ fn callbacks_tell_what_the_merchant_wants() {
          start A           -> Sending#1 694.10/305.90/0.00, due 7s
          paid A            -> Paid#1 694.10/0.00/5.90 settle
          wish final
-         reversed A        -> Reversed#1 1000.00/0.00/0.00 restore [Reversal 1]");
+         reversed A        -> Reversed#1 1000.00/0.00/0.00 restore [Reversal 1]",
+    );
 }
 
 #[test]
 fn debits_beyond_the_wallet() {
-    check("
+    check(
+        "
          // The first debit of a wallet that never had anything.
          create A 1 imps by=2 -> Failed 0.00/0.00/0.00 (Wallet balance is too low for the amount, fee and tax)
          // Twice 60 percent.
@@ -1052,5 +1153,6 @@ fn debits_beyond_the_wallet() {
          create C 600 imps    -> Queued 394.10/605.90/0.00 reserve, due 30s
          start C              -> Sending#1 394.10/605.90/0.00, due 7s
          paid C               -> Paid#1 394.10/0.00/5.90 settle [Success 1]
-         create D 600 imps    -> Failed 394.10/0.00/5.90 (Wallet balance is too low for the amount, fee and tax)");
+         create D 600 imps    -> Failed 394.10/0.00/5.90 (Wallet balance is too low for the amount, fee and tax)",
+    );
 }

@@ -39,7 +39,9 @@ pub async fn merchant(app: &App, merchant: &str) -> Result<MerchantView, String>
 pub async fn merchant_add(app: &App, merchant_id: &str, fees: &str, actor: &Actor) -> Answer {
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
     if merchant_id.is_empty() || merchant_id.len() > 32 || !merchant_id.bytes().all(allowed) || merchant_id == "house" {
-        return Err(format!("`{merchant_id}` cannot be a merchant's ID: 1 to 32 of a-z, 0-9, - and _, and not `house`"));
+        return Err(format!(
+            "`{merchant_id}` cannot be a merchant's ID: 1 to 32 of a-z, 0-9, - and _, and not `house`"
+        ));
     }
     let fees = FeePlan::parse(fees)?;
     let secret: [u8; 32] = random();
@@ -54,7 +56,7 @@ pub async fn merchant_add(app: &App, merchant_id: &str, fees: &str, actor: &Acto
 /// All merchants.
 pub async fn merchant_list(app: &App) -> Answer {
     let merchants = app.store.merchants().await.map_err(text)?;
-    Ok(Value::Array(merchants.iter().map(|merchant| summary(merchant)).collect()))
+    Ok(Value::Array(merchants.iter().map(summary).collect()))
 }
 
 fn summary(merchant: &MerchantView) -> Value {
@@ -77,7 +79,10 @@ pub async fn merchant_show(app: &App, merchant_id: &str, secret: bool) -> Answer
     for (rules, plan) in RAILS.iter().zip(&merchant.fees) {
         shown[format!("fees_{}", rules.name.to_lowercase())] = json!(plan);
     }
-    let url = merchant.callback_url.as_ref().and_then(|sealed| callbacks::open_setting(&app.keys, merchant_id, SealedSetting::Url, sealed));
+    let url = merchant
+        .callback_url
+        .as_ref()
+        .and_then(|sealed| callbacks::open_setting(&app.keys, merchant_id, SealedSetting::Url, sealed));
     shown["callback_url"] = json!(url.and_then(|url| String::from_utf8(url).ok()));
     shown["callback_pending"] = json!(merchant.callback_pending);
     if secret {
@@ -114,8 +119,8 @@ pub async fn merchant_set(app: &App, merchant_id: &str, changes: MerchantChanges
         let sealed = match url.as_str() {
             "none" => None,
             url => {
-                
-                callbacks::check_url(&app.config.callbacks, url).map_err(|error| format!("the callback URL is not usable: {error}"))?;
+                callbacks::check_url(&app.config.callbacks, url)
+                    .map_err(|error| format!("the callback URL is not usable: {error}"))?;
                 Some(callbacks::seal_setting(&app.keys, merchant_id, SealedSetting::Url, url.as_bytes()))
             }
         };
@@ -131,7 +136,8 @@ pub async fn merchant_set(app: &App, merchant_id: &str, changes: MerchantChanges
     for fees in changes.fees {
         match fees.split_once('=') {
             Some((rail, plan)) => {
-                let rail = Rail::parse(rail).ok_or_else(|| format!("`{rail}` is not a rail; use NEFT, RTGS, IMPS or UPI"))?;
+                let rail =
+                    Rail::parse(rail).ok_or_else(|| format!("`{rail}` is not a rail; use NEFT, RTGS, IMPS or UPI"))?;
                 settings.push(Setting::Fees(rail, FeePlan::parse(plan)?));
             }
             None => {
@@ -155,7 +161,13 @@ async fn set(app: &App, merchant_id: &str, settings: Vec<Setting>) -> Answer {
 }
 
 /// Makes a token. It is shown here and never again.
-pub async fn token_new(app: &App, merchant_id: &str, allow_ip: &str, rate_per_minute: Option<i64>, actor: &Actor) -> Answer {
+pub async fn token_new(
+    app: &App,
+    merchant_id: &str,
+    allow_ip: &str,
+    rate_per_minute: Option<i64>,
+    actor: &Actor,
+) -> Answer {
     let merchant = merchant(app, merchant_id).await?;
     let list = parse_cidrs(allow_ip)?;
     if list.is_empty() {
@@ -167,7 +179,10 @@ pub async fn token_new(app: &App, merchant_id: &str, allow_ip: &str, rate_per_mi
     let allow_ip = list.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     let token = new_token();
     let hash = token_hash(&token);
-    app.writer.write(rows::token_add(hash, merchant.id, &allow_ip, rate_per_minute, actor, app.clock.now())).await.map_err(text)?;
+    app.writer
+        .write(rows::token_add(hash, merchant.id, &allow_ip, rate_per_minute, actor, app.clock.now()))
+        .await
+        .map_err(text)?;
     let stored = app.store.token(&hash).await.map_err(text)?.ok_or("the token was not stored; try again")?;
     Ok(json!({ "token_id": stored.token_id, "merchant_id": merchant_id, "allow_ip": allow_ip, "token": token }))
 }
@@ -192,25 +207,38 @@ pub async fn token_list(app: &App, merchant_id: &str) -> Answer {
 /// Revokes a token; it is refused within a second.
 pub async fn token_revoke(app: &App, token_id: i64) -> Answer {
     match app.writer.write(rows::token_revoke(token_id, app.clock.now())).await.map_err(text)? {
-        0 => Err(format!("there is no token {token_id}, or it is revoked already; `hundi token list --merchant ID` shows them")),
+        0 => Err(format!(
+            "there is no token {token_id}, or it is revoked already; `hundi token list --merchant ID` shows them"
+        )),
         _ => Ok(json!({ "token_id": token_id, "revoked": true })),
     }
 }
 
 /// Books a bank credit into a wallet, once for each connector and reference.
-pub async fn fund(app: &App, merchant_id: &str, rupees: &str, reference: &str, connector: &str, actor: &Actor) -> Answer {
+pub async fn fund(
+    app: &App,
+    merchant_id: &str,
+    rupees: &str,
+    reference: &str,
+    connector: &str,
+    actor: &Actor,
+) -> Answer {
     let merchant = merchant(app, merchant_id).await?;
     let amount = amount("--amount", rupees)?;
     let connector = Connector::parse(connector).ok_or_else(|| format!("`{connector}` is not a connector's name"))?;
     if reference.is_empty() || reference.len() > 64 || !reference.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err("--reference must be 1 to 64 printable characters without spaces: the bank's UTR of the credit".to_owned());
+        return Err(
+            "--reference must be 1 to 64 printable characters without spaces: the bank's UTR of the credit".to_owned()
+        );
     }
     let command =
         Command::Fund { merchant: merchant.id, connector, reference: reference.into(), amount, actor: actor.clone() };
     let booked = match app.writer.execute(command).await.map_err(text)? {
         Decision::Done(_) => true,
         Decision::Repeat(_) => false,
-        Decision::Refused(refusal) => return Err(format!("{}: the reference {reference} at {connector}", refusal.as_str())),
+        Decision::Refused(refusal) => {
+            return Err(format!("{}: the reference {reference} at {connector}", refusal.as_str()));
+        }
     };
     let wallet = app.store.wallet(merchant.id).await.map_err(text)?.unwrap_or_default();
     Ok(json!({
@@ -277,9 +305,9 @@ pub async fn payout_show(app: &App, payout: &str) -> Answer {
     app.store.each_journal_row(merchant, from, &mut each).await.map_err(text)?;
     shown["journal"] = Value::Array(journal);
     let history = app.store.history(merchant, id).await.map_err(text)?;
-    let history = history.iter().map(|line| {
-        json!({ "at": line.at.to_string(), "event": line.event, "by": line.actor, "detail": line.detail })
-    });
+    let history = history
+        .iter()
+        .map(|line| json!({ "at": line.at.to_string(), "event": line.event, "by": line.actor, "detail": line.detail }));
     shown["history"] = Value::Array(history.collect());
     shown["bank_words"] = Value::Array(words);
     let callbacks = app.store.callbacks(merchant, id).await.map_err(text)?;
@@ -308,7 +336,7 @@ async fn attempts(app: &App, payout: &Payout) -> Result<(Vec<Value>, Vec<Value>)
             let reference = Reference::derive(&app.installation, order.merchant, &order.order, attempt, salt);
             for connector in payout.connector.iter().chain(&payout.refused_by).copied().collect::<BTreeSet<_>>() {
                 let known = app.store.reference(connector, reference).await.map_err(text)?;
-                if !known.is_some_and(|(_, id, _)| id == order.id) {
+                if known.is_none_or(|(_, id, _)| id != order.id) {
                     continue;
                 }
                 attempts.push(json!({
@@ -318,8 +346,13 @@ async fn attempts(app: &App, payout: &Payout) -> Result<(Vec<Value>, Vec<Value>)
                 for message in app.store.bank_messages(connector, reference).await.map_err(text)? {
                     let place = Place { merchant: order.merchant, row: order.id.0, field: "bank_messages.body" };
                     let body = app.keys.open(place, &message.body);
-                    let body = body.map_or_else(|| "cannot be unsealed".into(), |body| String::from_utf8_lossy(&body).into_owned());
-                    words.push(json!({ "at": message.at.to_string(), "attempt": attempt, "by": message.source, "said": body }));
+                    let body = body.map_or_else(
+                        || "cannot be unsealed".into(),
+                        |body| String::from_utf8_lossy(&body).into_owned(),
+                    );
+                    words.push(
+                        json!({ "at": message.at.to_string(), "attempt": attempt, "by": message.source, "said": body }),
+                    );
                 }
             }
         }
@@ -328,7 +361,8 @@ async fn attempts(app: &App, payout: &Payout) -> Result<(Vec<Value>, Vec<Value>)
 }
 
 async fn find_payout(app: &App, payout: &str) -> Result<Payout, String> {
-    let id: i64 = payout.parse().map_err(|_| format!("`{payout}` is not a payout's number: up to 15 digits, our OrderID"))?;
+    let id: i64 =
+        payout.parse().map_err(|_| format!("`{payout}` is not a payout's number: up to 15 digits, our OrderID"))?;
     let known = app.store.payout_of_any(PayoutId(id)).await.map_err(text)?;
     known.ok_or_else(|| format!("there is no payout {payout}; `hundi payout list --merchant ID` shows them"))
 }
@@ -337,7 +371,10 @@ fn journal_line(row: &JournalRow) -> Value {
     let cost = &row.movement.cost;
     // What the merchant's wallet gained or lost by it.
     let wallet = row.movement.legs().map_or(0, |legs| {
-        legs.iter().filter(|(account, _)| *account == hundi_core::postings::Account::Wallet).map(|(_, paise)| paise).sum()
+        legs.iter()
+            .filter(|(account, _)| *account == hundi_core::postings::Account::Wallet)
+            .map(|(_, paise)| paise)
+            .sum()
     });
     json!({
         "seq": row.seq,
@@ -356,7 +393,12 @@ fn journal_line(row: &JournalRow) -> Value {
 }
 
 /// A merchant's statement, from one Indian day to another (both included), in the order of the journal.
-pub async fn statement(app: &App, merchant_id: &str, from: Option<&str>, to: Option<&str>) -> Result<Vec<Value>, String> {
+pub async fn statement(
+    app: &App,
+    merchant_id: &str,
+    from: Option<&str>,
+    to: Option<&str>,
+) -> Result<Vec<Value>, String> {
     let merchant = merchant(app, merchant_id).await?;
     let day = |name: &str, date: &str| {
         Timestamp::from_ist_date(date).ok_or_else(|| format!("{name} `{date}` is not a date; write it YYYY-MM-DD"))
@@ -418,11 +460,18 @@ pub async fn complaint_show(app: &App, complaint_id: &str) -> Answer {
 }
 
 /// Answers or closes a complaint.
-pub async fn complaint_event(app: &App, complaint_id: &str, event: ComplaintEvent, said: &str, actor: &Actor) -> Answer {
+pub async fn complaint_event(
+    app: &App,
+    complaint_id: &str,
+    event: ComplaintEvent,
+    said: &str,
+    actor: &Actor,
+) -> Answer {
     let complaint = complaint(app, complaint_id).await?;
     let place = Place { merchant: complaint.merchant_id, row: complaint.payout.0, field: "complaint_history.text" };
     let sealed = app.keys.seal(place, said.as_bytes());
-    let rows = rows::complaint_event(complaint.merchant_id, complaint.complaint_id, event, sealed, actor, app.clock.now());
+    let rows =
+        rows::complaint_event(complaint.merchant_id, complaint.complaint_id, event, sealed, actor, app.clock.now());
     match app.writer.write(rows).await.map_err(text)? {
         0 => Err(format!("complaint {complaint_id} is closed")),
         _ => complaint_show(app, complaint_id).await,
@@ -431,8 +480,12 @@ pub async fn complaint_event(app: &App, complaint_id: &str, event: ComplaintEven
 
 async fn complaint(app: &App, complaint_id: &str) -> Result<ComplaintView, String> {
     let complaints = app.store.complaints(i64::MAX).await.map_err(text)?;
-    let named = |complaint: &ComplaintView| format!("{}/{}", complaint.merchant, complaint.complaint_id) == complaint_id;
-    complaints.into_iter().find(named).ok_or_else(|| format!("there is no complaint `{complaint_id}`; `hundi complaint list` shows them"))
+    let named =
+        |complaint: &ComplaintView| format!("{}/{}", complaint.merchant, complaint.complaint_id) == complaint_id;
+    complaints
+        .into_iter()
+        .find(named)
+        .ok_or_else(|| format!("there is no complaint `{complaint_id}`; `hundi complaint list` shows them"))
 }
 
 /// What waits for the operator, newest first.
@@ -445,7 +498,8 @@ pub async fn exception_list(app: &App) -> Answer {
 pub async fn exception_show(app: &App, exception_id: &str) -> Answer {
     let exceptions = app.store.exceptions(i64::MAX).await.map_err(text)?;
     let shown = exceptions.iter().map(exception_line).find(|shown| shown["exception_id"] == exception_id);
-    let mut shown = shown.ok_or_else(|| format!("there is no exception `{exception_id}`; `hundi exception list` shows them"))?;
+    let mut shown =
+        shown.ok_or_else(|| format!("there is no exception `{exception_id}`; `hundi exception list` shows them"))?;
     if let Some(payout) = shown["payout_id"].as_str().map(ToOwned::to_owned) {
         shown["payout"] = payout_show(app, &payout).await?;
     }
@@ -473,7 +527,18 @@ fn exception_line(exception: &crate::store::reads::ExceptionView) -> Value {
 /// The lines of a statement as CSV: quoted after RFC 4180, and no cell that a spreadsheet would run.
 pub fn csv(lines: &[Value]) -> String {
     let columns = [
-        "seq", "at", "kind", "payout_id", "amount", "fee", "gst", "wallet_change", "wallet_after", "connector", "memo", "by",
+        "seq",
+        "at",
+        "kind",
+        "payout_id",
+        "amount",
+        "fee",
+        "gst",
+        "wallet_change",
+        "wallet_after",
+        "connector",
+        "memo",
+        "by",
     ];
     let mut out = columns.join(",") + "\r\n";
     for line in lines {
@@ -495,12 +560,17 @@ fn csv_cell(text: &str) -> String {
     let formula = matches!(first, Some('=' | '+' | '-' | '@' | '\u{ff1d}' | '\u{ff0b}' | '\u{ff0d}' | '\u{ff20}'))
         || text.starts_with(['\t', '\r', '\n', '\0']);
     let guarded = if formula && !number { format!("'{text}") } else { text.to_owned() };
-    if guarded.contains([',', '"', '\n', '\r', '\'']) { format!("\"{}\"", guarded.replace('"', "\"\"")) } else { guarded }
+    if guarded.contains([',', '"', '\n', '\r', '\'']) {
+        format!("\"{}\"", guarded.replace('"', "\"\""))
+    } else {
+        guarded
+    }
 }
 
 fn amount(name: &str, rupees: &str) -> Result<Amount, String> {
-    Amount::from_decimal_text(rupees)
-        .map_err(|_| format!("{name} `{rupees}` is not an amount; write rupees with no or two decimals, such as 100000.00"))
+    Amount::from_decimal_text(rupees).map_err(|_| {
+        format!("{name} `{rupees}` is not an amount; write rupees with no or two decimals, such as 100000.00")
+    })
 }
 
 fn state_name(state: MerchantState) -> &'static str {

@@ -194,14 +194,21 @@ impl Default for Worker {
 
 impl Default for Callbacks {
     fn default() -> Callbacks {
-        Callbacks { allow_private: false, per_merchant_max: 8, total_max: 256, deadline_ms: 10_000, reply_bytes_max: 8 * 1024 }
+        Callbacks {
+            allow_private: false,
+            per_merchant_max: 8,
+            total_max: 256,
+            deadline_ms: 10_000,
+            reply_bytes_max: 8 * 1024,
+        }
     }
 }
 
 impl Config {
     /// Reads a file; the error names the option and the line.
     pub fn read(path: &Path) -> Result<Config, String> {
-        let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read the configuration {}: {error}", path.display()))?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| format!("cannot read the configuration {}: {error}", path.display()))?;
         Config::parse(&text).map_err(|error| format!("the configuration {} is not valid: {error}", path.display()))
     }
 
@@ -224,10 +231,25 @@ impl Config {
                 return Err(format!("`{name}` is {value}; it must be from {least} to {most}"));
             }
         }
+        let sandbox_ms = config.sandbox.as_ref().map_or(1, |sandbox| sandbox.reply_within_ms);
+        for (name, value) in [
+            ("api.answer_within_ms", config.api.answer_within_ms),
+            ("api.body_within_ms", config.api.body_within_ms),
+            ("api.header_within_ms", config.api.header_within_ms),
+            ("callbacks.deadline_ms", config.callbacks.deadline_ms),
+            ("sandbox.reply_within_ms", sandbox_ms),
+            ("operations.anchors_every_s", config.operations.anchors_every_s),
+        ] {
+            if !(1..=300_000).contains(&value) {
+                return Err(format!("`{name}` is {value}; it must be from 1 to 300000"));
+            }
+        }
         if !(1..=100).contains(&config.worker.attempts_max) {
             return Err(format!("`worker.attempts_max` is {}; it must be from 1 to 100", config.worker.attempts_max));
         }
-        for (name, value) in [("worker.queue_within_s", config.worker.queue_within_s), ("worker.lease_ms", config.worker.lease_ms)] {
+        for (name, value) in
+            [("worker.queue_within_s", config.worker.queue_within_s), ("worker.lease_ms", config.worker.lease_ms)]
+        {
             if !(1..=31_536_000).contains(&value) {
                 return Err(format!("`{name}` is {value}; it must be from 1 to 31536000"));
             }
@@ -264,6 +286,7 @@ mod tests {
             ("[api]\nlisten = 'nowhere'", "socket address"),
             ("[api]\nbody_bytes_max = 1", "api.body_bytes_max"),
             ("[worker]\nattempts_max = 0", "worker.attempts_max"),
+            ("[sandbox]\nurl = 'http://127.0.0.1:9'\nreply_within_ms = 0", "sandbox.reply_within_ms"),
             ("[sandbox]\ncallback_secret_file = 'x'", "url"),
         ] {
             let error = Config::parse(text).unwrap_err();

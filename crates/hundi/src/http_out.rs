@@ -141,11 +141,7 @@ impl std::error::Error for OutError {}
 #[must_use]
 pub fn http_out() -> HttpOut {
     http_out_by(Arc::new(|host, port| {
-        Box::pin(async move {
-            Ok(tokio::net::lookup_host((host.as_str(), port))
-                .await?
-                .collect())
-        })
+        Box::pin(async move { Ok(tokio::net::lookup_host((host.as_str(), port)).await?.collect()) })
     }))
 }
 
@@ -201,9 +197,7 @@ impl Out {
         let reach = request.reach;
         let (origin, path) = match reach {
             Reach::Operator => self.pooled_origin(&request.url),
-            Reach::Public | Reach::Unguarded => {
-                read_url(&request.url, reach).map(|(o, path)| (Arc::new(o), path))
-            }
+            Reach::Public | Reach::Unguarded => read_url(&request.url, reach).map(|(o, path)| (Arc::new(o), path)),
         }
         .map_err(OutError::Forbidden)?;
         let reply_bytes_max = request.reply_bytes_max;
@@ -213,9 +207,7 @@ impl Out {
             Some(link) => link,
             None => timeout_at(deadline, self.connect(&origin, reach, deadline))
                 .await
-                .map_err(|_| {
-                    OutError::NotWritten("timed out before a connection was established".into())
-                })??,
+                .map_err(|_| OutError::NotWritten("timed out before a connection was established".into()))??,
         };
         let reply = timeout_at(deadline, link.exchange(message, reply_bytes_max))
             .await
@@ -230,14 +222,9 @@ impl Out {
     fn pooled_origin(&self, url: &str) -> Result<(Arc<Origin>, PathAndQuery), String> {
         check_characters(url)?;
         let authority_at = url.find("://").map_or(0, |at| at + 3);
-        let path_at = url[authority_at..]
-            .find(['/', '?'])
-            .map_or(url.len(), |at| authority_at + at);
+        let path_at = url[authority_at..].find(['/', '?']).map_or(url.len(), |at| authority_at + at);
         let (spelling, path) = url.split_at(path_at);
-        let known = locked(&self.origins)
-            .iter()
-            .find(|origin| origin.spelling == spelling)
-            .cloned();
+        let known = locked(&self.origins).iter().find(|origin| origin.spelling == spelling).cloned();
         let origin = match known {
             Some(origin) => origin,
             None => {
@@ -254,23 +241,13 @@ impl Out {
         Ok((origin, path_and_query(path)?))
     }
 
-    async fn connect(
-        &self,
-        origin: &Origin,
-        reach: Reach,
-        deadline: Instant,
-    ) -> Result<Link, OutError> {
+    async fn connect(&self, origin: &Origin, reach: Reach, deadline: Instant) -> Result<Link, OutError> {
         let addresses = self.addresses(origin, reach).await?;
-        let not_written =
-            |error: io::Error| OutError::NotWritten(format!("{}: {error}", origin.host));
+        let not_written = |error: io::Error| OutError::NotWritten(format!("{}: {error}", origin.host));
         let tcp = dial(&addresses, deadline).await.map_err(not_written)?;
         tcp.set_nodelay(true).map_err(not_written)?;
         if origin.tls {
-            let tls = self
-                .tls
-                .connect(origin.server_name()?, tcp)
-                .await
-                .map_err(not_written)?;
+            let tls = self.tls.connect(origin.server_name()?, tcp).await.map_err(not_written)?;
             Link::over(TokioIo::new(tls)).await
         } else {
             Link::over(TokioIo::new(tcp)).await
@@ -284,18 +261,13 @@ impl Out {
         let addresses = match &origin.host {
             Host::Ipv4(ip) => vec![SocketAddr::from((*ip, port))],
             Host::Ipv6(ip) => vec![SocketAddr::from((*ip, port))],
-            Host::Domain(name) => {
-                self.look_up(name.clone(), port, reach)
-                    .await
-                    .map_err(|error| {
-                        OutError::NotWritten(format!("{name} does not resolve: {error}"))
-                    })?
-            }
+            Host::Domain(name) => self
+                .look_up(name.clone(), port, reach)
+                .await
+                .map_err(|error| OutError::NotWritten(format!("{name} does not resolve: {error}")))?,
         };
         if reach == Reach::Public
-            && let Some(kind) = addresses
-                .iter()
-                .find_map(|address| refuse_address(address.ip()))
+            && let Some(kind) = addresses.iter().find_map(|address| refuse_address(address.ip()))
         {
             return Err(OutError::Forbidden(forbidden_address(kind)));
         }
@@ -307,12 +279,7 @@ impl Out {
         if reach == Reach::Operator {
             return look_up.await;
         }
-        let permit = self
-            .lookups
-            .clone()
-            .acquire_owned()
-            .await
-            .map_err(io::Error::other)?;
+        let permit = self.lookups.clone().acquire_owned().await.map_err(io::Error::other)?;
         // In a task, so that the permit is held until the thread is free again, even when the deadline has long passed.
         let task = tokio::spawn(async move {
             let addresses = look_up.await;
@@ -338,9 +305,8 @@ struct Origin {
 impl Origin {
     fn server_name(&self) -> Result<ServerName<'static>, OutError> {
         Ok(match &self.host {
-            Host::Domain(name) => ServerName::try_from(name.clone()).map_err(|_| {
-                OutError::NotWritten(format!("{name} is not a name that TLS knows"))
-            })?,
+            Host::Domain(name) => ServerName::try_from(name.clone())
+                .map_err(|_| OutError::NotWritten(format!("{name} is not a name that TLS knows")))?,
             Host::Ipv4(ip) => ServerName::from(IpAddr::from(*ip)),
             Host::Ipv6(ip) => ServerName::from(IpAddr::from(*ip)),
         })
@@ -374,9 +340,7 @@ impl Origin {
         let mut idle = locked(&self.idle);
         idle.push_back((now, link));
         while idle.len() > IDLE_PER_ORIGIN_MAX
-            || idle
-                .front()
-                .is_some_and(|(since, _)| now.duration_since(*since) > IDLE_TIME_MAX)
+            || idle.front().is_some_and(|(since, _)| now.duration_since(*since) > IDLE_TIME_MAX)
         {
             idle.pop_front();
         }
@@ -400,40 +364,22 @@ impl Link {
             .handshake(stream)
             .await
             .map_err(|error| OutError::NotWritten(error.to_string()))?;
-        Ok(Link {
-            sender,
-            driver: Some(Box::pin(connection)),
-        })
+        Ok(Link { sender, driver: Some(Box::pin(connection)) })
     }
 
-    async fn exchange(
-        &mut self,
-        message: Request<Full<Bytes>>,
-        bytes_max: usize,
-    ) -> Result<OutReply, OutError> {
+    async fn exchange(&mut self, message: Request<Full<Bytes>>, bytes_max: usize) -> Result<OutReply, OutError> {
         let reply = self.sender.send_request(message);
-        let reply = self
-            .drive_while(reply)
-            .await
-            .map_err(|error| match error.is_canceled() {
-                // The connection ended before it took the request up; hyper says so in this one way.
-                true => OutError::NotWritten("the connection was closed by the other side".into()),
-                false => silent(&error),
-            })?;
+        let reply = self.drive_while(reply).await.map_err(|error| match error.is_canceled() {
+            // The connection ended before it took the request up; hyper says so in this one way.
+            true => OutError::NotWritten("the connection was closed by the other side".into()),
+            false => silent(&error),
+        })?;
         let status = reply.status().as_u16();
         let (body, truncated) = self.read(reply.into_body(), bytes_max).await?;
-        Ok(OutReply {
-            status,
-            body,
-            truncated,
-        })
+        Ok(OutReply { status, body, truncated })
     }
 
-    async fn read(
-        &mut self,
-        mut body: Incoming,
-        bytes_max: usize,
-    ) -> Result<(Bytes, bool), OutError> {
+    async fn read(&mut self, mut body: Incoming, bytes_max: usize) -> Result<(Bytes, bool), OutError> {
         let mut first = Bytes::new();
         let mut all = BytesMut::new();
         while !body.is_end_stream() {
@@ -486,11 +432,7 @@ impl Link {
     }
 }
 
-fn message(
-    origin: &Origin,
-    path: PathAndQuery,
-    request: OutRequest,
-) -> Result<Request<Full<Bytes>>, String> {
+fn message(origin: &Origin, path: PathAndQuery, request: OutRequest) -> Result<Request<Full<Bytes>>, String> {
     let mut message = Request::new(Full::new(request.body));
     *message.method_mut() = match request.method {
         Method::Get => hyper::Method::GET,
@@ -506,8 +448,7 @@ fn message(
     for (name, value) in request.headers {
         let value = HeaderValue::try_from(value)
             .map_err(|_| format!("the header {name} has a value that HTTP cannot carry"))?;
-        let name = HeaderName::from_bytes(name.as_bytes())
-            .map_err(|_| format!("{name:?} is not a header name"))?;
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("{name:?} is not a header name"))?;
         headers.append(name, value);
     }
     Ok(message)
@@ -533,10 +474,7 @@ async fn dial(addresses: &[SocketAddr], deadline: Instant) -> io::Result<TcpStre
 fn read_url(text: &str, reach: Reach) -> Result<(Origin, PathAndQuery), String> {
     check_characters(text)?;
     let lower = text.get(..8).unwrap_or(text).to_ascii_lowercase();
-    let host_at = ["https://", "http://"]
-        .iter()
-        .find(|scheme| lower.starts_with(**scheme))
-        .map(|scheme| scheme.len());
+    let host_at = ["https://", "http://"].iter().find(|scheme| lower.starts_with(**scheme)).map(|scheme| scheme.len());
     if host_at.is_none_or(|at| text[at..].starts_with('/')) {
         return Err("the URL must begin with https:// or http:// and a host".into());
     }
@@ -547,9 +485,7 @@ fn read_url(text: &str, reach: Reach) -> Result<(Origin, PathAndQuery), String> 
     }
     let url = Url::parse(text).map_err(|error| format!("the URL cannot be read: {error}"))?;
     let host = url.host().ok_or("the URL must name a host")?.to_owned();
-    let port = url
-        .port_or_known_default()
-        .ok_or("the URL must name a port")?;
+    let port = url.port_or_known_default().ok_or("the URL must name a port")?;
     if reach == Reach::Public {
         if let Some(kind) = refuse_host(&host) {
             return Err(forbidden_address(kind));
@@ -570,10 +506,7 @@ fn read_url(text: &str, reach: Reach) -> Result<(Origin, PathAndQuery), String> 
         host_header,
         idle: Mutex::default(),
     };
-    Ok((
-        origin,
-        path_and_query(&url[Position::BeforePath..Position::AfterQuery])?,
-    ))
+    Ok((origin, path_and_query(&url[Position::BeforePath..Position::AfterQuery])?))
 }
 
 /// The checks that cost nothing. They leave no room for parsers to disagree about where the host ends.
@@ -581,10 +514,7 @@ fn check_characters(url: &str) -> Result<(), String> {
     if url.len() > URL_BYTES_MAX {
         return Err(format!("the URL must have at most {URL_BYTES_MAX} bytes"));
     }
-    if url
-        .bytes()
-        .any(|byte| !byte.is_ascii_graphic() || byte == b'\\' || byte == b'#')
-    {
+    if url.bytes().any(|byte| !byte.is_ascii_graphic() || byte == b'\\' || byte == b'#') {
         return Err("the URL must be printable ASCII without spaces, backslashes and fragment (#...): \
                     write other characters percent-encoded and international host names in their xn-- form"
             .into());
@@ -593,14 +523,9 @@ fn check_characters(url: &str) -> Result<(), String> {
 }
 
 fn path_and_query(text: &str) -> Result<PathAndQuery, String> {
-    let parsed = if text.starts_with('/') {
-        PathAndQuery::try_from(text)
-    } else {
-        PathAndQuery::try_from(format!("/{text}"))
-    };
-    parsed.map_err(|_| {
-        "the URL's path or query holds a character that must be percent-encoded".into()
-    })
+    let parsed =
+        if text.starts_with('/') { PathAndQuery::try_from(text) } else { PathAndQuery::try_from(format!("/{text}")) };
+    parsed.map_err(|_| "the URL's path or query holds a character that must be percent-encoded".into())
 }
 
 fn forbidden_address(kind: &str) -> String {
@@ -654,9 +579,7 @@ fn refuse_v4(ip: Ipv4Addr) -> Option<&'static str> {
 }
 
 fn refuse_v6(ip: Ipv6Addr) -> Option<&'static str> {
-    let embedded = |high: u16, low: u16| {
-        refuse_v4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
-    };
+    let embedded = |high: u16, low: u16| refuse_v4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)));
     Some(match ip.segments() {
         [0, 0, 0, 0, 0, 0, 0, 0] => "unspecified",
         [0, 0, 0, 0, 0, 0, 0, 1] => "loopback",
@@ -691,13 +614,11 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn tls_connector() -> TlsConnector {
     let mut roots = rustls::RootCertStore::empty();
     roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    let mut config = rustls::ClientConfig::builder_with_provider(Arc::new(
-        rustls::crypto::ring::default_provider(),
-    ))
-    .with_safe_default_protocol_versions()
-    .expect("ring serves the default versions of TLS")
-    .with_root_certificates(roots)
-    .with_no_client_auth();
+    let mut config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("ring serves the default versions of TLS")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     TlsConnector::from(Arc::new(config))
 }
@@ -763,11 +684,7 @@ mod tests {
         loop {
             let text = String::from_utf8_lossy(&got).into_owned();
             if let Some((head, body)) = text.split_once("\r\n\r\n") {
-                let length = head
-                    .split("content-length: ")
-                    .nth(1)
-                    .and_then(|n| n.lines().next())
-                    .unwrap_or("0");
+                let length = head.split("content-length: ").nth(1).and_then(|n| n.lines().next()).unwrap_or("0");
                 if body.len() >= length.parse().unwrap() {
                     return Some(text);
                 }
@@ -791,17 +708,12 @@ mod tests {
         }
     }
 
-    fn resolver(
-        answer: impl Fn(usize) -> Vec<&'static str> + Send + Sync + 'static,
-    ) -> (Resolve, Arc<AtomicUsize>) {
+    fn resolver(answer: impl Fn(usize) -> Vec<&'static str> + Send + Sync + 'static) -> (Resolve, Arc<AtomicUsize>) {
         let asked = Arc::new(AtomicUsize::new(0));
         let count = asked.clone();
         let resolve: Resolve = Arc::new(move |_, port| {
             let ips = answer(count.fetch_add(1, Ordering::SeqCst));
-            let addresses = ips
-                .iter()
-                .map(|ip| SocketAddr::new(ip.parse().unwrap(), port))
-                .collect();
+            let addresses = ips.iter().map(|ip| SocketAddr::new(ip.parse().unwrap(), port)).collect();
             Box::pin(async move { Ok(addresses) })
         });
         (resolve, asked)
@@ -812,23 +724,11 @@ mod tests {
     #[test]
     fn addresses_that_are_not_public_are_refused() {
         for (addresses, kind) in [
-            (
-                "0.0.0.0 0.1.2.3 0.255.255.255",
-                "unspecified, or this network",
-            ),
-            (
-                "10.0.0.0 10.255.255.255 172.16.0.1 172.31.255.255 192.168.0.1 192.168.255.255",
-                "private",
-            ),
-            (
-                "100.64.0.0 100.100.100.200 100.127.255.255",
-                "carrier-grade NAT",
-            ),
+            ("0.0.0.0 0.1.2.3 0.255.255.255", "unspecified, or this network"),
+            ("10.0.0.0 10.255.255.255 172.16.0.1 172.31.255.255 192.168.0.1 192.168.255.255", "private"),
+            ("100.64.0.0 100.100.100.200 100.127.255.255", "carrier-grade NAT"),
             ("127.0.0.1 127.1.2.3 127.255.255.255", "loopback"),
-            (
-                "169.254.0.1 169.254.169.254 169.254.170.2 169.254.255.255",
-                "link-local or cloud metadata",
-            ),
+            ("169.254.0.1 169.254.169.254 169.254.170.2 169.254.255.255", "link-local or cloud metadata"),
             ("168.63.129.16", "cloud metadata"),
             ("192.0.0.1 192.0.0.170 192.0.0.192", "protocol assignment"),
             ("192.0.2.1 198.51.100.7 203.0.113.255", "documentation"),
@@ -839,20 +739,11 @@ mod tests {
             ("255.255.255.255", "broadcast"),
             ("::", "unspecified"),
             ("::1", "loopback"),
-            (
-                "::ffff:127.0.0.1 64:ff9b::127.0.0.1 64:ff9b::7f00:1",
-                "loopback",
-            ),
-            (
-                "::ffff:169.254.169.254 64:ff9b::a9fe:a9fe",
-                "link-local or cloud metadata",
-            ),
+            ("::ffff:127.0.0.1 64:ff9b::127.0.0.1 64:ff9b::7f00:1", "loopback"),
+            ("::ffff:169.254.169.254 64:ff9b::a9fe:a9fe", "link-local or cloud metadata"),
             ("::ffff:10.0.0.1 ::ffff:c0a8:1 64:ff9b::10.1.2.3", "private"),
             ("::ffff:0.0.0.0", "unspecified, or this network"),
-            (
-                "::127.0.0.1 ::8.8.8.8 ::2 ::ffff:0:127.0.0.1 100::1 64:ff9b:1::1 400::1 5f00::1 4000::1",
-                "reserved",
-            ),
+            ("::127.0.0.1 ::8.8.8.8 ::2 ::ffff:0:127.0.0.1 100::1 64:ff9b:1::1 400::1 5f00::1 4000::1", "reserved"),
             ("fc00::1 fd00:ec2::254 fd20:ce::254 fdff::1", "unique local"),
             ("fe80::1 fe80::a9fe:a9fe febf::1", "link-local"),
             ("fec0::1 feff::1", "site-local"),
@@ -860,15 +751,9 @@ mod tests {
             ("2001::1 2001:0:4136:e378:8000:63bf:3fff:fdd2", "Teredo"),
             ("2001:2::1", "benchmarking"),
             ("2001:10::1 2001:20::1 2001:1ff::1", "protocol assignment"),
-            (
-                "2001:db8::1 2001:db8:ffff::1 3fff::1 3fff:fff::1",
-                "documentation",
-            ),
+            ("2001:db8::1 2001:db8:ffff::1 3fff::1 3fff:fff::1", "documentation"),
             ("2002:7f00:1::1 2002:a9fe:a9fe:: 2002:808:808::1", "6to4"),
-            (
-                "2400:cb00::5efe:7f00:1 2400:cb00::200:5efe:10.0.0.1",
-                "ISATAP",
-            ),
+            ("2400:cb00::5efe:7f00:1 2400:cb00::200:5efe:10.0.0.1", "ISATAP"),
         ] {
             for ip in addresses.split(' ') {
                 assert_eq!(refuse_address(ip.parse().unwrap()), Some(kind), "{ip}");
@@ -898,11 +783,7 @@ mod tests {
         ("https://merchant.example:22/", "port must be", ""),
         ("http://merchant.example:0/", "port must be", ""),
         ("http://merchant.example:6379/", "port must be", ""),
-        (
-            "https://merchant.example:99999/",
-            "cannot be read",
-            "cannot be read",
-        ),
+        ("https://merchant.example:99999/", "cannot be read", "cannot be read"),
         // Spellings of addresses that are not public.
         ("http://127.0.0.1/", "loopback", ""),
         ("http://2130706433/", "loopback", ""),
@@ -933,49 +814,21 @@ mod tests {
         ("http://10.0.0.1/", "private", ""),
         ("http://[fd00:ec2::254]/", "unique local", ""),
         ("http://[fe80::1]/", "link-local", ""),
-        (
-            "http://[fe80::1%25eth0]/",
-            "cannot be read",
-            "cannot be read",
-        ),
+        ("http://[fe80::1%25eth0]/", "cannot be read", "cannot be read"),
         ("http://1.2.3.256/", "cannot be read", "cannot be read"),
         ("http://0x100000000/", "cannot be read", "cannot be read"),
         // User names.
-        (
-            "http://user:pass@merchant.example/",
-            "user name",
-            "user name",
-        ),
-        (
-            "http://merchant.example@127.0.0.1/",
-            "user name",
-            "user name",
-        ),
+        ("http://user:pass@merchant.example/", "user name", "user name"),
+        ("http://merchant.example@127.0.0.1/", "user name", "user name"),
         ("http://@merchant.example/", "user name", "user name"),
         ("http://:@merchant.example/", "user name", "user name"),
-        (
-            "http://127.0.0.1:80@merchant.example?x",
-            "user name",
-            "user name",
-        ),
+        ("http://127.0.0.1:80@merchant.example?x", "user name", "user name"),
         // Where parsers disagree.
-        (
-            "http://merchant.example\\@127.0.0.1/",
-            "printable",
-            "printable",
-        ),
+        ("http://merchant.example\\@127.0.0.1/", "printable", "printable"),
         ("http:\\\\127.0.0.1/", "printable", "printable"),
-        (
-            "http://merchant.example#@127.0.0.1/",
-            "printable",
-            "printable",
-        ),
+        ("http://merchant.example#@127.0.0.1/", "printable", "printable"),
         ("https://merchant.example/#top", "printable", "printable"),
-        (
-            "http://127.0.0.1 .merchant.example/",
-            "printable",
-            "printable",
-        ),
+        ("http://127.0.0.1 .merchant.example/", "printable", "printable"),
         ("http://loc\talhost/", "printable", "printable"),
         ("http://merchant.example/\r\nX: y", "printable", "printable"),
         (" http://merchant.example/", "printable", "printable"),
@@ -1005,27 +858,15 @@ mod tests {
     #[test]
     fn urls_are_checked_when_they_are_configured() {
         for &(url, public, unguarded) in URLS {
-            for (reach, want) in [
-                (Reach::Public, public),
-                (Reach::Unguarded, unguarded),
-                (Reach::Operator, unguarded),
-            ] {
+            for (reach, want) in [(Reach::Public, public), (Reach::Unguarded, unguarded), (Reach::Operator, unguarded)]
+            {
                 match check_url(url, reach) {
                     Ok(()) => assert_eq!(want, "", "{url} {reach:?}"),
-                    Err(why) => assert!(
-                        !want.is_empty() && why.contains(want),
-                        "{url} {reach:?}: {why}"
-                    ),
+                    Err(why) => assert!(!want.is_empty() && why.contains(want), "{url} {reach:?}: {why}"),
                 }
             }
         }
-        assert!(
-            check_url(
-                &format!("https://m.example/{}", "a".repeat(9000)),
-                Reach::Public
-            )
-            .is_err()
-        );
+        assert!(check_url(&format!("https://m.example/{}", "a".repeat(9000)), Reach::Public).is_err());
     }
 
     #[tokio::test]
@@ -1041,28 +882,18 @@ mod tests {
         for n in 0..20 {
             let reply = out(OutRequest {
                 method: Method::Post,
-                headers: vec![
-                    ("content-type", "application/json".into()),
-                    ("x-n", n.to_string()),
-                ],
+                headers: vec![("content-type", "application/json".into()), ("x-n", n.to_string())],
                 body: Bytes::from_static(b"{\"a\":1}"),
                 ..request(server.url("/v1/send?q=1"), Reach::Operator)
             })
             .await
             .unwrap();
-            assert_eq!(
-                (reply.status, &reply.body[..], reply.truncated),
-                (200, &b"ok"[..], false)
-            );
+            assert_eq!((reply.status, &reply.body[..], reply.truncated), (200, &b"ok"[..], false));
             let text = seen.recv().unwrap();
             assert!(text.starts_with("POST /v1/send?q=1 HTTP/1.1\r\n"), "{text}");
+            assert!(text.contains(&format!("host: 127.0.0.1:{}\r\n", server.port)), "{text}");
             assert!(
-                text.contains(&format!("host: 127.0.0.1:{}\r\n", server.port)),
-                "{text}"
-            );
-            assert!(
-                text.contains("content-type: application/json\r\n")
-                    && text.contains(&format!("x-n: {n}\r\n")),
+                text.contains("content-type: application/json\r\n") && text.contains(&format!("x-n: {n}\r\n")),
                 "{text}"
             );
             assert!(text.ends_with("\r\n\r\n{\"a\":1}"), "{text}");
@@ -1070,9 +901,7 @@ mod tests {
         assert_eq!(server.connections(), 1);
         // A bare origin, and a query without a path.
         for (path, line) in [("", "GET / HTTP/1.1"), ("?x=1", "GET /?x=1 HTTP/1.1")] {
-            out(request(server.url(path), Reach::Operator))
-                .await
-                .unwrap();
+            out(request(server.url(path), Reach::Operator)).await.unwrap();
             assert_eq!(seen.recv().unwrap().lines().next(), Some(line));
         }
         assert_eq!(server.connections(), 1);
@@ -1089,9 +918,7 @@ mod tests {
         let server = Server::answering(OK);
         let out = http_out();
         for _ in 0..20 {
-            let tasks: Vec<_> = (0..10)
-                .map(|_| tokio::spawn(out(request(server.url("/"), Reach::Operator))))
-                .collect();
+            let tasks: Vec<_> = (0..10).map(|_| tokio::spawn(out(request(server.url("/"), Reach::Operator)))).collect();
             for task in tasks {
                 assert_eq!(task.await.unwrap().unwrap().status, 200);
             }
@@ -1104,39 +931,45 @@ mod tests {
         let server = Server::answering(OK);
         let out = http_out();
         for _ in 0..3 {
-            out(request(server.url("/"), Reach::Unguarded))
-                .await
-                .unwrap();
+            out(request(server.url("/"), Reach::Unguarded)).await.unwrap();
         }
         assert_eq!(server.connections(), 3);
     }
 
     #[tokio::test]
     async fn replies_in_every_framing() {
-        let large = format!(
-            "HTTP/1.1 200 OK\r\nContent-Length: 8192\r\n\r\n{}",
-            "x".repeat(8192)
-        )
-        .leak()
-        .as_bytes();
-        let over = format!(
-            "HTTP/1.1 200 OK\r\nContent-Length: 8193\r\n\r\n{}",
-            "x".repeat(8193)
-        )
-        .leak()
-        .as_bytes();
+        let large = format!("HTTP/1.1 200 OK\r\nContent-Length: 8192\r\n\r\n{}", "x".repeat(8192)).leak().as_bytes();
+        let over = format!("HTTP/1.1 200 OK\r\nContent-Length: 8193\r\n\r\n{}", "x".repeat(8193)).leak().as_bytes();
         for (answer, status, length, truncated, reused) in [
             (OK, 200, 2, false, true),
-            (&b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n3\r\nabc\r\n0\r\n\r\n"[..], 200, 5, false, true),
+            (
+                &b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n3\r\nabc\r\n0\r\n\r\n"[..],
+                200,
+                5,
+                false,
+                true,
+            ),
             (b"HTTP/1.1 204 No Content\r\n\r\n", 204, 0, false, true),
             (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", 503, 0, false, true),
             (b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", 200, 2, false, false),
             (b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", 200, 2, false, false),
-            (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\n\x1f\x8b\x08", 200, 3, false, true),
+            (
+                b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\n\x1f\x8b\x08",
+                200,
+                3,
+                false,
+                true,
+            ),
             (large, 200, 8192, false, true),
             (over, 200, 8192, true, false),
             // A redirect is a reply and is not followed.
-            (b"HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/\r\nContent-Length: 0\r\n\r\n", 302, 0, false, true),
+            (
+                b"HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/\r\nContent-Length: 0\r\n\r\n",
+                302,
+                0,
+                false,
+                true,
+            ),
             (b"HTTP/1.1 307 Again\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n", 307, 0, false, true),
         ] {
             let server = Server::answering(answer);
@@ -1151,11 +984,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_deadline_bounds_a_dripping_server() {
-        for head in [
-            "HTTP/1.1 200 OK\r\nX: ",
-            "HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n",
-            "",
-        ] {
+        for head in ["HTTP/1.1 200 OK\r\nX: ", "HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n", ""] {
             let cut = Arc::new(AtomicBool::new(false));
             let was_cut = cut.clone();
             let server = Server::start(move |_, mut socket| {
@@ -1173,25 +1002,12 @@ mod tests {
             for reach in [Reach::Operator, Reach::Unguarded] {
                 let start = Instant::now();
                 let deadline = Duration::from_millis(200);
-                let error = http_out()(OutRequest {
-                    deadline,
-                    ..request(server.url("/"), reach)
-                })
-                .await
-                .unwrap_err();
+                let error = http_out()(OutRequest { deadline, ..request(server.url("/"), reach) }).await.unwrap_err();
                 assert_eq!(error, OutError::Silent("timed out".into()));
-                assert!(
-                    (180..1500).contains(&start.elapsed().as_millis()),
-                    "{:?}",
-                    start.elapsed()
-                );
+                assert!((180..1500).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
             }
             thread::sleep(Duration::from_millis(100));
-            assert_eq!(
-                cut.load(Ordering::SeqCst),
-                !head.is_empty(),
-                "the connection is gone with the request"
-            );
+            assert_eq!(cut.load(Ordering::SeqCst), !head.is_empty(), "the connection is gone with the request");
         }
     }
 
@@ -1210,10 +1026,7 @@ mod tests {
         let out = http_out();
         for reach in [Reach::Operator, Reach::Unguarded, Reach::Operator] {
             let reply = out(request(server.url("/"), reach)).await.unwrap();
-            assert_eq!(
-                (reply.status, reply.body.len(), reply.truncated),
-                (200, 8192, true)
-            );
+            assert_eq!((reply.status, reply.body.len(), reply.truncated), (200, 8192, true));
         }
         thread::sleep(Duration::from_millis(100));
         let total = sent.load(Ordering::SeqCst);
@@ -1232,18 +1045,14 @@ mod tests {
             b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort",
             b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-            format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "y".repeat(100_000))
-                .leak()
-                .as_bytes(),
+            format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "y".repeat(100_000)).leak().as_bytes(),
         ] {
             let server = Server::start(move |_, mut socket| {
                 read_request(&mut socket).unwrap();
                 drop(socket.write_all(answer));
             });
             for reach in [Reach::Operator, Reach::Unguarded] {
-                let error = http_out()(request(server.url("/?token=canary"), reach))
-                    .await
-                    .unwrap_err();
+                let error = http_out()(request(server.url("/?token=canary"), reach)).await.unwrap_err();
                 assert!(matches!(error, OutError::Silent(_)), "{error:?}");
                 assert!(!error.to_string().contains("canary"));
             }
@@ -1253,11 +1062,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_never_left_is_not_written() {
-        let closed = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let plain = Server::start(|_, mut socket| drop(socket.write_all(b"220 mail\r\n")));
         for url in [
             format!("http://127.0.0.1:{closed}/?canary"),
@@ -1274,17 +1079,11 @@ mod tests {
         let server = Server::answering(OK);
         for header in [("x-a", "a\r\nb: c"), ("x a", "b"), ("", "b")] {
             let headers = vec![(header.0, header.1.to_owned())];
-            let error = http_out()(OutRequest {
-                headers,
-                ..request(server.url("/"), Reach::Operator)
-            })
-            .await;
+            let error = http_out()(OutRequest { headers, ..request(server.url("/"), Reach::Operator) }).await;
             assert!(matches!(error, Err(OutError::NotWritten(_))), "{error:?}");
         }
         let (resolve, _) = resolver(|_| vec![]);
-        let error = http_out_by(resolve)(request("http://m.example/", Reach::Public))
-            .await
-            .unwrap_err();
+        let error = http_out_by(resolve)(request("http://m.example/", Reach::Public)).await.unwrap_err();
         assert!(matches!(error, OutError::NotWritten(_)), "{error:?}");
         assert_eq!(server.connections(), 0);
     }
@@ -1295,12 +1094,7 @@ mod tests {
         let out = http_out_by(resolve);
         let deadline = Duration::from_millis(50);
         for reach in [Reach::Public, Reach::Operator] {
-            let error = out(OutRequest {
-                deadline,
-                ..request("https://m.example/", reach)
-            })
-            .await
-            .unwrap_err();
+            let error = out(OutRequest { deadline, ..request("https://m.example/", reach) }).await.unwrap_err();
             assert!(matches!(error, OutError::NotWritten(_)), "{error:?}");
         }
     }
@@ -1320,24 +1114,13 @@ mod tests {
         });
         let out = http_out();
         for _ in 0..2 {
-            assert_eq!(
-                out(request(server.url("/"), Reach::Operator))
-                    .await
-                    .unwrap()
-                    .status,
-                200
-            );
+            assert_eq!(out(request(server.url("/"), Reach::Operator)).await.unwrap().status, 200);
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         assert_eq!(server.connections(), 2);
-        let error = out(request(server.url("/"), Reach::Operator))
-            .await
-            .unwrap_err();
+        let error = out(request(server.url("/"), Reach::Operator)).await.unwrap_err();
         assert!(matches!(error, OutError::Silent(_)), "{error:?}");
-        assert_eq!(
-            (server.connections(), requests.load(Ordering::SeqCst)),
-            (2, 3)
-        );
+        assert_eq!((server.connections(), requests.load(Ordering::SeqCst)), (2, 3));
     }
 
     #[tokio::test]
@@ -1345,9 +1128,7 @@ mod tests {
         let server = Server::answering(OK);
         let out = http_out();
         for _ in 0..2 {
-            out(request(server.url("/"), Reach::Operator))
-                .await
-                .unwrap();
+            out(request(server.url("/"), Reach::Operator)).await.unwrap();
             tokio::time::pause();
             tokio::time::advance(IDLE_TIME_MAX * 2).await;
             tokio::time::resume();
@@ -1380,35 +1161,20 @@ mod tests {
             "LOCALHOST.".to_owned(),
         ] {
             for scheme in ["http", "https"] {
-                let error = out(request(format!("{scheme}://{host}:8080/"), Reach::Public))
-                    .await
-                    .unwrap_err();
+                let error = out(request(format!("{scheme}://{host}:8080/"), Reach::Public)).await.unwrap_err();
                 assert!(matches!(error, OutError::Forbidden(_)), "{host}: {error:?}");
             }
         }
         // One private answer among public ones is enough.
-        for answer in [
-            vec![ip],
-            vec!["8.8.8.8", ip],
-            vec![
-                "2606:4700::1111",
-                "8.8.8.8",
-                &*format!("::ffff:{ip}").leak(),
-            ],
-        ] {
+        for answer in
+            [vec![ip], vec!["8.8.8.8", ip], vec!["2606:4700::1111", "8.8.8.8", &*format!("::ffff:{ip}").leak()]]
+        {
             let (resolve, asked) = resolver(move |_| answer.clone());
-            let error = http_out_by(resolve)(request("http://m.example:8080/", Reach::Public))
-                .await
-                .unwrap_err();
+            let error = http_out_by(resolve)(request("http://m.example:8080/", Reach::Public)).await.unwrap_err();
             assert!(matches!(error, OutError::Forbidden(_)), "{error:?}");
             assert_eq!(asked.load(Ordering::SeqCst), 1);
         }
-        for url in [
-            "http://u@8.8.8.8/",
-            "ftp://8.8.8.8/",
-            "http://8.8.8.8:22/",
-            "http://8.8.8.8/#x",
-        ] {
+        for url in ["http://u@8.8.8.8/", "ftp://8.8.8.8/", "http://8.8.8.8:22/", "http://8.8.8.8/#x"] {
             let error = out(request(url, Reach::Public)).await.unwrap_err();
             assert!(matches!(error, OutError::Forbidden(_)), "{url}: {error:?}");
         }
@@ -1418,31 +1184,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_that_changes_its_address_gains_nothing() {
-        let (resolve, asked) = resolver(|nth| {
-            if nth % 2 == 0 {
-                vec!["8.8.8.8"]
-            } else {
-                vec!["127.0.0.1"]
-            }
-        });
-        let out = Out {
-            resolve,
-            lookups: Arc::new(Semaphore::new(1)),
-            tls: tls_connector(),
-            origins: Mutex::default(),
-        };
+        let (resolve, asked) = resolver(|nth| if nth % 2 == 0 { vec!["8.8.8.8"] } else { vec!["127.0.0.1"] });
+        let out =
+            Out { resolve, lookups: Arc::new(Semaphore::new(1)), tls: tls_connector(), origins: Mutex::default() };
         let (origin, _) = read_url("https://m.example/", Reach::Public).unwrap();
         for nth in 0..1000 {
             // What comes out here is what is connected to, with no resolver in between.
             match out.addresses(&origin, Reach::Public).await {
-                Ok(addresses) => assert_eq!(
-                    (addresses, nth % 2),
-                    (vec!["8.8.8.8:443".parse().unwrap()], 0)
-                ),
-                Err(error) => assert!(
-                    matches!(error, OutError::Forbidden(_)) && nth % 2 == 1,
-                    "{error:?}"
-                ),
+                Ok(addresses) => assert_eq!((addresses, nth % 2), (vec!["8.8.8.8:443".parse().unwrap()], 0)),
+                Err(error) => assert!(matches!(error, OutError::Forbidden(_)) && nth % 2 == 1, "{error:?}"),
             }
         }
         assert_eq!(asked.load(Ordering::SeqCst), 1000);
@@ -1453,26 +1203,11 @@ mod tests {
             seen_in.send(read_request(&mut socket).unwrap()).unwrap();
             socket.write_all(OK).unwrap();
         });
-        let (resolve, asked) = resolver(|nth| {
-            if nth == 0 {
-                vec!["127.0.0.1"]
-            } else {
-                vec!["0.0.0.1"]
-            }
-        });
+        let (resolve, asked) = resolver(|nth| if nth == 0 { vec!["127.0.0.1"] } else { vec!["0.0.0.1"] });
         let url = format!("http://m.example:{}/a?b", server.port);
-        assert_eq!(
-            http_out_by(resolve)(request(url, Reach::Unguarded))
-                .await
-                .unwrap()
-                .status,
-            200
-        );
+        assert_eq!(http_out_by(resolve)(request(url, Reach::Unguarded)).await.unwrap().status, 200);
         let text = seen.recv().unwrap();
-        assert!(
-            text.contains(&format!("host: m.example:{}\r\n", server.port)),
-            "{text}"
-        );
+        assert!(text.contains(&format!("host: m.example:{}\r\n", server.port)), "{text}");
         assert!(text.contains("connection: close\r\n"), "{text}");
         assert_eq!(asked.load(Ordering::SeqCst), 1);
     }
@@ -1484,11 +1219,7 @@ mod tests {
             body: Bytes::from_static(b"canary"),
             ..request("https://m.example/?canary", Reach::Public)
         };
-        let reply = OutReply {
-            status: 200,
-            body: Bytes::from_static(b"canary"),
-            truncated: false,
-        };
+        let reply = OutReply { status: 200, body: Bytes::from_static(b"canary"), truncated: false };
         assert!(!format!("{secret:?} {reply:?}").contains("canary"));
     }
 }

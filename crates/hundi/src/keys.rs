@@ -9,9 +9,9 @@ use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, Mac};
 use hundi_core::ids::MerchantId;
+use hundi_core::money::Amount;
 use hundi_core::party::Beneficiary;
 use hundi_core::rails::Rail;
-use hundi_core::money::Amount;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -42,7 +42,8 @@ impl Keys {
     /// Reads keys from text; the error says what is wrong, without the text.
     pub fn parse(text: &str) -> Result<Keys, String> {
         let mut masters = BTreeMap::new();
-        for entry in text.split([',', '\n']).map(str::trim).filter(|entry| !entry.is_empty() && !entry.starts_with('#')) {
+        for entry in text.split([',', '\n']).map(str::trim).filter(|entry| !entry.is_empty() && !entry.starts_with('#'))
+        {
             let (version, key) = entry.split_once(':').ok_or("a key is written VERSION:64 hexadecimal digits")?;
             let version: u8 = version.trim().parse().map_err(|_| "a key's version is a number from 0 to 255")?;
             let key = unhex(key.trim()).ok_or_else(|| format!("key {version} is not 64 hexadecimal digits"))?;
@@ -66,8 +67,9 @@ impl Keys {
     /// Reads keys from a file.
     pub fn read(path: &Path) -> Result<Keys, String> {
         let shown = path.display();
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| format!("cannot read the key file {shown}: {error}; set HUNDI_KEY or `key_file` to a readable file"))?;
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            format!("cannot read the key file {shown}: {error}; set HUNDI_KEY or `key_file` to a readable file")
+        })?;
         let mode = std::fs::metadata(path).map(|data| data.permissions().mode()).unwrap_or(0);
         if mode & 0o077 != 0 {
             return Err(format!("the key file {shown} can be read by others; run `chmod 600 {shown}`"));
@@ -77,10 +79,14 @@ impl Keys {
 
     /// Makes a new key and writes it to a file that only its owner can read.
     pub fn create(path: &Path) -> Result<(), String> {
-        let text = format!("# Hundi's key. Whoever has it can read account numbers; without it nobody can. Back it up apart from the data.\n1:{}\n", hex(&random::<32>()));
+        let text = format!(
+            "# Hundi's key. Whoever has it can read account numbers; without it nobody can. Back it up apart from the data.\n1:{}\n",
+            hex(&random::<32>())
+        );
         let mut options = std::fs::OpenOptions::new();
         options.write(true).create_new(true).mode(0o600);
-        let written = options.open(path).and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
+        let written =
+            options.open(path).and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
         written.map_err(|error| format!("cannot create the key file {}: {error}", path.display()))
     }
 
@@ -141,7 +147,11 @@ pub fn new_token() -> String {
 
 /// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)])).collect()
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)]))
+        .collect()
 }
 
 fn unhex(text: &str) -> Option<[u8; 32]> {
@@ -217,7 +227,9 @@ mod tests {
 
     #[test]
     fn bad_keys_are_refused_without_being_repeated() {
-        for (text, word) in [("", "no key"), ("abc", "VERSION"), ("x:11", "version"), ("1:secretsecret", "64 hex"), ("1:zz", "64 hex")] {
+        for (text, word) in
+            [("", "no key"), ("abc", "VERSION"), ("x:11", "version"), ("1:secretsecret", "64 hex"), ("1:zz", "64 hex")]
+        {
             let error = Keys::parse(text).unwrap_err();
             assert!(error.contains(word) && !error.contains("secret"), "{text}: {error}");
         }

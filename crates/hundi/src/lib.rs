@@ -62,6 +62,8 @@ pub struct App {
     pub hub: Hub,
     /// The counters.
     pub metrics: Metrics,
+    /// The tokens that were read lately.
+    pub tokens: http::auth::Tokens,
     ids: Mutex<PayoutIds>,
 }
 
@@ -86,13 +88,7 @@ impl App {
     ) -> Result<(Arc<App>, Ends), String> {
         let installation = store.meta("installation").await.map_err(|error| error.to_string())?;
         let installation = installation.ok_or("the database has no installation number; run `hundi migrate`")?;
-        let known = store.meta("key").await.map_err(|error| error.to_string())?;
-        if known.as_deref() != Some(keys.check()) {
-            return Err(format!(
-                "the key does not belong to this database; set HUNDI_KEY or {} to the key that it was made with",
-                config.key_path().display()
-            ));
-        }
+        check_key(&store, &keys, &config).await?;
         let connectors = Connectors::new(&config)?;
         let rules = Rules {
             attempts_max: config.worker.attempts_max,
@@ -104,16 +100,43 @@ impl App {
         let (writer, queue) = writer::queue(config.writer.queue_max);
         let (hub, fresh) = Hub::new(config.writer.queue_max);
         let metrics = Metrics::new();
+        let tokens = http::auth::Tokens::default();
         let ids = Mutex::new(ids);
-        let app =
-            App { config, store, keys, clock, http_out, connectors, rules, installation, writer, hub, metrics, ids };
+        let app = App {
+            config,
+            store,
+            keys,
+            clock,
+            http_out,
+            connectors,
+            rules,
+            installation,
+            writer,
+            hub,
+            metrics,
+            tokens,
+            ids,
+        };
         Ok((Arc::new(app), Ends { queue, fresh }))
     }
 
-    /// A new payout id; `None` when there are no 15-digit numbers left (in 2044).
+    /// A new payout id; `None` when there are no 15-digit numbers left (in 2043).
     pub fn next_payout_id(&self) -> Option<PayoutId> {
         locked(&self.ids).next(self.clock.now())
     }
+}
+
+/// Refuses keys that the store was not made with.
+pub async fn check_key(store: &Store, keys: &Keys, config: &Config) -> Result<(), String> {
+    let known = store.meta("key").await.map_err(|error| error.to_string())?;
+    if known.as_deref() == Some(keys.check()) {
+        return Ok(());
+    }
+    let path = config.key_path();
+    Err(format!(
+        "the key does not belong to this database; set HUNDI_KEY or {} to the key that it was made with",
+        path.display()
+    ))
 }
 
 /// Makes a store ready: schema, installation number, and the key that it belongs to.
@@ -127,9 +150,11 @@ pub async fn prepare(store: &Store, keys: &Keys) -> Result<bool, StoreError> {
 
 /// Leases a process number for payout ids. The ids begin after any that an earlier holder can have given out.
 pub async fn lease_process(store: &Store, now: Timestamp, lease_us: i64) -> Result<(i64, PayoutIds), StoreError> {
+    // Ids are made of the time. Should the clock have been set back since, they go on after the last one all the same.
+    let floor = store.last_payout().await?;
     for process in 0..PROCESSES_MAX {
         if write_alone(store, rows::process_take(process, now, now.after(lease_us))).await? == 1 {
-            return Ok((process, PayoutIds::new(process, PayoutId(0))));
+            return Ok((process, PayoutIds::new(process, floor)));
         }
     }
     Err(StoreError::Unusable(format!("{PROCESSES_MAX} processes already use this database; stop one and try again")))
@@ -156,7 +181,8 @@ pub struct Hub {
 impl Hub {
     fn new(length: usize) -> (Hub, mpsc::Receiver<Payout>) {
         let (fresh, receiver) = mpsc::channel(length);
-        let hub = Hub { fresh, waiting: Mutex::default(), payouts_due: Alarm::default(), callbacks_due: Alarm::default() };
+        let hub =
+            Hub { fresh, waiting: Mutex::default(), payouts_due: Alarm::default(), callbacks_due: Alarm::default() };
         (hub, receiver)
     }
 

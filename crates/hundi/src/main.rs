@@ -272,6 +272,8 @@ enum Output {
 }
 
 fn main() -> ExitCode {
+    // Whatever is written here is for its owner's eyes.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let cli = Cli::parse();
     let json = cli.place.json;
     match run(cli) {
@@ -296,7 +298,7 @@ fn run(cli: Cli) -> Result<(Output, ExitCode), String> {
     let done = |output| Ok((output, ExitCode::SUCCESS));
     match cli.command {
         Command::Demo { listen, callback_url } => {
-            let data = cli.place.data.clone().unwrap_or_else(|| Config::default().data);
+            let data = configuration(&cli.place)?.data;
             run::demo(listen, &data, callback_url.as_deref(), cli.place.json)?;
             done(Output::Nothing)
         }
@@ -305,7 +307,7 @@ fn run(cli: Cli) -> Result<(Output, ExitCode), String> {
             done(Output::Nothing)
         }
         Command::Bank(options) => {
-            run::bank(&options, &cli.place.data.clone().unwrap_or_else(|| Config::default().data))?;
+            run::bank(&options, &configuration(&cli.place)?.data)?;
             done(Output::Nothing)
         }
         Command::Migrate => done(Output::Document(run::migrate(&configuration(&cli.place)?)?)),
@@ -334,10 +336,10 @@ fn check_laws(config: &Config, anchors: Option<&Path>) -> Result<(Output, ExitCo
     };
     let store = Store::open_sqlite_view(&config.database()).map_err(|error| error.to_string())?;
     let report = run::block_on(async {
-        store.check_schema().await?;
-        verify(&store, &keys, &text).await
-    })?
-    .map_err(|error| error.to_string())?;
+        store.check_schema().await.map_err(|error| error.to_string())?;
+        hundi::check_key(&store, &keys, config).await?;
+        verify(&store, &keys, &text).await.map_err(|error| error.to_string())
+    })??;
     let mut shown = String::new();
     for law in &report.laws {
         let verdict = if law.broken == 0 { "holds " } else { "BROKEN" };
@@ -346,7 +348,11 @@ fn check_laws(config: &Config, anchors: Option<&Path>) -> Result<(Output, ExitCo
             shown.push_str(&format!("        {} broken; the first: {first}\n", law.broken));
         }
     }
-    shown.push_str(if report.holds { "Every law holds.\n" } else { "The books do not agree. Stop sending, keep a copy, and look at the first offender.\n" });
+    shown.push_str(if report.holds {
+        "Every law holds.\n"
+    } else {
+        "The books do not agree. Stop sending, keep a copy, and look at the first offender.\n"
+    });
     let code = if report.holds { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     Ok((Output::Text(shown, serde_json::to_value(&report).map_err(|error| error.to_string())?), code))
 }
@@ -396,7 +402,9 @@ async fn act(app: &App, command: Command, actor: &Actor) -> Result<Output, Strin
         }
         Command::Payout(Payout::Cancel { id }) => admin::payout_cancel(app, &id, actor).await,
         Command::Payout(Payout::Show { id }) => admin::payout_show(app, &id).await,
-        Command::Payout(Payout::List { merchant, before, limit }) => admin::payout_list(app, &merchant, before, limit).await,
+        Command::Payout(Payout::List { merchant, before, limit }) => {
+            admin::payout_list(app, &merchant, before, limit).await
+        }
         Command::Complaint(Complaint::List) => admin::complaint_list(app).await,
         Command::Complaint(Complaint::Show { id }) => admin::complaint_show(app, &id).await,
         Command::Complaint(Complaint::Reply { id, message }) => {

@@ -59,7 +59,11 @@ impl Metrics {
             registry: Registry::default(),
         };
         registry.register("payouts_accepted", "Payouts whose money was reserved", metrics.accepted.clone());
-        registry.register("payout_transitions", "Transitions of payouts by the state they lead to", metrics.transitions.clone());
+        registry.register(
+            "payout_transitions",
+            "Transitions of payouts by the state they lead to",
+            metrics.transitions.clone(),
+        );
         registry.register("api_answers", "Answers of the merchant API by StatusCode", metrics.answers.clone());
         registry.register("bank_words", "Words of banks by outcome", metrics.bank_words.clone());
         registry.register("callback_tries", "Tries of callbacks by result", metrics.callbacks.clone());
@@ -69,7 +73,11 @@ impl Metrics {
         registry.register("batch_rows", "Rows written by a transaction", metrics.batch_rows.clone());
         registry.register("commit_seconds", "Time that a commit took", metrics.commit_seconds.clone());
         registry.register("payouts_open", "Payouts that have not ended, by state", metrics.open.clone());
-        registry.register("payouts_open_oldest_seconds", "Age of the oldest open payout, by state", metrics.oldest_open_seconds.clone());
+        registry.register(
+            "payouts_open_oldest_seconds",
+            "Age of the oldest open payout, by state",
+            metrics.oldest_open_seconds.clone(),
+        );
         Metrics { registry, ..metrics }
     }
 

@@ -31,11 +31,15 @@ fn table(rows: &[Value]) -> String {
         return rows.iter().map(|row| format!("{}\n", cell(row))).collect();
     };
     let columns: Vec<&String> = first.keys().collect();
-    let cells: Vec<Vec<String>> = rows.iter().map(|row| columns.iter().map(|column| cell(&row[column.as_str()])).collect()).collect();
-    let width = |place: usize| cells.iter().map(|row| row[place].chars().count()).chain([columns[place].len()]).max().unwrap_or(0);
+    let cells: Vec<Vec<String>> =
+        rows.iter().map(|row| columns.iter().map(|column| cell(&row[column.as_str()])).collect()).collect();
+    let width = |place: usize| {
+        cells.iter().map(|row| row[place].chars().count()).chain([columns[place].len()]).max().unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..columns.len()).map(width).collect();
     let line = |row: Vec<&str>| {
-        let padded = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect::<Vec<_>>().join("  ");
+        let padded =
+            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect::<Vec<_>>().join("  ");
         padded.trim_end().to_owned() + "\n"
     };
     let head = line(columns.iter().map(|column| column.as_str()).collect());

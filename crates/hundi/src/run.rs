@@ -7,7 +7,7 @@ use hundi::keys::Keys;
 use hundi::store::{Store, rows};
 use hundi::{App, admin, callbacks, clock::Clock, verify, worker, writer};
 use hundi_bank::{Bank, BankConfig, Faults, Times};
-use hundi_core::ids::Actor;
+use hundi_core::ids::{Actor, MerchantId};
 use hundi_core::schedule::SECOND;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -295,11 +295,18 @@ struct Hundi {
     stop_writer: watch::Sender<bool>,
     process: i64,
     tasks: Vec<JoinHandle<()>>,
+    house: JoinHandle<BTreeMap<MerchantId, i64>>,
     writer: tokio::sync::Mutex<oneshot::Receiver<()>>,
 }
 
 impl Hundi {
-    async fn start(config: Config, keys: Keys, create: bool, api: TcpListener, operations: TcpListener) -> Result<Hundi, String> {
+    async fn start(
+        config: Config,
+        keys: Keys,
+        create: bool,
+        api: TcpListener,
+        operations: TcpListener,
+    ) -> Result<Hundi, String> {
         let clock = Clock::system();
         let store = Store::open_sqlite(&config.database(), create).map_err(text)?;
         if create {
@@ -316,12 +323,12 @@ impl Hundi {
         })?;
         let addresses = (api.local_addr().map_err(text)?, operations.local_addr().map_err(text)?);
         let limits = limits(&app.config);
+        let for_house = stopped.clone();
         let for_api = Arc::clone(&app);
         let for_operations = Arc::clone(&app);
         let tasks = vec![
             tokio::spawn(worker::run(Arc::clone(&app), ends.fresh, stopped.clone())),
             tokio::spawn(callbacks::run(Arc::clone(&app), stopped.clone())),
-            tokio::spawn(keep_house(Arc::clone(&app), process, stopped.clone())),
             tokio::spawn(http::serve(api, limits, stopped.clone(), move |peer: IpAddr, request| {
                 router::api(Arc::clone(&for_api), peer, request)
             })),
@@ -329,9 +336,10 @@ impl Hundi {
                 router::operations(Arc::clone(&for_operations), peer, request)
             })),
         ];
+        let house = tokio::spawn(keep_house(Arc::clone(&app), process, for_house));
         let (api, operations) = addresses;
         let writer = tokio::sync::Mutex::new(writer);
-        Ok(Hundi { app, api, operations, stop, stop_writer, process, tasks, writer })
+        Ok(Hundi { app, api, operations, stop, stop_writer, process, tasks, house, writer })
     }
 
     /// Waits for SIGTERM or SIGINT; an error if the writer has ended by itself, because then nothing can be done any more.
@@ -359,12 +367,16 @@ impl Hundi {
         drop(self.app.writer.write(rows::process_keep(self.process, hundi_core::schedule::Timestamp(0))).await);
         self.stop_writer.send_replace(true);
         drop(tokio::time::timeout(Duration::from_secs(1), self.writer.into_inner()).await);
+        // Now that nothing is written any more, the anchors hold all there is.
+        let mut anchored = self.house.await.unwrap_or_default();
+        anchor(&self.app, &mut anchored).await;
         self.app.store.close().await;
     }
 }
 
 /// Prolongs the lease of the process number, and anchors the journals.
-async fn keep_house(app: Arc<App>, process: i64, mut stop: watch::Receiver<bool>) {
+/// Gives back how far each journal is anchored.
+async fn keep_house(app: Arc<App>, process: i64, mut stop: watch::Receiver<bool>) -> BTreeMap<MerchantId, i64> {
     let mut anchored = BTreeMap::new();
     let mut since_anchors = Duration::ZERO;
     let every = Duration::from_secs(app.config.operations.anchors_every_s.max(1));
@@ -375,19 +387,23 @@ async fn keep_house(app: Arc<App>, process: i64, mut stop: watch::Receiver<bool>
             () = tokio::time::sleep(PROCESS_KEEP) => false,
         };
         since_anchors += PROCESS_KEEP;
-        if stopping || since_anchors >= every {
-            since_anchors = Duration::ZERO;
-            if let Err(error) = verify::append_anchors(&app, &mut anchored).await {
-                tracing::error!(%error, "the journals were not anchored");
-            }
-        }
         if stopping {
-            return;
+            return anchored;
+        }
+        if since_anchors >= every {
+            since_anchors = Duration::ZERO;
+            anchor(&app, &mut anchored).await;
         }
         let until = app.clock.now().after(PROCESS_LEASE_US);
         if let Err(error) = app.writer.write(rows::process_keep(process, until)).await {
             tracing::warn!(%error, "the lease of the process number was not prolonged");
         }
+    }
+}
+
+async fn anchor(app: &App, anchored: &mut BTreeMap<MerchantId, i64>) {
+    if let Err(error) = verify::append_anchors(app, anchored).await {
+        tracing::error!(%error, "the journals were not anchored");
     }
 }
 
@@ -403,7 +419,8 @@ fn limits(config: &Config) -> http::Limits {
 /// Waits for SIGTERM or SIGINT.
 async fn told() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         tracing::error!("signals cannot be heard; stop this process with SIGKILL");
         return std::future::pending().await;
     };
@@ -415,7 +432,9 @@ async fn told() {
 }
 
 async fn bind(option: &str, address: SocketAddr) -> Result<TcpListener, String> {
-    TcpListener::bind(address).await.map_err(|error| format!("cannot listen on {address}: {error}; choose another address with `{option}`"))
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| format!("cannot listen on {address}: {error}; choose another address with `{option}`"))
 }
 
 /// A listener on the port `offset` after the API's, or on any free one.
@@ -442,7 +461,9 @@ fn make_folder(path: &Path) -> Result<(), String> {
 fn lock(data: &Path) -> Result<File, String> {
     let path = data.join("hundi.lock");
     let file = File::options().create(true).truncate(false).write(true).open(&path);
-    let file = file.map_err(|error| format!("cannot open {}: {error}; check the folder given by --data or `data`", path.display()))?;
+    let file = file.map_err(|error| {
+        format!("cannot open {}: {error}; check the folder given by --data or `data`", path.display())
+    })?;
     let locked = rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive);
     locked.map_err(|_| format!("another hundi serves {}; stop it, or choose another folder", data.display()))?;
     Ok(file)

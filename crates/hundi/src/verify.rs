@@ -86,16 +86,29 @@ pub async fn verify(store: &Store, keys: &Keys, anchors: &str) -> Result<Report,
             banks: crate::store::batch::decode_banks(&merchant.banks)?,
             ..Accounts::default()
         };
-        let mut walk = Walk { keys, link: [0; 32], folded: Accounts::default(), moved: HashMap::new(), funded: 0, anchors: &anchors };
+        let mut walk = Walk {
+            keys,
+            link: [0; 32],
+            folded: Accounts::default(),
+            moved: HashMap::new(),
+            funded: 0,
+            anchors: &anchors,
+        };
         let laws = &mut laws;
-        store.each_journal_row(merchant.id, 1, &mut |(row, link)| {
-            walk.row(laws, &row, link);
-            Ok(())
-        }).await?;
+        store
+            .each_journal_row(merchant.id, 1, &mut |(row, link)| {
+                walk.row(laws, &row, link);
+                Ok(())
+            })
+            .await?;
         let name = merchant.merchant.as_str();
         let head = walk.folded.journal_seq == merchant.journal_seq && walk.link == merchant.journal_link;
-        laws.chain.check(head, || format!("merchant {name}: the journal does not end where the balances say ({})", merchant.journal_seq));
-        for (seq, _) in anchors.get(&merchant.id).into_iter().flatten().filter(|(seq, _)| **seq > walk.folded.journal_seq) {
+        laws.chain.check(head, || {
+            format!("merchant {name}: the journal does not end where the balances say ({})", merchant.journal_seq)
+        });
+        for (seq, _) in
+            anchors.get(&merchant.id).into_iter().flatten().filter(|(seq, _)| **seq > walk.folded.journal_seq)
+        {
             laws.anchors.check(false, || format!("merchant {name}: row {seq} was anchored and is gone"));
         }
         let same = (&stored.wallet, &stored.reserved, &stored.fees, &stored.gst, &stored.banks)
@@ -108,14 +121,16 @@ pub async fn verify(store: &Store, keys: &Keys, anchors: &str) -> Result<Report,
         let told = callbacks_of(store, merchant.id).await?;
         let mut reserved = 0i64;
         let mut moved = std::mem::take(&mut walk.moved);
-        store.each_payout(merchant.id, &mut |payout| {
-            if payout.state.is_open() {
-                reserved = reserved.saturating_add(payout.cost().total_paise().unwrap_or(i64::MAX));
-            }
-            let moved = moved.remove(&payout.order.id).unwrap_or_default();
-            check_payout(laws, &payout, &moved, told.get(&payout.order.id));
-            Ok(())
-        }).await?;
+        store
+            .each_payout(merchant.id, &mut |payout| {
+                if payout.state.is_open() {
+                    reserved = reserved.saturating_add(payout.cost().total_paise().unwrap_or(i64::MAX));
+                }
+                let moved = moved.remove(&payout.order.id).unwrap_or_default();
+                check_payout(laws, &payout, &moved, told.get(&payout.order.id));
+                Ok(())
+            })
+            .await?;
         laws.states.check(moved.is_empty(), || {
             let lost = moved.keys().min().map_or(0, |id| id.0);
             format!("merchant {name}: the journal moves money for payout {lost}, which does not exist")
@@ -124,7 +139,9 @@ pub async fn verify(store: &Store, keys: &Keys, anchors: &str) -> Result<Report,
             format!("merchant {name}: {} is reserved, open payouts need {reserved} paise", stored.reserved)
         });
         for payout in store.misplaced_references(merchant.id).await? {
-            laws.attempts.check(false, || format!("payout {payout}: its reference is not in the directory of references, or not its own"));
+            laws.attempts.check(false, || {
+                format!("payout {payout}: its reference is not in the directory of references, or not its own")
+            });
         }
     }
     Ok(laws.report())
@@ -167,7 +184,9 @@ impl Walk<'_> {
                 moved.cost = Some(row.movement.cost);
             }
             None => {
-                laws.states.check(row.movement.kind == MovementKind::Fund, || format!("{}: a payout's movement names no payout", at()));
+                laws.states.check(row.movement.kind == MovementKind::Fund, || {
+                    format!("{}: a payout's movement names no payout", at())
+                });
                 self.funded = self.funded.saturating_add(row.movement.cost.amount.paise());
             }
         }
@@ -187,7 +206,11 @@ fn check_payout(laws: &mut Laws, payout: &Payout, moved: &Moved, told: Option<&V
     };
     let cost = moved.cost.is_none_or(|cost| cost == payout.cost()) && !moved.mixed;
     laws.states.check(expected && cost, || {
-        format!("payout {id} is {}, but its movements are {} (2 reserve, 3 release, 4 settle, 5 restore)", payout.state.name(), moved.order)
+        format!(
+            "payout {id} is {}, but its movements are {} (2 reserve, 3 release, 4 settle, 5 restore)",
+            payout.state.name(),
+            moved.order
+        )
     });
     let settled = matches!(payout.state, State::Paid | State::Reversed);
     laws.attempts.check(payout.paid_attempt.is_some() == settled, || {
@@ -199,19 +222,25 @@ fn check_payout(laws: &mut Laws, payout: &Payout, moved: &Moved, told: Option<&V
         State::Queued | State::Sending | State::Sent => finals.is_empty(),
         State::Paid => matches!(finals.as_slice(), [] | [News::Success]),
         State::Failed | State::Cancelled => matches!(finals.as_slice(), [] | [News::Failure]),
-        State::Reversed => matches!(finals.as_slice(), [] | [News::Success] | [News::Reversal] | [News::Success, News::Reversal]),
+        State::Reversed => {
+            matches!(finals.as_slice(), [] | [News::Success] | [News::Reversal] | [News::Success, News::Reversal])
+        }
     };
     let all = usize::try_from(payout.news).is_ok_and(|news| news == told.len());
-    laws.callbacks.check(fits && all, || format!("payout {id} is {}, but its callbacks are {told:?}", payout.state.name()));
+    laws.callbacks
+        .check(fits && all, || format!("payout {id} is {}, but its callbacks are {told:?}", payout.state.name()));
 }
 
 async fn callbacks_of(store: &Store, merchant: MerchantId) -> Result<HashMap<PayoutId, Vec<News>>, StoreError> {
     let mut told: HashMap<PayoutId, Vec<News>> = HashMap::new();
-    store.each_callback(merchant, &mut |payout, _, news| {
-        let news = News::from_number(news).ok_or_else(|| StoreError::Corrupt("a callback's news is not valid".into()))?;
-        told.entry(payout).or_default().push(news);
-        Ok(())
-    }).await?;
+    store
+        .each_callback(merchant, &mut |payout, _, news| {
+            let news =
+                News::from_number(news).ok_or_else(|| StoreError::Corrupt("a callback's news is not valid".into()))?;
+            told.entry(payout).or_default().push(news);
+            Ok(())
+        })
+        .await?;
     Ok(told)
 }
 
@@ -239,7 +268,10 @@ impl Laws {
             balanced: Law::new("I1 balanced movements", "every journal row's legs sum to zero"),
             balances: Law::new("I2 balances", "stored balances are the fold of the journal, and sum to zero"),
             never_negative: Law::new("I3 never negative", "no wallet and no reserve was ever below zero"),
-            attempts: Law::new("I5 attempts", "each payout has at most one attempt that paid, and its references are its own"),
+            attempts: Law::new(
+                "I5 attempts",
+                "each payout has at most one attempt that paid, and its references are its own",
+            ),
             states: Law::new("I7 states", "each payout's state is what its movements come to"),
             reserved: Law::new("I8 reserved", "what is reserved is what open payouts need"),
             callbacks: Law::new("I10 news", "each payout's callbacks tell what became of it, each once"),
@@ -273,7 +305,13 @@ pub async fn append_anchors(app: &crate::App, last: &mut BTreeMap<MerchantId, i6
     let moved = merchants.iter().filter(|merchant| last.get(&merchant.id).copied().unwrap_or(0) < merchant.journal_seq);
     let lines: String = moved
         .map(|merchant| {
-            format!("{} {} {} {}\n", app.clock.now().0, merchant.id.0, merchant.journal_seq, hex(&merchant.journal_link))
+            format!(
+                "{} {} {} {}\n",
+                app.clock.now().0,
+                merchant.id.0,
+                merchant.journal_seq,
+                hex(&merchant.journal_link)
+            )
         })
         .collect();
     if lines.is_empty() {
@@ -281,7 +319,8 @@ pub async fn append_anchors(app: &crate::App, last: &mut BTreeMap<MerchantId, i6
     }
     let path = app.config.anchors();
     let file = std::fs::OpenOptions::new().create(true).append(true).open(&path);
-    let written = file.and_then(|mut file| std::io::Write::write_all(&mut file, lines.as_bytes()).and_then(|()| file.sync_all()));
+    let written =
+        file.and_then(|mut file| std::io::Write::write_all(&mut file, lines.as_bytes()).and_then(|()| file.sync_all()));
     written.map_err(|error| format!("cannot append to the anchors {}: {error}", path.display()))?;
     last.extend(merchants.iter().map(|merchant| (merchant.id, merchant.journal_seq)));
     Ok(())

@@ -10,7 +10,6 @@
 //! comes up by itself and the bank is asked.
 
 use crate::App;
-use crate::clock::random;
 use crate::connectors::{self, Transfer, sandbox::Sandbox};
 use crate::http_out::OutReply;
 use crate::keys::{Place, hex};
@@ -21,6 +20,7 @@ use hundi_core::ids::{Connector, MerchantId, PayoutId, Reference};
 use hundi_core::party::Beneficiary;
 use hundi_core::payout::{Payout, State};
 use hundi_core::schedule::{SECOND, Timestamp};
+use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -184,7 +184,15 @@ async fn send(app: &App, started: Started) {
     let order = &payout.order;
     let Some(beneficiary) = beneficiary(app, &payout) else {
         tracing::error!(payout = %order.id, "a beneficiary cannot be unsealed; is the key the right one?");
-        record(app, connector, reference, connectors::bare(Outcome::NotWritten, "Beneficiary cannot be read"), None, &payout).await;
+        record(
+            app,
+            connector,
+            reference,
+            connectors::bare(Outcome::NotWritten, "Beneficiary cannot be read"),
+            None,
+            &payout,
+        )
+        .await;
         return;
     };
     let transfer = Transfer {
@@ -234,7 +242,8 @@ async fn record(
     for _ in 0..RECORD_TRIES_MAX {
         let result = match &heard {
             Some((how, reply)) => {
-                let message = keep(app, (connector, reference), how, &reply.body, (payout.order.merchant, payout.order.id));
+                let message =
+                    keep(app, (connector, reference), how, &reply.body, (payout.order.merchant, payout.order.id));
                 app.writer.write_and_execute(message, command.clone()).await
             }
             None => app.writer.execute(command.clone()).await,
@@ -258,7 +267,8 @@ pub fn keep(
     (merchant, payout): (MerchantId, PayoutId),
 ) -> rows::Plain {
     let place = Place { merchant, row: payout.0, field: "bank_messages.body" };
-    let message = hex(&random::<8>());
+    // The same words are kept once, however often a bank repeats them.
+    let message = hex(&Sha256::digest([how.as_bytes(), b":", body].concat())[..16]);
     rows::bank_message(connector, reference, &message, how, app.keys.seal(place, body), app.clock.now())
 }
 
@@ -280,7 +290,6 @@ fn report(what: &str, result: Result<Decision, Unknown>) {
 fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
-
 
 /// Which bank a name in an address means.
 pub fn bank<'a>(app: &'a App, name: &str) -> Option<(&'a Sandbox, Connector)> {

@@ -11,9 +11,9 @@
 //! with the same key.
 
 use crate::App;
+use crate::store::StoreError;
 use crate::store::batch::{self, Loaded};
 use crate::store::rows::Plain;
-use crate::store::StoreError;
 use hundi_core::command::{Command, Decision, Transition, decide};
 use hundi_core::schedule::Timestamp;
 use std::time::Duration;
@@ -147,6 +147,10 @@ async fn run_batch(app: &App, jobs: Vec<Job>) {
         Err(StoreError::Statement(_) | StoreError::Conflict | StoreError::Corrupt(_)) if jobs.len() > 1 => {
             for job in jobs {
                 let result = transact(app, &[&job.work]).await.map(|mut answers| answers.pop());
+                if let Err(error) = &result {
+                    tracing::error!(%error, "a job was not written; its caller is told that the outcome is unknown");
+                    app.metrics.store_errors.inc();
+                }
                 let result = result.map_err(Unknown::Store).and_then(|answer| answer.ok_or(Unknown::Stopped));
                 finish(app, job.answer, result);
             }

@@ -66,9 +66,15 @@ impl Connectors {
 }
 
 /// Sends a request to a bank, unless `within` is over already: then not a byte is written.
-pub async fn send(out: &crate::http_out::HttpOut, request: OutRequest, within: Option<Duration>) -> Result<OutReply, OutError> {
+pub async fn send(
+    out: &crate::http_out::HttpOut,
+    request: OutRequest,
+    within: Option<Duration>,
+) -> Result<OutReply, OutError> {
     match within {
-        Some(within) if !within.is_zero() => out(OutRequest { deadline: within.min(request.deadline), ..request }).await,
+        Some(within) if !within.is_zero() => {
+            out(OutRequest { deadline: within.min(request.deadline), ..request }).await
+        }
         _ => Err(OutError::NotWritten("the time to send was over".to_owned())),
     }
 }

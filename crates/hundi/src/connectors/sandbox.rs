@@ -64,8 +64,9 @@ impl Sandbox {
         let secret = match (&config.callback_secret, &config.callback_secret_file) {
             (Some(secret), _) => Some(secret.clone()),
             (None, Some(path)) => {
-                let text = std::fs::read_to_string(path)
-                    .map_err(|error| format!("cannot read `sandbox.callback_secret_file` {}: {error}", path.display()))?;
+                let text = std::fs::read_to_string(path).map_err(|error| {
+                    format!("cannot read `sandbox.callback_secret_file` {}: {error}", path.display())
+                })?;
                 Some(text.trim().as_bytes().to_vec())
             }
             (None, None) => None,
@@ -103,7 +104,12 @@ impl Sandbox {
         };
         // Writing strings and numbers as JSON cannot fail.
         let body = serde_json::to_vec(&body).unwrap_or_default();
-        self.out(Method::Post, self.transfers.clone(), vec![("content-type", "application/json".to_owned())], body.into())
+        self.out(
+            Method::Post,
+            self.transfers.clone(),
+            vec![("content-type", "application/json".to_owned())],
+            body.into(),
+        )
     }
 
     /// The question what became of a reference.
@@ -131,7 +137,9 @@ impl Sandbox {
         }
         match (reply.status, serde_json::from_slice::<ReplyBody>(&reply.body)) {
             (200, Ok(body)) if body.reference == reference.as_str() => word(body),
-            (404, Ok(body)) if body.reference == reference.as_str() && body.status == "not_found" => bare(Outcome::NotFound, ""),
+            (404, Ok(body)) if body.reference == reference.as_str() && body.status == "not_found" => {
+                bare(Outcome::NotFound, "")
+            }
             _ => bare(Outcome::Silent, ""),
         }
     }

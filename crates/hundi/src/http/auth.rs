@@ -13,7 +13,6 @@ use crate::locked;
 use hundi_core::ids::MerchantId;
 use hyper::HeaderMap;
 use ipnet::IpNet;
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Mutex;
@@ -45,8 +44,9 @@ struct Known {
     minute: (i64, i64),
 }
 
-/// The tokens of all installations in this process, by a hash that includes which one.
-static KNOWN: Mutex<BTreeMap<[u8; 32], Known>> = Mutex::new(BTreeMap::new());
+/// The tokens that were read from the store lately, by their hash.
+#[derive(Default)]
+pub struct Tokens(Mutex<BTreeMap<[u8; 32], Known>>);
 
 /// Judges a call by its token and its address.
 pub async fn caller(
@@ -63,20 +63,20 @@ pub async fn caller(
     };
     let from = peer::client_ip(socket_peer, &app.config.api.trusted_proxies, headers);
     let now_us = app.clock.boot_us();
-    let key = key(app, token);
+    let key = token_hash(token);
     {
-        let mut known = locked(&KNOWN);
+        let mut known = locked(&app.tokens.0);
         if let Some(known) = known.get_mut(&key)
             && (0..BELIEVED_US).contains(&(now_us - known.read_us))
         {
             return known.judge(from, now_us);
         }
     }
-    let read = app.store.token(&token_hash(token)).await.map_err(|error| {
+    let read = app.store.token(&key).await.map_err(|error| {
         tracing::error!(%error, "cannot read a token");
         Problem::Unknown
     })?;
-    let mut all = locked(&KNOWN);
+    let mut all = locked(&app.tokens.0);
     let before = all.remove(&key);
     let Some(read) = read.filter(|token| token.revoked_at.is_none()) else { return Err(Problem::TokenNotAccepted) };
     let allow = peer::parse_cidrs(&read.allow_ip).unwrap_or_else(|_| {
@@ -124,14 +124,4 @@ impl Known {
         }
         Ok(self.caller)
     }
-}
-
-/// Under which hash a token of this app is remembered.
-fn key(app: &App, token: &str) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    hash.update(std::ptr::from_ref(app).addr().to_be_bytes());
-    hash.update(app.installation.as_bytes());
-    hash.update([0]);
-    hash.update(token.as_bytes());
-    hash.finalize().into()
 }

@@ -21,10 +21,7 @@ use serde_json::value::RawValue;
 
 /// A field of the merchant API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(
-    missing_docs,
-    reason = "each is the field that WIRE.md describes under this name"
-)]
+#[expect(missing_docs, reason = "each is the field that WIRE.md describes under this name")]
 pub enum Field {
     Token,
     Number,
@@ -63,23 +60,14 @@ impl Field {
     #[must_use]
     pub fn spelling(self, path: &str) -> &'static str {
         match self {
-            Field::OrderId
-                if path
-                    .trim_end_matches('/')
-                    .eq_ignore_ascii_case("/RaiseComplaint") =>
-            {
-                "OrderId"
-            }
+            Field::OrderId if path.trim_end_matches('/').eq_ignore_ascii_case("/RaiseComplaint") => "OrderId",
             field => FIELDS[field as usize].0,
         }
     }
 
     /// Names match without regard to case.
     fn named(name: &str) -> Option<Field> {
-        FIELDS
-            .iter()
-            .find(|(spelling, _)| spelling.eq_ignore_ascii_case(name))
-            .map(|(_, field)| *field)
+        FIELDS.iter().find(|(spelling, _)| spelling.eq_ignore_ascii_case(name)).map(|(_, field)| *field)
     }
 }
 
@@ -131,20 +119,13 @@ impl<'a> Fields<'a> {
         query: Option<&'a str>,
         body: &'a [u8],
     ) -> Result<Fields<'a>, FieldsError> {
-        let body =
-            std::str::from_utf8(body).map_err(|_| unreadable("the body is not valid UTF-8"))?;
-        let mut fields = Fields {
-            slots: [const { Slot::Absent }; FIELD_COUNT],
-        };
+        let body = std::str::from_utf8(body).map_err(|_| unreadable("the body is not valid UTF-8"))?;
+        let mut fields = Fields { slots: [const { Slot::Absent }; FIELD_COUNT] };
         match Media::of(content_type.unwrap_or_default())? {
             Media::Json => fields.take_json(body.strip_prefix('\u{feff}').unwrap_or(body))?,
-            Media::Form => pairs(
-                body.strip_prefix('\u{feff}').unwrap_or(body),
-                "body",
-                |field, value| {
-                    fields.take(field, value);
-                },
-            )?,
+            Media::Form => pairs(body.strip_prefix('\u{feff}').unwrap_or(body), "body", |field, value| {
+                fields.take(field, value);
+            })?,
         }
         if let Some(query) = query {
             let mut token = Slot::Absent;
@@ -186,27 +167,17 @@ impl<'a> Fields<'a> {
         }
         let mut json = serde_json::Deserializer::from_str(text);
         // The error's own words may quote a value, so only its place is told.
-        json.deserialize_map(Object(self))
-            .and_then(|()| json.end())
-            .map_err(|error| {
-                FieldsError::Body(format!(
-                    "the body is not valid JSON (line {} column {})",
-                    error.line(),
-                    error.column()
-                ))
-            })
+        json.deserialize_map(Object(self)).and_then(|()| json.end()).map_err(|error| {
+            FieldsError::Body(format!("the body is not valid JSON (line {} column {})", error.line(), error.column()))
+        })
     }
 }
 
 impl fmt::Debug for Fields<'_> {
     /// Tells which fields are there, not what they hold.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let given = FIELDS
-            .iter()
-            .filter(|(_, field)| !matches!(self.slots[*field as usize], Slot::Absent));
-        f.debug_set()
-            .entries(given.map(|(_, field)| field))
-            .finish()
+        let given = FIELDS.iter().filter(|(_, field)| !matches!(self.slots[*field as usize], Slot::Absent));
+        f.debug_set().entries(given.map(|(_, field)| field)).finish()
     }
 }
 
@@ -221,11 +192,7 @@ enum Slot<'a> {
 
 impl<'a> Slot<'a> {
     fn text(text: Cow<'a, str>) -> Slot<'a> {
-        if text.is_empty() {
-            Slot::Empty
-        } else {
-            Slot::Text(text)
-        }
+        if text.is_empty() { Slot::Empty } else { Slot::Text(text) }
     }
 
     /// `literal` is one valid JSON value without space around it.
@@ -239,19 +206,13 @@ impl<'a> Slot<'a> {
             [b't' | b'f', ..] => Slot::Wrong(Literal::Boolean),
             [b'[', ..] => Slot::Wrong(Literal::Array),
             [b'{', ..] => Slot::Wrong(Literal::Object),
-            number if number.iter().any(|byte| matches!(byte, b'.' | b'e' | b'E')) => {
-                Slot::Wrong(Literal::Fraction)
-            }
+            number if number.iter().any(|byte| matches!(byte, b'.' | b'e' | b'E')) => Slot::Wrong(Literal::Fraction),
             _ => Slot::Text(Cow::Borrowed(literal)),
         })
     }
 
     fn fill(&mut self, value: Slot<'a>) {
-        *self = if matches!(self, Slot::Absent) {
-            value
-        } else {
-            Slot::Twice
-        };
+        *self = if matches!(self, Slot::Absent) { value } else { Slot::Twice };
     }
 
     /// The token may stand in the query and in the body, if it is the same.
@@ -280,8 +241,7 @@ impl<'de> Visitor<'de> for Object<'_, 'de> {
             match key {
                 Some(field) => {
                     let literal: &'de RawValue = map.next_value()?;
-                    self.0
-                        .take(field, Slot::json(literal.get()).map_err(A::Error::custom)?);
+                    self.0.take(field, Slot::json(literal.get()).map_err(A::Error::custom)?);
                 }
                 None => {
                     map.next_value::<IgnoredAny>()?;
@@ -338,18 +298,9 @@ impl Media {
         for parameter in parts {
             if let Some((name, charset)) = parameter.split_once('=')
                 && name.trim().eq_ignore_ascii_case("charset")
-                && !matches!(
-                    charset
-                        .trim()
-                        .trim_matches('"')
-                        .to_ascii_lowercase()
-                        .as_str(),
-                    "utf-8" | "utf8"
-                )
+                && !matches!(charset.trim().trim_matches('"').to_ascii_lowercase().as_str(), "utf-8" | "utf8")
             {
-                return Err(FieldsError::MediaType(
-                    "the charset of Content-Type must be utf-8".into(),
-                ));
+                return Err(FieldsError::MediaType("the charset of Content-Type must be utf-8".into()));
             }
         }
         Ok(media)
@@ -357,11 +308,7 @@ impl Media {
 }
 
 /// Calls `take` for every known field of an urlencoded text. Unknown ones are decoded as well, since they too must be readable.
-fn pairs<'a>(
-    text: &'a str,
-    place: &str,
-    mut take: impl FnMut(Field, Slot<'a>),
-) -> Result<(), FieldsError> {
+fn pairs<'a>(text: &'a str, place: &str, mut take: impl FnMut(Field, Slot<'a>)) -> Result<(), FieldsError> {
     for pair in text.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (name, value) = (decode(name, place)?, decode(value, place)?);
@@ -386,32 +333,23 @@ fn decode<'a>(text: &'a str, place: &str) -> Result<Cow<'a, str>, FieldsError> {
                 b'%' => {
                     let (digits, tail) = tail.split_at_checked(2).unwrap_or_default();
                     rest = tail;
-                    hex_byte(digits).ok_or_else(|| {
-                        unreadable(&format!("the {place} has a bad percent-encoding"))
-                    })?
+                    hex_byte(digits).ok_or_else(|| unreadable(&format!("the {place} has a bad percent-encoding")))?
                 }
                 byte => *byte,
             });
         }
-        let decoded = String::from_utf8(bytes)
-            .map_err(|_| unreadable(&format!("the {place} is not valid UTF-8")))?;
+        let decoded = String::from_utf8(bytes).map_err(|_| unreadable(&format!("the {place} is not valid UTF-8")))?;
         Cow::Owned(decoded)
     };
     if decoded.as_bytes().contains(&0) {
-        return Err(unreadable(&format!(
-            "the {place} holds the character U+0000"
-        )));
+        return Err(unreadable(&format!("the {place} holds the character U+0000")));
     }
     Ok(decoded)
 }
 
 fn hex_byte(digits: &[u8]) -> Option<u8> {
     let &[high, low] = digits else { return None };
-    let digit = |byte: u8| {
-        char::from(byte)
-            .to_digit(16)
-            .and_then(|digit| u8::try_from(digit).ok())
-    };
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     Some(digit(high)? << 4 | digit(low)?)
 }
 
@@ -422,11 +360,7 @@ fn escapes_nul(text: &str) -> bool {
         return false;
     }
     text.match_indices("\\u0000").any(|(at, _)| {
-        let before = text.as_bytes()[..at]
-            .iter()
-            .rev()
-            .take_while(|byte| **byte == b'\\')
-            .count();
+        let before = text.as_bytes()[..at].iter().rev().take_while(|byte| **byte == b'\\').count();
         before % 2 == 0
     })
 }
@@ -534,25 +468,10 @@ mod tests {
     #[test]
     fn json_values() {
         for &(body, want) in JSON_AMOUNTS {
-            assert_eq!(
-                get(JSON, None, body.as_bytes(), Field::Amount),
-                want,
-                "{body}"
-            );
+            assert_eq!(get(JSON, None, body.as_bytes(), Field::Amount), want, "{body}");
         }
-        assert_eq!(
-            get(JSON, None, b"{\"Amount\":\"\xff\"}", Field::Amount),
-            "BODY"
-        );
-        assert_eq!(
-            get(
-                JSON,
-                None,
-                b"{\"x\":\"\xc0\x80\",\"Amount\":1}",
-                Field::Amount
-            ),
-            "BODY"
-        );
+        assert_eq!(get(JSON, None, b"{\"Amount\":\"\xff\"}", Field::Amount), "BODY");
+        assert_eq!(get(JSON, None, b"{\"x\":\"\xc0\x80\",\"Amount\":1}", Field::Amount), "BODY");
     }
 
     #[test]
@@ -588,11 +507,7 @@ mod tests {
             ("Amount=1&x%00=1", "BODY"),
             ("Amount=1&x=\0", "BODY"),
         ] {
-            assert_eq!(
-                get(FORM, None, body.as_bytes(), Field::Amount),
-                want,
-                "{body}"
-            );
+            assert_eq!(get(FORM, None, body.as_bytes(), Field::Amount), want, "{body}");
         }
     }
 
@@ -619,18 +534,11 @@ mod tests {
             (Some("x=%00"), r#"{"Token":"t"}"#, "BODY"),
             (Some("x=%4"), r#"{"Token":"t"}"#, "BODY"),
         ] {
-            assert_eq!(
-                get(JSON, query, body.as_bytes(), Field::Token),
-                want,
-                "{query:?} {body}"
-            );
+            assert_eq!(get(JSON, query, body.as_bytes(), Field::Token), want, "{query:?} {body}");
         }
         // Nothing else is taken from the query string.
         assert_eq!(get(JSON, Some("Amount=1"), b"{}", Field::Amount), "-");
-        assert_eq!(
-            get(JSON, Some("Amount=1"), br#"{"Amount":2}"#, Field::Amount),
-            "=2"
-        );
+        assert_eq!(get(JSON, Some("Amount=1"), br#"{"Amount":2}"#, Field::Amount), "=2");
     }
 
     #[test]
@@ -646,10 +554,7 @@ mod tests {
             (Some("application/json; x=y; Charset = utf8 "), "=1"),
             (Some("application/json; charset=utf-16"), "MEDIA"),
             (Some("application/json; charset=iso-8859-1"), "MEDIA"),
-            (
-                Some("application/x-www-form-urlencoded; charset=latin1"),
-                "MEDIA",
-            ),
+            (Some("application/x-www-form-urlencoded; charset=latin1"), "MEDIA"),
             (Some("application/x-www-form-urlencoded"), "-"),
             (Some("application/jsonp"), "MEDIA"),
             (Some("application/xml"), "MEDIA"),
@@ -657,11 +562,7 @@ mod tests {
             (Some("multipart/form-data; boundary=x"), "MEDIA"),
             (Some("*/*"), "MEDIA"),
         ] {
-            assert_eq!(
-                get(content_type, None, br#"{"Amount":1}"#, Field::Amount),
-                want,
-                "{content_type:?}"
-            );
+            assert_eq!(get(content_type, None, br#"{"Amount":1}"#, Field::Amount), want, "{content_type:?}");
         }
     }
 
@@ -695,22 +596,11 @@ mod tests {
 
     #[test]
     fn nesting_costs_no_stack() {
-        let deep = format!(
-            r#"{{"x":{}{},"Amount":1}}"#,
-            "[".repeat(30_000),
-            "]".repeat(30_000)
-        );
+        let deep = format!(r#"{{"x":{}{},"Amount":1}}"#, "[".repeat(30_000), "]".repeat(30_000));
         assert_eq!(get(JSON, None, deep.as_bytes(), Field::Amount), "=1");
-        let deep = format!(
-            r#"{{"Amount":{}1{}}}"#,
-            "{\"a\":".repeat(10_000),
-            "}".repeat(10_000)
-        );
+        let deep = format!(r#"{{"Amount":{}1{}}}"#, "{\"a\":".repeat(10_000), "}".repeat(10_000));
         assert_eq!(get(JSON, None, deep.as_bytes(), Field::Amount), "Object");
-        assert_eq!(
-            get(JSON, None, "[".repeat(60_000).as_bytes(), Field::Amount),
-            "BODY"
-        );
+        assert_eq!(get(JSON, None, "[".repeat(60_000).as_bytes(), Field::Amount), "BODY");
         let open = format!(r#"{{"x":{}"#, "[".repeat(60_000));
         assert_eq!(get(JSON, None, open.as_bytes(), Field::Amount), "BODY");
     }
@@ -739,10 +629,7 @@ mod tests {
         let body = br#"{"Token":"t","Amount":5}"#;
         let fields = Fields::parse(JSON, None, body).unwrap();
         for field in [Field::Token, Field::Amount] {
-            assert!(matches!(
-                fields.slots[field as usize],
-                Slot::Text(Cow::Borrowed(_))
-            ));
+            assert!(matches!(fields.slots[field as usize], Slot::Text(Cow::Borrowed(_))));
         }
     }
 

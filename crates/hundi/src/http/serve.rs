@@ -55,17 +55,12 @@ pub enum BodyError {
 
 /// Serves until `stop` is true or its sender is gone. Then nothing new is accepted, requests under way get five seconds,
 /// and it returns.
-pub async fn serve<H, F>(
-    listener: TcpListener,
-    limits: Limits,
-    mut stop: watch::Receiver<bool>,
-    handler: H,
-) where
+pub async fn serve<H, F>(listener: TcpListener, limits: Limits, mut stop: watch::Receiver<bool>, handler: H)
+where
     H: Fn(IpAddr, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
-    let connections_max =
-        u32::try_from(limits.connections_max.clamp(1, CONNECTIONS_LIMIT)).unwrap_or(1);
+    let connections_max = u32::try_from(limits.connections_max.clamp(1, CONNECTIONS_LIMIT)).unwrap_or(1);
     let connections = Arc::new(Semaphore::new(connections_max as usize));
     let http = protocol(limits);
     loop {
@@ -96,10 +91,7 @@ pub async fn serve<H, F>(
     }
     drop(listener);
     // Every connection holds one permit.
-    if timeout(DRAIN_TIME, connections.acquire_many(connections_max))
-        .await
-        .is_err()
-    {
+    if timeout(DRAIN_TIME, connections.acquire_many(connections_max)).await.is_err() {
         tracing::warn!("requests were still under way when the time to end them was over");
     }
 }
@@ -115,9 +107,7 @@ where
     if body.size_hint().lower() > bytes_max as u64 {
         return Err(BodyError::TooLarge);
     }
-    timeout(time, read_all(body, bytes_max))
-        .await
-        .unwrap_or(Err(BodyError::TooSlow))
+    timeout(time, read_all(body, bytes_max)).await.unwrap_or(Err(BodyError::TooSlow))
 }
 
 const CONNECTIONS_LIMIT: usize = 1 << 20;
@@ -150,11 +140,7 @@ async fn accept(
     listener: &TcpListener,
     connections: &Arc<Semaphore>,
 ) -> io::Result<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
-    let permit = connections
-        .clone()
-        .acquire_owned()
-        .await
-        .map_err(io::Error::other)?;
+    let permit = connections.clone().acquire_owned().await.map_err(io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
     stream.set_nodelay(true)?;
     Ok((stream, peer.ip(), permit))
@@ -269,50 +255,34 @@ mod tests {
         let (stop, stopped) = watch::channel(false);
         let cancelled = Arc::new(AtomicUsize::new(0));
         let count = cancelled.clone();
-        let task = tokio::spawn(serve(
-            listener,
-            limits,
-            stopped,
-            move |peer: IpAddr, request: Request<Incoming>| {
-                let count = count.clone();
-                async move {
-                    let text = match request.uri().path() {
-                        "/slow" => {
-                            sleep(Duration::from_millis(400)).await;
-                            "slow".to_owned()
-                        }
-                        "/never" => {
-                            let _count = Count(count);
-                            std::future::pending().await
-                        }
-                        "/panic" => panic!("on purpose"),
-                        "/body" => {
-                            match read_body(request.into_body(), 1000, Duration::from_millis(300))
-                                .await
-                            {
-                                Ok(body) => format!("{} bytes", body.len()),
-                                Err(error) => format!("{error:?}"),
-                            }
-                        }
-                        _ => format!("hello {peer}"),
-                    };
-                    Response::new(Full::new(Bytes::from(text)))
-                }
-            },
-        ));
-        Server {
-            port,
-            stop,
-            task,
-            cancelled,
-        }
+        let task = tokio::spawn(serve(listener, limits, stopped, move |peer: IpAddr, request: Request<Incoming>| {
+            let count = count.clone();
+            async move {
+                let text = match request.uri().path() {
+                    "/slow" => {
+                        sleep(Duration::from_millis(400)).await;
+                        "slow".to_owned()
+                    }
+                    "/never" => {
+                        let _count = Count(count);
+                        std::future::pending().await
+                    }
+                    "/panic" => panic!("on purpose"),
+                    "/body" => match read_body(request.into_body(), 1000, Duration::from_millis(300)).await {
+                        Ok(body) => format!("{} bytes", body.len()),
+                        Err(error) => format!("{error:?}"),
+                    },
+                    _ => format!("hello {peer}"),
+                };
+                Response::new(Full::new(Bytes::from(text)))
+            }
+        }));
+        Server { port, stop, task, cancelled }
     }
 
     fn socket(port: u16) -> Socket {
         let socket = Socket::connect(("127.0.0.1", port)).unwrap();
-        socket
-            .set_read_timeout(Some(Duration::from_secs(10)))
-            .unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         socket
     }
 
@@ -333,9 +303,7 @@ mod tests {
     }
 
     async fn once(port: u16, text: String, until: &'static str) -> String {
-        spawn_blocking(move || talk(&mut socket(port), &text, until))
-            .await
-            .unwrap()
+        spawn_blocking(move || talk(&mut socket(port), &text, until)).await.unwrap()
     }
 
     #[tokio::test]
@@ -345,10 +313,7 @@ mod tests {
             let mut socket = socket(server.port);
             for _ in 0..3 {
                 let got = talk(&mut socket, "GET / HTTP/1.1\r\nHost: h\r\n\r\n", "hello");
-                assert!(
-                    got.contains("200 OK") && got.ends_with("hello 127.0.0.1"),
-                    "{got}"
-                );
+                assert!(got.contains("200 OK") && got.ends_with("hello 127.0.0.1"), "{got}");
                 assert!(got.contains("date: "), "{got}");
             }
         })
@@ -389,12 +354,7 @@ mod tests {
         let large = format!("X: {}\r\n", "y".repeat(9000));
         let fine = (0..20).map(|n| format!("X-{n}: y\r\n")).collect::<String>();
         for (headers, want) in [(many, "431"), (large, "431"), (fine, "200")] {
-            let got = once(
-                server.port,
-                format!("GET / HTTP/1.1\r\n{headers}\r\n"),
-                "\r\n\r\n",
-            )
-            .await;
+            let got = once(server.port, format!("GET / HTTP/1.1\r\n{headers}\r\n"), "\r\n\r\n").await;
             assert_eq!(got.get(9..12), Some(want), "{got}");
         }
     }
@@ -402,11 +362,7 @@ mod tests {
     #[tokio::test]
     async fn a_stop_finishes_what_is_under_way() {
         let server = server(LIMITS).await;
-        let slow = tokio::spawn(once(
-            server.port,
-            "GET /slow HTTP/1.1\r\nHost: h\r\n\r\n".into(),
-            "",
-        ));
+        let slow = tokio::spawn(once(server.port, "GET /slow HTTP/1.1\r\nHost: h\r\n\r\n".into(), ""));
         let idle = tokio::spawn(once(server.port, String::new(), ""));
         sleep(Duration::from_millis(100)).await;
         server.stop.send(true).unwrap();
@@ -421,20 +377,13 @@ mod tests {
     #[tokio::test]
     async fn a_stop_waits_five_seconds_at_most() {
         let server = server(LIMITS).await;
-        let never = tokio::spawn(once(
-            server.port,
-            "GET /never HTTP/1.1\r\nHost: h\r\n\r\n".into(),
-            "",
-        ));
+        let never = tokio::spawn(once(server.port, "GET /never HTTP/1.1\r\nHost: h\r\n\r\n".into(), ""));
         sleep(Duration::from_millis(100)).await;
         server.stop.send(true).unwrap();
         let start = Instant::now();
         server.task.await.unwrap();
         let took = start.elapsed();
-        assert!(
-            took > Duration::from_secs(4) && took < Duration::from_secs(7),
-            "{took:?}"
-        );
+        assert!(took > Duration::from_secs(4) && took < Duration::from_secs(7), "{took:?}");
         assert_eq!(never.await.unwrap(), "");
         assert_eq!(server.cancelled.load(Ordering::SeqCst), 1);
     }
@@ -443,47 +392,22 @@ mod tests {
     async fn a_lost_stop_stops() {
         let server = server(LIMITS).await;
         drop(server.stop);
-        timeout(Duration::from_secs(2), server.task)
-            .await
-            .unwrap()
-            .unwrap();
+        timeout(Duration::from_secs(2), server.task).await.unwrap().unwrap();
     }
 
     #[tokio::test]
     async fn a_panic_costs_one_connection() {
-        let server = server(Limits {
-            connections_max: 1,
-            ..LIMITS
-        })
-        .await;
+        let server = server(Limits { connections_max: 1, ..LIMITS }).await;
         for _ in 0..3 {
-            assert_eq!(
-                once(
-                    server.port,
-                    "GET /panic HTTP/1.1\r\nHost: h\r\n\r\n".into(),
-                    ""
-                )
-                .await,
-                ""
-            );
+            assert_eq!(once(server.port, "GET /panic HTTP/1.1\r\nHost: h\r\n\r\n".into(), "").await, "");
         }
-        let got = once(
-            server.port,
-            "GET / HTTP/1.1\r\nHost: h\r\n\r\n".into(),
-            "hello",
-        )
-        .await;
+        let got = once(server.port, "GET / HTTP/1.1\r\nHost: h\r\n\r\n".into(), "hello").await;
         assert!(got.contains("200 OK"), "{got}");
     }
 
     #[tokio::test]
     async fn connections_beyond_the_limit_wait() {
-        let server = server(Limits {
-            connections_max: 2,
-            header_time: Duration::from_secs(20),
-            ..LIMITS
-        })
-        .await;
+        let server = server(Limits { connections_max: 2, header_time: Duration::from_secs(20), ..LIMITS }).await;
         let port = server.port;
         spawn_blocking(move || {
             let mut held: Vec<Socket> = (0..2).map(|_| socket(port)).collect();
@@ -491,13 +415,8 @@ mod tests {
                 talk(socket, "GET / HTTP/1.1\r\nHost: h\r\n\r\n", "hello");
             }
             let mut third = socket(port);
-            third
-                .set_read_timeout(Some(Duration::from_millis(300)))
-                .unwrap();
-            assert_eq!(
-                talk(&mut third, "GET / HTTP/1.1\r\nHost: h\r\n\r\n", "hello"),
-                ""
-            );
+            third.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+            assert_eq!(talk(&mut third, "GET / HTTP/1.1\r\nHost: h\r\n\r\n", "hello"), "");
             held.pop();
             assert!(talk(&mut third, "", "hello").contains("200 OK"));
         })
@@ -513,52 +432,20 @@ mod tests {
         for (framing, want) in [
             ("\r\n".to_owned(), "0 bytes"),
             (format!("Content-Length: 600\r\n\r\n{x}"), "600 bytes"),
-            (
-                format!("Content-Length: 1000\r\n\r\n{x}{}", &x[..400]),
-                "1000 bytes",
-            ),
+            (format!("Content-Length: 1000\r\n\r\n{x}{}", &x[..400]), "1000 bytes"),
             ("Content-Length: 0\r\n\r\n".to_owned(), "0 bytes"),
-            (
-                format!("Transfer-Encoding: chunked\r\n\r\n{chunk}0\r\n\r\n"),
-                "600 bytes",
-            ),
-            (
-                format!(
-                    "Transfer-Encoding: chunked\r\n\r\n{chunk}190\r\n{}\r\n0\r\n\r\n",
-                    &x[..400]
-                ),
-                "1000 bytes",
-            ),
+            (format!("Transfer-Encoding: chunked\r\n\r\n{chunk}0\r\n\r\n"), "600 bytes"),
+            (format!("Transfer-Encoding: chunked\r\n\r\n{chunk}190\r\n{}\r\n0\r\n\r\n", &x[..400]), "1000 bytes"),
             // Announced, none of it sent; and chunked, with no end in sight.
             ("Content-Length: 1001\r\n\r\n".to_owned(), "TooLarge"),
-            (
-                "Content-Length: 18446744073709551000\r\n\r\n".to_owned(),
-                "TooLarge",
-            ),
-            (
-                format!("Transfer-Encoding: chunked\r\n\r\n{chunk}{chunk}"),
-                "TooLarge",
-            ),
-            (
-                format!("Transfer-Encoding: chunked\r\n\r\n{chunk}FFFFFFFF\r\n{x}"),
-                "TooLarge",
-            ),
+            ("Content-Length: 18446744073709551000\r\n\r\n".to_owned(), "TooLarge"),
+            (format!("Transfer-Encoding: chunked\r\n\r\n{chunk}{chunk}"), "TooLarge"),
+            (format!("Transfer-Encoding: chunked\r\n\r\n{chunk}FFFFFFFF\r\n{x}"), "TooLarge"),
             (format!("Content-Length: 601\r\n\r\n{x}"), "TooSlow"),
-            (
-                format!("Transfer-Encoding: chunked\r\n\r\n{chunk}"),
-                "TooSlow",
-            ),
-            (
-                format!("Transfer-Encoding: chunked\r\n\r\n{chunk}zz\r\n"),
-                "Broken",
-            ),
+            (format!("Transfer-Encoding: chunked\r\n\r\n{chunk}"), "TooSlow"),
+            (format!("Transfer-Encoding: chunked\r\n\r\n{chunk}zz\r\n"), "Broken"),
         ] {
-            let got = once(
-                server.port,
-                format!("POST /body HTTP/1.1\r\nHost: h\r\n{framing}"),
-                "\r\n\r\n",
-            )
-            .await;
+            let got = once(server.port, format!("POST /body HTTP/1.1\r\nHost: h\r\n{framing}"), "\r\n\r\n").await;
             assert!(got.ends_with(want), "want {want}: {got}");
         }
     }

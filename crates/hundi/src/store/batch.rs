@@ -36,8 +36,10 @@ macro_rules! payout_columns {
 }
 pub(super) use payout_columns;
 
-const PAYOUT_BY_ID: &str = concat!("SELECT ", payout_columns!(), " FROM payouts WHERE merchant_id = $1 AND payout_id = $2");
-const PAYOUT_BY_ORDER: &str = concat!("SELECT ", payout_columns!(), " FROM payouts WHERE merchant_id = $1 AND order_id = $2");
+const PAYOUT_BY_ID: &str =
+    concat!("SELECT ", payout_columns!(), " FROM payouts WHERE merchant_id = $1 AND payout_id = $2");
+const PAYOUT_BY_ORDER: &str =
+    concat!("SELECT ", payout_columns!(), " FROM payouts WHERE merchant_id = $1 AND order_id = $2");
 const PAYOUT_INSERT: &str = concat!(
     "INSERT INTO payouts (",
     payout_columns!(),
@@ -53,11 +55,13 @@ const MERCHANT: &str = "SELECT a.wallet_paise, a.reserved_paise, a.fees_paise, a
     FROM accounts a JOIN merchants m ON m.merchant_id = a.merchant_id WHERE a.merchant_id = $1";
 const ACCOUNTS_UPDATE: &str = "UPDATE accounts SET wallet_paise = $1, reserved_paise = $2, fees_paise = $3, gst_paise = $4, banks = $5, \
     journal_seq = $6, journal_at = $7, journal_link = $8, day = $9, day_paise = $10 WHERE merchant_id = $11";
-const REFERENCE: &str = "SELECT merchant_id, payout_id, attempt FROM bank_references WHERE connector = $1 AND reference = $2";
+const REFERENCE: &str =
+    "SELECT merchant_id, payout_id, attempt FROM bank_references WHERE connector = $1 AND reference = $2";
 const REFERENCE_INSERT: &str = "INSERT INTO bank_references (connector, reference, merchant_id, payout_id, attempt) \
     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (connector, reference) DO NOTHING";
 const CREDIT: &str = "SELECT merchant_id, amount_paise FROM bank_credits WHERE connector = $1 AND reference = $2";
-const CREDIT_INSERT: &str = "INSERT INTO bank_credits (connector, reference, merchant_id, amount_paise) VALUES ($1, $2, $3, $4)";
+const CREDIT_INSERT: &str =
+    "INSERT INTO bank_credits (connector, reference, merchant_id, amount_paise) VALUES ($1, $2, $3, $4)";
 const JOURNAL_INSERT: &str = "INSERT INTO journal (merchant_id, seq, at, kind, amount_paise, fee_paise, gst_paise, payout_id, \
     connector, actor, memo, wallet_after_paise, link) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
 const HISTORY_INSERT: &str = "INSERT INTO payout_history (merchant_id, payout_id, version, at, event, actor, detail) \
@@ -91,7 +95,9 @@ pub async fn load(tx: &mut Tx<'_>, commands: &[&Command]) -> Result<Loaded, Stor
                     load_by_id(tx, &mut loaded, merchant, payout).await?;
                 }
             }
-            Command::Enquire { merchant, payout, .. } | Command::Expire { merchant, payout } | Command::Cancel { merchant, payout, .. } => {
+            Command::Enquire { merchant, payout, .. }
+            | Command::Expire { merchant, payout }
+            | Command::Cancel { merchant, payout, .. } => {
                 merchants.insert(*merchant);
                 load_by_id(tx, &mut loaded, *merchant, *payout).await?;
             }
@@ -115,14 +121,24 @@ pub async fn load(tx: &mut Tx<'_>, commands: &[&Command]) -> Result<Loaded, Stor
     Ok(loaded)
 }
 
-async fn load_by_id(tx: &mut Tx<'_>, loaded: &mut Loaded, merchant: MerchantId, payout: PayoutId) -> Result<(), StoreError> {
+async fn load_by_id(
+    tx: &mut Tx<'_>,
+    loaded: &mut Loaded,
+    merchant: MerchantId,
+    payout: PayoutId,
+) -> Result<(), StoreError> {
     if loaded.snapshot.payouts.contains_key(&payout) {
         return Ok(());
     }
     load_payout(tx, loaded, PAYOUT_BY_ID, &[Arg::Int(merchant.0), Arg::Int(payout.0)]).await
 }
 
-async fn load_payout(tx: &mut Tx<'_>, loaded: &mut Loaded, sql: &'static str, key: &[Arg<'_>]) -> Result<(), StoreError> {
+async fn load_payout(
+    tx: &mut Tx<'_>,
+    loaded: &mut Loaded,
+    sql: &'static str,
+    key: &[Arg<'_>],
+) -> Result<(), StoreError> {
     for row in tx.query(sql, key).await? {
         let payout = decode_payout(row)?;
         let order = &payout.order;
@@ -352,9 +368,17 @@ pub fn decode_payout(mut row: Row) -> Result<Payout, StoreError> {
         held: row.int()? != 0,
         attempts: small(row.int()?)?,
         connector: row.text_or_null()?.map(|name| decode_connector(&name)).transpose()?,
-        reference: row.text_or_null()?.map(|text| Reference::parse(&text).ok_or_else(|| bad("reference"))).transpose()?,
+        reference: row
+            .text_or_null()?
+            .map(|text| Reference::parse(&text).ok_or_else(|| bad("reference")))
+            .transpose()?,
         paid_attempt: row.int_or_null()?.map(small).transpose()?,
-        refused_by: row.text()?.split(',').filter(|name| !name.is_empty()).map(decode_connector).collect::<Result<_, _>>()?,
+        refused_by: row
+            .text()?
+            .split(',')
+            .filter(|name| !name.is_empty())
+            .map(decode_connector)
+            .collect::<Result<_, _>>()?,
         send_before: Timestamp(row.int()?),
         enquiries: small(row.int()?)?,
         next_at: row.int_or_null()?.map(Timestamp),
@@ -385,7 +409,20 @@ fn decode_merchant(mut row: Row) -> Result<(Merchant, [u8; 32]), StoreError> {
         1 => CallbackWish::Final,
         _ => CallbackWish::All,
     };
-    Ok((Merchant { accounts, state, payout_most_paise, day_most_paise, fees, callbacks, day, day_paise, changed: false }, link))
+    Ok((
+        Merchant {
+            accounts,
+            state,
+            payout_most_paise,
+            day_most_paise,
+            fees,
+            callbacks,
+            day,
+            day_paise,
+            changed: false,
+        },
+        link,
+    ))
 }
 
 /// A merchant's state from its number.
@@ -432,7 +469,10 @@ pub fn decode_banks(text: &str) -> Result<Vec<(Connector, Balance)>, StoreError>
         Some((Connector::parse(name)?, Balance::from_paise(paise.parse().ok()?)))
     };
     let entries = text.split(',').filter(|entry| !entry.is_empty());
-    entries.map(bank).collect::<Option<_>>().ok_or_else(|| StoreError::Corrupt("a merchant's bank balances are not valid".into()))
+    entries
+        .map(bank)
+        .collect::<Option<_>>()
+        .ok_or_else(|| StoreError::Corrupt("a merchant's bank balances are not valid".into()))
 }
 
 fn encode_banks(banks: &[(Connector, Balance)]) -> String {

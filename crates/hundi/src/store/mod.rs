@@ -159,7 +159,9 @@ impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StoreError::Unusable(text) => f.write_str(text),
-            StoreError::Disk(text) => write!(f, "the disk refused a write: {text}; free some space or look at the disk"),
+            StoreError::Disk(text) => {
+                write!(f, "the disk refused a write: {text}; free some space or look at the disk")
+            }
             StoreError::Busy(text) => write!(f, "the database is locked by another process: {text}; try again"),
             StoreError::Corrupt(text) => write!(f, "the database is damaged: {text}; restore a backup"),
             StoreError::Statement(text) => write!(f, "the database refused a statement: {text}"),
@@ -213,8 +215,12 @@ impl Store {
         match self.schema().await? {
             SCHEMA => Ok(()),
             newer if newer > SCHEMA => Err(newer_schema(newer)),
-            0 => Err(StoreError::Unusable("the database is empty; run `hundi migrate`, or `hundi demo` to try things out".into())),
-            older => Err(StoreError::Unusable(format!("the database has schema {older}, this binary needs {SCHEMA}; run `hundi migrate`"))),
+            0 => Err(StoreError::Unusable(
+                "the database is empty; run `hundi migrate`, or `hundi demo` to try things out".into(),
+            )),
+            older => Err(StoreError::Unusable(format!(
+                "the database has schema {older}, this binary needs {SCHEMA}; run `hundi migrate`"
+            ))),
         }
     }
 
@@ -254,7 +260,9 @@ impl Store {
 }
 
 fn newer_schema(newer: i64) -> StoreError {
-    StoreError::Unusable(format!("the database has schema {newer}, but this binary knows only up to {SCHEMA}; use a newer hundi"))
+    StoreError::Unusable(format!(
+        "the database has schema {newer}, but this binary knows only up to {SCHEMA}; use a newer hundi"
+    ))
 }
 
 impl Tx<'_> {

@@ -182,11 +182,17 @@ pub struct ComplaintLine {
 /// A journal row and its link.
 pub type Linked = (JournalRow, [u8; 32]);
 
-const PAYOUT_BY_ID: &str = concat!("SELECT ", payout_columns!(), " FROM payouts WHERE merchant_id = $1 AND payout_id = $2");
-const PAYOUT_BY_ORDER: &str = concat!("SELECT ", payout_columns!(), " FROM payouts WHERE merchant_id = $1 AND order_id = $2");
-const PAYOUTS_DUE: &str =
-    concat!("SELECT ", payout_columns!(), " FROM payouts WHERE next_at IS NOT NULL AND next_at <= $1 ORDER BY next_at LIMIT $2");
-const PAYOUTS_ALL: &str = concat!("SELECT ", payout_columns!(), " FROM payouts WHERE merchant_id = $1 ORDER BY payout_id");
+const PAYOUT_BY_ID: &str =
+    concat!("SELECT ", payout_columns!(), " FROM payouts WHERE merchant_id = $1 AND payout_id = $2");
+const PAYOUT_BY_ORDER: &str =
+    concat!("SELECT ", payout_columns!(), " FROM payouts WHERE merchant_id = $1 AND order_id = $2");
+const PAYOUTS_DUE: &str = concat!(
+    "SELECT ",
+    payout_columns!(),
+    " FROM payouts WHERE next_at IS NOT NULL AND next_at <= $1 ORDER BY next_at LIMIT $2"
+);
+const PAYOUTS_ALL: &str =
+    concat!("SELECT ", payout_columns!(), " FROM payouts WHERE merchant_id = $1 ORDER BY payout_id");
 const PAYOUTS_BEFORE: &str = concat!(
     "SELECT ",
     payout_columns!(),
@@ -232,7 +238,8 @@ impl Store {
 
     /// What a merchant can spend now.
     pub async fn wallet(&self, merchant: MerchantId) -> Result<Option<Balance>, StoreError> {
-        let mut rows = self.query("SELECT wallet_paise FROM accounts WHERE merchant_id = $1", &[Arg::Int(merchant.0)]).await?;
+        let mut rows =
+            self.query("SELECT wallet_paise FROM accounts WHERE merchant_id = $1", &[Arg::Int(merchant.0)]).await?;
         rows.first_mut().map(|row| row.int().map(Balance::from_paise)).transpose()
     }
 
@@ -271,7 +278,12 @@ impl Store {
     }
 
     /// A page of a merchant's payouts, newest first, with ids below `before`.
-    pub async fn payouts_before(&self, merchant: MerchantId, before: PayoutId, limit: i64) -> Result<Vec<Payout>, StoreError> {
+    pub async fn payouts_before(
+        &self,
+        merchant: MerchantId,
+        before: PayoutId,
+        limit: i64,
+    ) -> Result<Vec<Payout>, StoreError> {
         let args = [Arg::Int(merchant.0), Arg::Int(before.0), Arg::Int(limit)];
         self.query(PAYOUTS_BEFORE, &args).await?.into_iter().map(decode_payout).collect()
     }
@@ -283,6 +295,12 @@ impl Store {
         each: &mut (dyn FnMut(Payout) -> Result<(), StoreError> + Send),
     ) -> Result<(), StoreError> {
         self.scan(PAYOUTS_ALL, &[Arg::Int(merchant.0)], &mut |row| each(decode_payout(row)?)).await
+    }
+
+    /// The highest payout id of all merchants; 0 if there is none.
+    pub async fn last_payout(&self) -> Result<PayoutId, StoreError> {
+        let mut rows = self.query("SELECT COALESCE(MAX(payout_id), 0) FROM payouts", &[]).await?;
+        rows.first_mut().map_or(Ok(0), Row::int).map(PayoutId)
     }
 
     /// Open payouts by state: number and the oldest creation time.
@@ -313,7 +331,12 @@ impl Store {
     }
 
     /// A merchant's callbacks that are due and have no older news of the same payout before them, the longest due first.
-    pub async fn callbacks_due(&self, merchant: MerchantId, now: Timestamp, limit: i64) -> Result<Vec<DueCallback>, StoreError> {
+    pub async fn callbacks_due(
+        &self,
+        merchant: MerchantId,
+        now: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<DueCallback>, StoreError> {
         let args = [Arg::Int(merchant.0), Arg::Int(now.0), Arg::Int(limit)];
         self.query(CALLBACKS_DUE, &args).await?.into_iter().map(due_callback).collect()
     }
@@ -349,17 +372,27 @@ impl Store {
     }
 
     /// Which payout and attempt a reference belongs to.
-    pub async fn reference(&self, connector: Connector, reference: Reference) -> Result<Option<(MerchantId, PayoutId, i64)>, StoreError> {
+    pub async fn reference(
+        &self,
+        connector: Connector,
+        reference: Reference,
+    ) -> Result<Option<(MerchantId, PayoutId, i64)>, StoreError> {
         let sql = "SELECT merchant_id, payout_id, attempt FROM bank_references WHERE connector = $1 AND reference = $2";
         let mut rows = self.query(sql, &[Arg::Text(connector.as_str()), Arg::Text(reference.as_str())]).await?;
         rows.first_mut().map(|row| Ok((MerchantId(row.int()?), PayoutId(row.int()?), row.int()?))).transpose()
     }
 
     /// What a bank said about a reference beyond the plain answer to the payment.
-    pub async fn bank_messages(&self, connector: Connector, reference: Reference) -> Result<Vec<MessageView>, StoreError> {
+    pub async fn bank_messages(
+        &self,
+        connector: Connector,
+        reference: Reference,
+    ) -> Result<Vec<MessageView>, StoreError> {
         let sql = "SELECT at, source, body FROM bank_messages WHERE connector = $1 AND reference = $2 ORDER BY at";
         let rows = self.query(sql, &[Arg::Text(connector.as_str()), Arg::Text(reference.as_str())]).await?;
-        rows.into_iter().map(|mut row| Ok(MessageView { at: Timestamp(row.int()?), source: row.text()?, body: row.bytes()? })).collect()
+        rows.into_iter()
+            .map(|mut row| Ok(MessageView { at: Timestamp(row.int()?), source: row.text()?, body: row.bytes()? }))
+            .collect()
     }
 
     /// A page of a merchant's journal, from a row's number on.
@@ -383,7 +416,8 @@ impl Store {
     /// halves finds it without an index.
     pub async fn journal_seq_at(&self, merchant: MerchantId, at: Timestamp) -> Result<i64, StoreError> {
         let last = "SELECT COALESCE(MAX(seq), 0) FROM journal WHERE merchant_id = $1";
-        let (mut low, mut high) = (1, self.query(last, &[Arg::Int(merchant.0)]).await?.first_mut().map_or(Ok(0), Row::int)? + 1);
+        let (mut low, mut high) =
+            (1, self.query(last, &[Arg::Int(merchant.0)]).await?.first_mut().map_or(Ok(0), Row::int)? + 1);
         while low < high {
             let middle = low + (high - low) / 2;
             let sql = "SELECT at FROM journal WHERE merchant_id = $1 AND seq = $2";
@@ -431,7 +465,11 @@ impl Store {
     }
 
     /// What was done with a complaint.
-    pub async fn complaint_history(&self, merchant: MerchantId, complaint: i64) -> Result<Vec<ComplaintLine>, StoreError> {
+    pub async fn complaint_history(
+        &self,
+        merchant: MerchantId,
+        complaint: i64,
+    ) -> Result<Vec<ComplaintLine>, StoreError> {
         let sql = "SELECT event, text, actor, at FROM complaint_history WHERE merchant_id = $1 AND complaint_id = $2 ORDER BY seq";
         let rows = self.query(sql, &[Arg::Int(merchant.0), Arg::Int(complaint)]).await?;
         let line = |mut row: Row| {
@@ -510,7 +548,8 @@ fn due_callback(mut row: Row) -> Result<DueCallback, StoreError> {
     let row = &mut row;
     Ok(DueCallback {
         key: CallbackKey { merchant: MerchantId(row.int()?), payout: PayoutId(row.int()?), seq: row.int()? },
-        news: News::from_number(row.int()?).ok_or_else(|| StoreError::Corrupt("a callback's news is not valid".into()))?,
+        news: News::from_number(row.int()?)
+            .ok_or_else(|| StoreError::Corrupt("a callback's news is not valid".into()))?,
         rrn: row.text()?,
         tries: u32::try_from(row.int()?).unwrap_or(u32::MAX),
         next_at: Timestamp(row.int()?),
@@ -524,7 +563,8 @@ fn due_callback(mut row: Row) -> Result<DueCallback, StoreError> {
 fn linked(mut row: Row) -> Result<Linked, StoreError> {
     let row = &mut row;
     let (merchant, seq, at) = (MerchantId(row.int()?), row.int()?, Timestamp(row.int()?));
-    let kind = MovementKind::from_number(row.int()?).ok_or_else(|| StoreError::Corrupt("a journal row's kind is not valid".into()))?;
+    let kind = MovementKind::from_number(row.int()?)
+        .ok_or_else(|| StoreError::Corrupt("a journal row's kind is not valid".into()))?;
     let cost = Cost { amount: stored_amount(row)?, fee_paise: row.int()?, gst_paise: row.int()? };
     let payout = row.int_or_null()?.map(PayoutId);
     let connector = row.text_or_null()?.map(|name| decode_connector(&name)).transpose()?;

@@ -55,7 +55,16 @@ pub fn merchant_add(merchant: &str, fees: &FeePlan, secret: Vec<u8>, actor: &Act
         journal_at, journal_link, day, day_paise) \
         SELECT merchant_id, 0, 0, 0, 0, '', 0, 0, $1, 0, 0 FROM merchants WHERE merchant = $2";
     Plain(vec![
-        (add, vec![text(merchant), text(&fees.to_string()), Value::Bytes(secret), text(&actor.to_string()), Value::Int(now.0)]),
+        (
+            add,
+            vec![
+                text(merchant),
+                text(&fees.to_string()),
+                Value::Bytes(secret),
+                text(&actor.to_string()),
+                Value::Int(now.0),
+            ],
+        ),
         (accounts, vec![Value::Bytes(vec![0; 32]), text(merchant)]),
     ])
 }
@@ -84,7 +93,9 @@ pub fn merchant_set(merchant: MerchantId, setting: Setting) -> Plain {
         Setting::PayoutMost(most) => {
             ("UPDATE merchants SET payout_most_paise = $1 WHERE merchant_id = $2", most.map(Amount::paise).into())
         }
-        Setting::DayMost(most) => ("UPDATE merchants SET day_most_paise = $1 WHERE merchant_id = $2", most.map(Amount::paise).into()),
+        Setting::DayMost(most) => {
+            ("UPDATE merchants SET day_most_paise = $1 WHERE merchant_id = $2", most.map(Amount::paise).into())
+        }
         Setting::Fees(rail, plan) => {
             let sql = match rail {
                 Rail::Neft => "UPDATE merchants SET fees_neft = $1 WHERE merchant_id = $2",
@@ -105,7 +116,14 @@ pub fn merchant_set(merchant: MerchantId, setting: Setting) -> Plain {
 }
 
 /// Adds a token.
-pub fn token_add(hash: [u8; 32], merchant: MerchantId, allow_ip: &str, rate_per_minute: Option<i64>, actor: &Actor, now: Timestamp) -> Plain {
+pub fn token_add(
+    hash: [u8; 32],
+    merchant: MerchantId,
+    allow_ip: &str,
+    rate_per_minute: Option<i64>,
+    actor: &Actor,
+    now: Timestamp,
+) -> Plain {
     let sql = "INSERT INTO tokens (token_id, token_hash, merchant_id, allow_ip, rate_per_minute, actor, created_at) \
         SELECT COALESCE(MAX(token_id), 0) + 1, $1, $2, $3, $4, $5, $6 FROM tokens";
     let values = vec![
@@ -129,8 +147,13 @@ pub fn token_revoke(token: i64, now: Timestamp) -> Plain {
 pub fn complaint_add(merchant: MerchantId, payout: PayoutId, sealed: Vec<u8>, actor: &Actor, now: Timestamp) -> Plain {
     let sql = "INSERT INTO complaints (merchant_id, complaint_id, payout_id, state, text, actor, created_at) \
         SELECT $1, COALESCE(MAX(complaint_id), 0) + 1, $2, 1, $3, $4, $5 FROM complaints WHERE merchant_id = $1";
-    let values =
-        vec![Value::Int(merchant.0), Value::Int(payout.0), Value::Bytes(sealed), text(&actor.to_string()), Value::Int(now.0)];
+    let values = vec![
+        Value::Int(merchant.0),
+        Value::Int(payout.0),
+        Value::Bytes(sealed),
+        text(&actor.to_string()),
+        Value::Int(now.0),
+    ];
     Plain(vec![(sql, values)])
 }
 
@@ -189,8 +212,15 @@ pub struct CallbackKey {
 
 /// Claims a callback that is due: whoever moves its time is the one who makes the call.
 pub fn callback_claim(key: CallbackKey, seen: Timestamp, until: Timestamp) -> Plain {
-    let sql = "UPDATE callbacks SET next_at = $1 WHERE merchant_id = $2 AND payout_id = $3 AND seq = $4 AND next_at = $5";
-    let values = vec![Value::Int(until.0), Value::Int(key.merchant.0), Value::Int(key.payout.0), Value::Int(key.seq), Value::Int(seen.0)];
+    let sql =
+        "UPDATE callbacks SET next_at = $1 WHERE merchant_id = $2 AND payout_id = $3 AND seq = $4 AND next_at = $5";
+    let values = vec![
+        Value::Int(until.0),
+        Value::Int(key.merchant.0),
+        Value::Int(key.payout.0),
+        Value::Int(key.seq),
+        Value::Int(seen.0),
+    ];
     Plain(vec![(sql, values)])
 }
 
@@ -225,14 +255,26 @@ pub fn callback_result(key: CallbackKey, fate: CallbackFate, result: &str, now: 
         Value::Int(key.seq),
     ];
     // Newer news of the payout waits for this one, and is not looked at before it can be sent.
-    let newer = "UPDATE callbacks SET next_at = $1 WHERE merchant_id = $2 AND payout_id = $3 AND seq > $4 AND state = 1";
-    let newer_values =
-        vec![Value::Int(next_at.unwrap_or(now.0)), Value::Int(key.merchant.0), Value::Int(key.payout.0), Value::Int(key.seq)];
+    let newer =
+        "UPDATE callbacks SET next_at = $1 WHERE merchant_id = $2 AND payout_id = $3 AND seq > $4 AND state = 1";
+    let newer_values = vec![
+        Value::Int(next_at.unwrap_or(now.0)),
+        Value::Int(key.merchant.0),
+        Value::Int(key.payout.0),
+        Value::Int(key.seq),
+    ];
     Plain(vec![(sql, values), (newer, newer_values)])
 }
 
 /// Keeps what a bank said, sealed; changes nothing if the very message was kept before.
-pub fn bank_message(connector: Connector, reference: Reference, message: &str, source: &str, sealed: Vec<u8>, now: Timestamp) -> Plain {
+pub fn bank_message(
+    connector: Connector,
+    reference: Reference,
+    message: &str,
+    source: &str,
+    sealed: Vec<u8>,
+    now: Timestamp,
+) -> Plain {
     let sql = "INSERT INTO bank_messages (connector, reference, message, source, body, at) VALUES ($1, $2, $3, $4, $5, $6) \
         ON CONFLICT (connector, reference, message) DO NOTHING";
     let values = vec![

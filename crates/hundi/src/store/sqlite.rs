@@ -38,7 +38,10 @@ impl Sqlite {
     /// Opens the file.
     pub fn open(path: &Path, create: bool) -> Result<Sqlite, StoreError> {
         if rusqlite::version_number() < VERSION_LEAST {
-            return Err(StoreError::Unusable(format!("SQLite {} is too old; 3.51.3 or later is needed", rusqlite::version())));
+            return Err(StoreError::Unusable(format!(
+                "SQLite {} is too old; 3.51.3 or later is needed",
+                rusqlite::version()
+            )));
         }
         if !create && !path.exists() {
             return Err(StoreError::Unusable(format!(
@@ -53,7 +56,10 @@ impl Sqlite {
     /// Opens the file for reading within one transaction, which is the only reader's.
     pub fn open_view(path: &Path) -> Result<Sqlite, StoreError> {
         if !path.exists() {
-            return Err(StoreError::Unusable(format!("there is no database at {}; give its folder with --data", path.display())));
+            return Err(StoreError::Unusable(format!(
+                "there is no database at {}; give its folder with --data",
+                path.display()
+            )));
         }
         let reader = connect(path, false)?;
         // The first statement that reads fixes what the transaction sees.
@@ -72,7 +78,10 @@ impl Sqlite {
     pub async fn run_script(&self, script: &str) -> Result<(), StoreError> {
         let tx = self.begin().await?;
         let connection = tx.connection()?;
-        connection.execute_batch(script).and_then(|()| connection.pragma_update(None, "user_version", SCHEMA)).map_err(explain)?;
+        connection
+            .execute_batch(script)
+            .and_then(|()| connection.pragma_update(None, "user_version", SCHEMA))
+            .map_err(explain)?;
         tx.commit()
     }
 
@@ -87,7 +96,12 @@ impl Sqlite {
     }
 
     /// Runs a statement that reads, row by row.
-    pub fn scan(&self, sql: &str, args: &[Arg<'_>], each: &mut dyn FnMut(Row) -> Result<(), StoreError>) -> Result<(), StoreError> {
+    pub fn scan(
+        &self,
+        sql: &str,
+        args: &[Arg<'_>],
+        each: &mut dyn FnMut(Row) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         let kept = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let connection = match kept {
             Some(connection) => connection,
@@ -142,7 +156,10 @@ impl SqliteTx<'_> {
 
     /// Runs a statement that writes.
     pub fn execute(&mut self, sql: &str, args: &[Arg<'_>]) -> Result<u64, StoreError> {
-        let result = self.connection()?.prepare_cached(sql).and_then(|mut statement| statement.execute(rusqlite::params_from_iter(args)));
+        let result = self
+            .connection()?
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.execute(rusqlite::params_from_iter(args)));
         result.map(|changed| changed as u64).map_err(|error| self.give_up_on(explain(error)))
     }
 
@@ -170,7 +187,10 @@ impl SqliteTx<'_> {
 
 impl Drop for SqliteTx<'_> {
     fn drop(&mut self) {
-        let Some(connection) = self.connection.as_ref().filter(|connection| self.open && !connection.is_autocommit()) else { return };
+        let Some(connection) = self.connection.as_ref().filter(|connection| self.open && !connection.is_autocommit())
+        else {
+            return;
+        };
         if let Err(error) = connection.execute_batch("ROLLBACK") {
             tracing::warn!(%error, "a transaction could not be rolled back; its connection is given up");
             *self.connection = None;
@@ -193,8 +213,12 @@ fn connect(path: &Path, writes: bool) -> Result<Connection, StoreError> {
     if writes {
         flags |= OpenFlags::SQLITE_OPEN_CREATE;
     }
-    let connection = Connection::open_with_flags(path, flags)
-        .map_err(|error| StoreError::Unusable(format!("cannot open the database {}: {error}; check the path and its permissions", path.display())))?;
+    let connection = Connection::open_with_flags(path, flags).map_err(|error| {
+        StoreError::Unusable(format!(
+            "cannot open the database {}: {error}; check the path and its permissions",
+            path.display()
+        ))
+    })?;
     connection.set_prepared_statement_cache_capacity(128);
     connection
         .busy_timeout(BUSY)
@@ -212,7 +236,12 @@ fn connect(path: &Path, writes: bool) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-fn read(connection: &Connection, sql: &str, args: &[Arg<'_>], each: &mut dyn FnMut(Row) -> Result<(), StoreError>) -> Result<(), StoreError> {
+fn read(
+    connection: &Connection,
+    sql: &str,
+    args: &[Arg<'_>],
+    each: &mut dyn FnMut(Row) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached(sql).map_err(explain)?;
     let columns = statement.column_count();
     let mut rows = statement.query(rusqlite::params_from_iter(args)).map_err(explain)?;
@@ -227,7 +256,9 @@ fn read(connection: &Connection, sql: &str, args: &[Arg<'_>], each: &mut dyn FnM
                     Err(_) => return Err(StoreError::Corrupt("a text is not UTF-8".into())),
                 },
                 ValueRef::Blob(bytes) => Value::Bytes(bytes.to_owned()),
-                ValueRef::Real(_) => return Err(StoreError::Corrupt("a float was found where none is ever written".into())),
+                ValueRef::Real(_) => {
+                    return Err(StoreError::Corrupt("a float was found where none is ever written".into()));
+                }
             });
         }
         each(Row::new(values))?;
@@ -238,10 +269,14 @@ fn read(connection: &Connection, sql: &str, args: &[Arg<'_>], each: &mut dyn FnM
 fn explain(error: rusqlite::Error) -> StoreError {
     let text = error.to_string();
     match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => StoreError::Disk(text),
+        Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+            StoreError::Disk(text)
+        }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy(text),
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Corrupt(text),
-        Some(ErrorCode::CannotOpen) => StoreError::Unusable(format!("cannot open the database: {text}; check the path and its permissions")),
+        Some(ErrorCode::CannotOpen) => {
+            StoreError::Unusable(format!("cannot open the database: {text}; check the path and its permissions"))
+        }
         _ => StoreError::Statement(text),
     }
 }

@@ -142,7 +142,12 @@ impl World {
     }
 
     /// Starts Hundi on a folder and beside a bank that may have a past.
-    pub async fn start(folder: Arc<Folder>, bank: Arc<Bank>, clock: Clock, configure: impl FnOnce(&mut Config)) -> World {
+    pub async fn start(
+        folder: Arc<Folder>,
+        bank: Arc<Bank>,
+        clock: Clock,
+        configure: impl FnOnce(&mut Config),
+    ) -> World {
         let mut config = Config { data: folder.path().to_owned(), ..Config::default() };
         config.callbacks.allow_private = true;
         config.sandbox = Some(Sandbox {
@@ -152,7 +157,8 @@ impl World {
             reply_within_ms: 5_000,
         });
         configure(&mut config);
-        let receivers = Receivers { calls: Arc::default(), plan: Arc::new(Mutex::new(Box::new(|_| Behaviour::Answers(204)))) };
+        let receivers =
+            Receivers { calls: Arc::default(), plan: Arc::new(Mutex::new(Box::new(|_| Behaviour::Answers(204)))) };
         let store = Store::open_sqlite(&config.database(), true).unwrap();
         let keys = Keys::parse(KEY).unwrap();
         hundi::prepare(&store, &keys).await.unwrap();

@@ -56,7 +56,20 @@ fn the_three_crates_depend_on_what_the_house_allows() {
         ("hundi-core", &["any_ascii", "base64", "hmac", "sha2"][..]),
         (
             "hundi-bank",
-            &["base64", "bytes", "hmac", "http-body-util", "hyper", "hyper-util", "rusqlite", "serde", "serde_json", "sha2", "tokio", "tracing"][..],
+            &[
+                "base64",
+                "bytes",
+                "hmac",
+                "http-body-util",
+                "hyper",
+                "hyper-util",
+                "rusqlite",
+                "serde",
+                "serde_json",
+                "sha2",
+                "tokio",
+                "tracing",
+            ][..],
         ),
     ]);
     let metadata = metadata();
@@ -76,7 +89,21 @@ fn the_three_crates_depend_on_what_the_house_allows() {
 /// What `cargo deny` would check: licences, sources and bans.
 #[test]
 fn every_dependency_is_licensed_from_the_registry_and_not_banned() {
-    let licences = ["MIT", "Apache-2.0", "ISC", "BSD-2-Clause", "BSD-3-Clause", "Zlib", "Unicode-3.0", "CDLA-Permissive-2.0", "Unlicense", "0BSD", "CC0-1.0", "MIT-0", "BSL-1.0"];
+    let licences = [
+        "MIT",
+        "Apache-2.0",
+        "ISC",
+        "BSD-2-Clause",
+        "BSD-3-Clause",
+        "Zlib",
+        "Unicode-3.0",
+        "CDLA-Permissive-2.0",
+        "Unlicense",
+        "0BSD",
+        "CC0-1.0",
+        "MIT-0",
+        "BSL-1.0",
+    ];
     let banned = ["openssl", "openssl-sys", "native-tls", "reqwest", "chrono", "time", "rand"];
     let metadata = metadata();
     let mut shipped = BTreeSet::new();
@@ -126,7 +153,10 @@ fn time_randomness_and_sql_each_have_one_home() {
         for word in ["SELECT ", "INSERT INTO", "DELETE FROM", "PRAGMA "] {
             assert!(!text.contains(word) || store, "{name} contains SQL ({word}); only the store may");
         }
-        assert!(!text.contains("UPDATE ") || store || name.contains("hundi-core"), "{name} contains SQL; only the store may");
+        assert!(
+            !text.contains("UPDATE ") || store || name.contains("hundi-core"),
+            "{name} contains SQL; only the store may"
+        );
     }
 }
 
@@ -135,13 +165,29 @@ fn the_store_keeps_to_the_dialect() {
     let schema = files("crates/hundi/migrations", &[".sql"]);
     assert_eq!(schema.len(), 1);
     for (name, text) in schema {
-        let text: String = text.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n").to_uppercase();
-        for word in ["BOOLEAN", "SERIAL", "AUTOINCREMENT", "TRIGGER", "FUNCTION", " REAL", "FLOAT", "DOUBLE", "NUMERIC", "ENUM", "DEFERR", "TIMESTAMP"] {
+        let text: String =
+            text.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n").to_uppercase();
+        for word in [
+            "BOOLEAN",
+            "SERIAL",
+            "AUTOINCREMENT",
+            "TRIGGER",
+            "FUNCTION",
+            " REAL",
+            "FLOAT",
+            "DOUBLE",
+            "NUMERIC",
+            "ENUM",
+            "DEFERR",
+            "TIMESTAMP",
+        ] {
             assert!(!text.contains(word), "{name} uses {word}");
         }
     }
     for (name, text) in files("crates/hundi/src/store", &[".rs"]) {
-        for word in ["SAVEPOINT", "datetime(", "now()", "last_insert_rowid", "OFFSET", "INSERT OR", "REPLACE INTO", "RETURNING"] {
+        for word in
+            ["SAVEPOINT", "datetime(", "now()", "last_insert_rowid", "OFFSET", "INSERT OR", "REPLACE INTO", "RETURNING"]
+        {
             assert!(!program(&text).contains(word), "{name} uses {word}");
         }
     }
@@ -211,7 +257,10 @@ fn every_option_is_documented_and_every_documented_option_exists() {
             }
         }
     }
-    assert!(options.contains("api.listen") && options.contains("data") && options.contains("sandbox.url"), "{options:?}");
+    assert!(
+        options.contains("api.listen") && options.contains("data") && options.contains("sandbox.url"),
+        "{options:?}"
+    );
     let text = std::fs::read_to_string(root().join("docs/operating.md")).unwrap();
     for option in &options {
         assert!(text.contains(&format!("`{option}`")), "docs/operating.md does not document `{option}`");
@@ -220,6 +269,9 @@ fn every_option_is_documented_and_every_documented_option_exists() {
     for word in text.split('`').skip(1).step_by(2) {
         let shaped = word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b == b'.');
         let named = sections.iter().any(|section| word.starts_with(section)) && !word.ends_with(".rs");
-        assert!(!(shaped && named) || options.contains(word), "docs/operating.md documents `{word}`, which does not exist");
+        assert!(
+            !(shaped && named) || options.contains(word),
+            "docs/operating.md documents `{word}`, which does not exist"
+        );
     }
 }

@@ -27,12 +27,47 @@ struct Row {
 const COST: i64 = 10_590;
 
 const ROWS: &[Row] = &[
-    Row { beneficiary: "1111", first: (1, "Success"), last: (1, "Success"), told: &["Success"], book: &["paid"], cost: COST },
-    Row { beneficiary: "0222", first: (2, "Pending"), last: (1, "Success"), told: &["Success"], book: &["paid"], cost: COST },
+    Row {
+        beneficiary: "1111",
+        first: (1, "Success"),
+        last: (1, "Success"),
+        told: &["Success"],
+        book: &["paid"],
+        cost: COST,
+    },
+    Row {
+        beneficiary: "0222",
+        first: (2, "Pending"),
+        last: (1, "Success"),
+        told: &["Success"],
+        book: &["paid"],
+        cost: COST,
+    },
     Row { beneficiary: "0333", first: (2, "Pending"), last: (2, "Pending"), told: &[], book: &["pending"], cost: COST },
-    Row { beneficiary: "0444", first: (0, "Failure"), last: (0, "Failure"), told: &["Failure"], book: &["refused"], cost: 0 },
-    Row { beneficiary: "0555", first: (0, "Failure"), last: (0, "Failure"), told: &["Failure"], book: &["refused"], cost: 0 },
-    Row { beneficiary: "0666", first: (2, "Pending"), last: (0, "Failure"), told: &["Failure"], book: &["refused"], cost: 0 },
+    Row {
+        beneficiary: "0444",
+        first: (0, "Failure"),
+        last: (0, "Failure"),
+        told: &["Failure"],
+        book: &["refused"],
+        cost: 0,
+    },
+    Row {
+        beneficiary: "0555",
+        first: (0, "Failure"),
+        last: (0, "Failure"),
+        told: &["Failure"],
+        book: &["refused"],
+        cost: 0,
+    },
+    Row {
+        beneficiary: "0666",
+        first: (2, "Pending"),
+        last: (0, "Failure"),
+        told: &["Failure"],
+        book: &["refused"],
+        cost: 0,
+    },
     Row {
         beneficiary: "0777",
         first: (1, "Success"),
@@ -41,15 +76,71 @@ const ROWS: &[Row] = &[
         book: &["reversed"],
         cost: 0,
     },
-    Row { beneficiary: "0888", first: (2, "Pending"), last: (1, "Success"), told: &["Success"], book: &["paid"], cost: COST },
+    Row {
+        beneficiary: "0888",
+        first: (2, "Pending"),
+        last: (1, "Success"),
+        told: &["Success"],
+        book: &["paid"],
+        cost: COST,
+    },
     Row { beneficiary: "0999", first: (2, "Pending"), last: (0, "Failure"), told: &["Failure"], book: &[], cost: 0 },
-    Row { beneficiary: "0123", first: (2, "Pending"), last: (1, "Success"), told: &["Success"], book: &["paid"], cost: COST },
-    Row { beneficiary: "success@sandbox", first: (1, "Success"), last: (1, "Success"), told: &["Success"], book: &["paid"], cost: COST },
-    Row { beneficiary: "slow@sandbox", first: (2, "Pending"), last: (1, "Success"), told: &["Success"], book: &["paid"], cost: COST },
-    Row { beneficiary: "pending@sandbox", first: (2, "Pending"), last: (2, "Pending"), told: &[], book: &["pending"], cost: COST },
-    Row { beneficiary: "invalid@sandbox", first: (0, "Failure"), last: (0, "Failure"), told: &["Failure"], book: &["refused"], cost: 0 },
-    Row { beneficiary: "bankdown@sandbox", first: (0, "Failure"), last: (0, "Failure"), told: &["Failure"], book: &["refused"], cost: 0 },
-    Row { beneficiary: "latefail@sandbox", first: (2, "Pending"), last: (0, "Failure"), told: &["Failure"], book: &["refused"], cost: 0 },
+    Row {
+        beneficiary: "0123",
+        first: (2, "Pending"),
+        last: (1, "Success"),
+        told: &["Success"],
+        book: &["paid"],
+        cost: COST,
+    },
+    Row {
+        beneficiary: "success@sandbox",
+        first: (1, "Success"),
+        last: (1, "Success"),
+        told: &["Success"],
+        book: &["paid"],
+        cost: COST,
+    },
+    Row {
+        beneficiary: "slow@sandbox",
+        first: (2, "Pending"),
+        last: (1, "Success"),
+        told: &["Success"],
+        book: &["paid"],
+        cost: COST,
+    },
+    Row {
+        beneficiary: "pending@sandbox",
+        first: (2, "Pending"),
+        last: (2, "Pending"),
+        told: &[],
+        book: &["pending"],
+        cost: COST,
+    },
+    Row {
+        beneficiary: "invalid@sandbox",
+        first: (0, "Failure"),
+        last: (0, "Failure"),
+        told: &["Failure"],
+        book: &["refused"],
+        cost: 0,
+    },
+    Row {
+        beneficiary: "bankdown@sandbox",
+        first: (0, "Failure"),
+        last: (0, "Failure"),
+        told: &["Failure"],
+        book: &["refused"],
+        cost: 0,
+    },
+    Row {
+        beneficiary: "latefail@sandbox",
+        first: (2, "Pending"),
+        last: (0, "Failure"),
+        told: &["Failure"],
+        book: &["refused"],
+        cost: 0,
+    },
     Row {
         beneficiary: "reversed@sandbox",
         first: (1, "Success"),
@@ -58,9 +149,30 @@ const ROWS: &[Row] = &[
         book: &["reversed"],
         cost: 0,
     },
-    Row { beneficiary: "timeout@sandbox", first: (2, "Pending"), last: (1, "Success"), told: &["Success"], book: &["paid"], cost: COST },
-    Row { beneficiary: "lost@sandbox", first: (2, "Pending"), last: (0, "Failure"), told: &["Failure"], book: &[], cost: 0 },
-    Row { beneficiary: "deemed@sandbox", first: (2, "Pending"), last: (1, "Success"), told: &["Success"], book: &["paid"], cost: COST },
+    Row {
+        beneficiary: "timeout@sandbox",
+        first: (2, "Pending"),
+        last: (1, "Success"),
+        told: &["Success"],
+        book: &["paid"],
+        cost: COST,
+    },
+    Row {
+        beneficiary: "lost@sandbox",
+        first: (2, "Pending"),
+        last: (0, "Failure"),
+        told: &["Failure"],
+        book: &[],
+        cost: 0,
+    },
+    Row {
+        beneficiary: "deemed@sandbox",
+        first: (2, "Pending"),
+        last: (1, "Success"),
+        told: &["Success"],
+        book: &["paid"],
+        cost: COST,
+    },
 ];
 
 fn order(token: &str, row: &Row, order: &str) -> Value {
@@ -213,7 +325,9 @@ async fn with_faults_on_both_books_agree_in_the_end() {
     world.token = world.new_token("demo", "127.0.0.1").await;
     let ends = ["1111", "0222", "0444", "0555", "0666", "0777", "0888", "0999", "0123"];
     for number in 0..120 {
-        world.pay(&format!("ORDER-{number}"), 1 + number, &format!("12345678{}", ends[number as usize % ends.len()])).await;
+        world
+            .pay(&format!("ORDER-{number}"), 1 + number, &format!("12345678{}", ends[number as usize % ends.len()]))
+            .await;
     }
     world.pass(Duration::from_secs(3_600)).await;
     let (mut ours, mut open) = (0, 0);
@@ -225,7 +339,11 @@ async fn with_faults_on_both_books_agree_in_the_end() {
         }
     }
     let book = world.book().await;
-    let theirs: i64 = book.iter().filter(|entry| entry["status"] == "paid").map(|entry| entry["amount_paise"].as_i64().unwrap()).sum();
+    let theirs: i64 = book
+        .iter()
+        .filter(|entry| entry["status"] == "paid")
+        .map(|entry| entry["amount_paise"].as_i64().unwrap())
+        .sum();
     assert_eq!((theirs, open), (ours * 100, 0));
     assert!(book.iter().all(|entry| entry["executions"].as_i64().unwrap() <= 1));
     world.verify().await;
@@ -239,15 +357,25 @@ async fn a_forged_callback_only_makes_us_ask_the_bank() {
     let reference = world.book().await[0]["reference"].as_str().unwrap().to_owned();
     for (status, signature) in [("paid", ""), ("refused", ""), ("reversed", "v1,AAAA"), ("paid", "v1,AAAA")] {
         let body = json!({ "reference": reference, "status": status, "amount_paise": 10_000, "rrn": "999999999999" });
-        let headers = [("content-type", "application/json"), ("webhook-id", "x"), ("webhook-timestamp", "1795329000"), ("webhook-signature", signature)];
-        let answer = world.call("203.0.113.9", "POST", "/connectors/sandbox/callback", &headers, &body.to_string()).await;
+        let headers = [
+            ("content-type", "application/json"),
+            ("webhook-id", "x"),
+            ("webhook-timestamp", "1795329000"),
+            ("webhook-signature", signature),
+        ];
+        let answer =
+            world.call("203.0.113.9", "POST", "/connectors/sandbox/callback", &headers, &body.to_string()).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
         world.pass(Duration::from_secs(3)).await;
         assert_eq!(world.status("ORDER-1").await.code(), 2, "{status} {signature}");
     }
     let unknown = json!({ "reference": "ABCDEFGHIJKLMNO", "status": "paid", "amount_paise": 10_000 });
     world.call("203.0.113.9", "POST", "/connectors/sandbox/callback", &[], &unknown.to_string()).await;
-    assert_eq!(admin::exception_list(&world.app).await.unwrap(), json!([]), "a forger must not fill the operator's list");
+    assert_eq!(
+        admin::exception_list(&world.app).await.unwrap(),
+        json!([]),
+        "a forger must not fill the operator's list"
+    );
     world.verify().await;
 }
 
@@ -298,7 +426,12 @@ async fn a_changed_row_and_a_cut_tail_are_found() {
             rusqlite::Connection::open(&copy).unwrap().execute_batch(sql).unwrap();
             let view = hundi::store::Store::open_sqlite_view(&copy).unwrap();
             let report = hundi::verify::verify(&view, &world.app.keys, anchors).await.unwrap();
-            report.laws.into_iter().filter(|law| law.broken > 0).map(|law| law.name.split(' ').next().unwrap()).collect::<Vec<_>>()
+            report
+                .laws
+                .into_iter()
+                .filter(|law| law.broken > 0)
+                .map(|law| law.name.split(' ').next().unwrap())
+                .collect::<Vec<_>>()
         }
     };
     assert_eq!(broken("SELECT 1").await, Vec::<&str>::new());

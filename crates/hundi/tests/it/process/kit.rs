@@ -366,8 +366,6 @@ pub struct Demo {
     pub bank: String,
     pub token: String,
     pub merchant: String,
-    /// From the start to the line.
-    pub took: Duration,
 }
 
 impl Demo {
@@ -377,7 +375,6 @@ impl Demo {
         let out = data.with_file_name(format!("demo-{}", NEXT.fetch_add(1, Ordering::Relaxed)));
         let folder = data.to_str().unwrap();
         let args = ["demo", "--json", "--listen", "127.0.0.1:0", "--data", folder, "--callback-url", callback_url];
-        let began = Instant::now();
         let mut process = Process::start(&args, &out);
         let line = until("the demo's line", STUCK, || {
             process.must_live();
@@ -390,7 +387,7 @@ impl Demo {
         assert_eq!(ready["data"], folder);
         let text = |name: &str| ready[name].as_str().unwrap().to_owned();
         let (api, bank, token, merchant) = (text("api_url"), text("bank_url"), text("token"), text("merchant_id"));
-        Demo { process, api, bank, token, merchant, took: began.elapsed() }
+        Demo { process, api, bank, token, merchant }
     }
 }
 
@@ -405,7 +402,7 @@ pub struct Site {
 
 impl Site {
     /// A migrated store with merchant `shop`, who has `rupees`, pays 5.00 + GST a payout, and has a token for loopback.
-    /// `options` go into hundi.toml: top-level ones first, then sections other than `[api]` and so on below.
+    /// `options` go into hundi.toml under `[operations]`.
     pub fn new(rupees: &str, options: &str) -> Site {
         let mut site = Site {
             folder: Folder::new(),
