@@ -9,7 +9,7 @@ use crate::ids::{Actor, Connector, MerchantId, OrderId, PayoutId, Reference};
 use crate::money::Amount;
 use crate::payout::{Due, Event, ExceptionKind, Fact, Money, News, Order, Payout, Room, Standing, State, Step, step};
 use crate::postings::{self, Accounts, JournalRow, Movement, PostingError};
-use crate::schedule::{ENQUIRIES, Timestamp};
+use crate::schedule::{ENQUIRIES, ENQUIRIES_OF_BATCHES, Timestamp};
 use std::collections::BTreeMap;
 
 /// Whatever may change money, and the claims and wake-ups around it.
@@ -775,7 +775,9 @@ fn set_due(payout: &mut Payout, step: &Step, rules: &Rules, change: &Change<'_>,
         Due::AfterPause => payout.next_at = Some(now.after(rules.resend_pause_us)),
         Due::Unchanged if payout.state == State::Queued && payout.held => payout.next_at = None,
         Due::Enquiry | Due::Unchanged if step.due == Due::Enquiry || asks_on => {
-            let pause = usize::try_from(payout.enquiries).ok().and_then(|index| ENQUIRIES.get(index));
+            let accepted = matches!(change.event, Event::Fact(_, Fact::Accepted));
+            let from = if accepted && !payout.order.rail.rules().instant { ENQUIRIES_OF_BATCHES } else { 0 };
+            let pause = usize::try_from(payout.enquiries).ok().and_then(|index| ENQUIRIES.get(index.max(from)));
             payout.next_at = pause.map(|pause| now.after(*pause));
             payout.enquiries += u32::from(change.asked);
             return pause.is_none() && at_bank;

@@ -100,6 +100,10 @@ pub const ENQUIRIES: &[i64] = &[
     DAY,
 ];
 
+/// Where in [`ENQUIRIES`] a bank is first asked that has accepted a payment over a rail that does not decide at once: it
+/// cannot know more after two seconds, and it calls when it does.
+pub const ENQUIRIES_OF_BATCHES: usize = 4;
+
 /// When a merchant is called: the pause before each try. More than 75 hours in all.
 /// Source: the retry schedule that the Standard Webhooks specification recommends.
 pub const CALLBACKS: &[i64] =

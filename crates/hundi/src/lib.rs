@@ -36,7 +36,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use store::{Store, StoreError, rows};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 /// Everything that the program is made of.
 pub struct App {
@@ -72,7 +72,7 @@ pub struct Ends {
     /// For [`writer::run`].
     pub queue: writer::Queue,
     /// For [`worker::run`].
-    pub fresh: mpsc::Receiver<Payout>,
+    pub fresh: Fresh,
 }
 
 impl App {
@@ -98,7 +98,7 @@ impl App {
             connectors: connectors.rules(),
         };
         let (writer, queue) = writer::queue(config.writer.queue_max);
-        let (hub, fresh) = Hub::new(config.writer.queue_max);
+        let (hub, fresh) = Hub::new(config.writer.queue_max, config.worker.sends_max);
         let metrics = Metrics::new();
         let tokens = http::auth::Tokens::default();
         let ids = Mutex::new(ids);
@@ -168,9 +168,21 @@ pub async fn write_alone(store: &Store, plain: rows::Plain) -> Result<u64, Store
     Ok(changed.first)
 }
 
+/// The payouts that this process has just accepted. Those over rails that decide at once have a merchant waiting, so they
+/// do not queue behind the others.
+pub struct Fresh {
+    /// IMPS and UPI.
+    pub instant: mpsc::Receiver<worker::Taken>,
+    /// NEFT and RTGS.
+    pub batched: mpsc::Receiver<worker::Taken>,
+}
+
 /// Tells those who wait what was committed.
 pub struct Hub {
-    fresh: mpsc::Sender<Payout>,
+    instant: mpsc::Sender<worker::Taken>,
+    batched: mpsc::Sender<worker::Taken>,
+    /// Room for sends of instant payouts, at most `worker.sends_max`.
+    pub(crate) sends: Arc<Semaphore>,
     waiting: Mutex<HashMap<PayoutId, oneshot::Sender<Payout>>>,
     /// Wakes the worker: something is due sooner than it believes.
     pub payouts_due: Alarm,
@@ -179,11 +191,17 @@ pub struct Hub {
 }
 
 impl Hub {
-    fn new(length: usize) -> (Hub, mpsc::Receiver<Payout>) {
-        let (fresh, receiver) = mpsc::channel(length);
-        let hub =
-            Hub { fresh, waiting: Mutex::default(), payouts_due: Alarm::default(), callbacks_due: Alarm::default() };
-        (hub, receiver)
+    fn new(length: usize, sends_max: usize) -> (Hub, Fresh) {
+        let ((instant, for_instant), (batched, for_batched)) = (mpsc::channel(length), mpsc::channel(length));
+        let hub = Hub {
+            instant,
+            batched,
+            sends: Arc::new(Semaphore::new(sends_max)),
+            waiting: Mutex::default(),
+            payouts_due: Alarm::default(),
+            callbacks_due: Alarm::default(),
+        };
+        (hub, Fresh { instant: for_instant, batched: for_batched })
     }
 
     /// Tells everybody about a committed transition.
@@ -194,7 +212,9 @@ impl Hub {
         let Some(payout) = &transition.payout else { return };
         if transition.created && payout.state == State::Queued {
             // If the worker is behind, the payout is found when its lease ends.
-            if self.fresh.try_send(payout.clone()).is_err() {
+            let instant = payout.order.rail.rules().instant;
+            let fresh = if instant { &self.instant } else { &self.batched };
+            if fresh.try_send(worker::Taken::Queued(payout.clone())).is_err() {
                 tracing::debug!("the worker is behind; a payout waits for its lease to end");
             }
         } else if let Some(at) = payout.next_at {
@@ -206,6 +226,21 @@ impl Hub {
             // Whoever waited may have given up.
             drop(waiting.send(payout.clone()));
         }
+    }
+
+    /// Tells the worker of a payout that was created and started in one transaction.
+    pub fn publish_started(&self, started: &Transition, boot_us: i64) {
+        let Some(started) = worker::Started::new(started, boot_us) else { return };
+        if self.instant.try_send(worker::Taken::Started(started)).is_err() {
+            // It was not sent, and will not be under this claim; the bank is asked in time, and does not know it.
+            tracing::debug!("the worker is behind; a started payout is not sent");
+        }
+    }
+
+    /// Whether an instant payout that is started now would be sent at once.
+    pub fn has_room(&self) -> bool {
+        let waiting = self.instant.max_capacity() - self.instant.capacity();
+        !self.instant.is_closed() && self.sends.available_permits() > waiting
     }
 
     /// Waits for the end of a payout. Begin before the command that creates it is sent.

@@ -9,16 +9,16 @@
 //! Only the caller whose own `Start` is known to be committed opens a socket, once. If it is not known, the payout's time
 //! comes up by itself and the bank is asked.
 
-use crate::App;
 use crate::connectors::{self, Transfer, sandbox::Sandbox};
 use crate::http_out::OutReply;
 use crate::keys::{Place, hex};
 use crate::store::rows;
 use crate::writer::Unknown;
+use crate::{App, Fresh};
 use hundi_core::command::{Command, Decision, Outcome, Source, Transition, Word, next_connector};
 use hundi_core::ids::{Connector, MerchantId, PayoutId, Reference};
 use hundi_core::party::Beneficiary;
-use hundi_core::payout::{Payout, State};
+use hundi_core::payout::{Order, Payout, State};
 use hundi_core::schedule::{SECOND, Timestamp};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -36,33 +36,75 @@ const ENQUIRE_AFTER_US: i64 = 2 * SECOND;
 /// How often a bank's word is offered to a store that fails, before the schedule takes over.
 const RECORD_TRIES_MAX: u32 = 5;
 
-/// Works until `stop` is told; then waits for what is in flight, at most a little.
-pub async fn run(app: Arc<App>, mut fresh: mpsc::Receiver<Payout>, mut stop: watch::Receiver<bool>) {
-    let room = Arc::new(Semaphore::new(app.config.worker.sends_max));
+/// Works until `stop` is told; then waits for what is in flight, at most a little. Three kinds of work, each with room of
+/// its own, so that none holds up another: instant payouts, batched ones, and what is due.
+pub async fn run(app: Arc<App>, fresh: Fresh, stop: watch::Receiver<bool>) {
+    let most = app.config.worker.sends_max;
+    let room = |size| (Arc::new(Semaphore::new(size)), size);
+    let rooms = [(Arc::clone(&app.hub.sends), most), room(most.div_ceil(8)), room(most.div_ceil(4))];
+    let [(instant, _), (batched, _), (due, _)] = &rooms;
+    tokio::join!(
+        send_fresh(&app, fresh.instant, instant, stop.clone()),
+        send_fresh(&app, fresh.batched, batched, stop.clone()),
+        do_due(&app, due, stop),
+    );
+    // What is in flight is reported if the bank answers soon, and asked about after the next start if not.
+    let all = async {
+        for (room, size) in &rooms {
+            // A semaphore that nobody closes always gives its permits back.
+            drop(room.acquire_many(u32::try_from(*size).unwrap_or(u32::MAX)).await);
+        }
+    };
+    if tokio::time::timeout(Duration::from_secs(4), all).await.is_err() {
+        tracing::info!("some banks have not answered; they are asked after the next start");
+    }
+}
+
+/// Sends what this process has just accepted; after a stop still what was started, which nobody else would send.
+async fn send_fresh(
+    app: &Arc<App>,
+    mut fresh: mpsc::Receiver<Taken>,
+    room: &Arc<Semaphore>,
+    mut stop: watch::Receiver<bool>,
+) {
+    loop {
+        let Ok(permit) = Arc::clone(room).acquire_owned().await else { return };
+        let taken = tokio::select! {
+            biased;
+            () = crate::told_to_stop(&mut stop) => {
+                fresh.close();
+                fresh.recv().await
+            }
+            taken = fresh.recv() => taken,
+        };
+        let Some(taken) = taken else { return };
+        if *stop.borrow() && matches!(taken, Taken::Queued(_)) {
+            continue;
+        }
+        let app = Arc::clone(app);
+        tokio::spawn(async move {
+            let started = match taken {
+                Taken::Started(started) => Some(started),
+                Taken::Queued(payout) => start(&app, &payout).await,
+            };
+            if let Some(started) = started {
+                send(&app, started).await;
+            }
+            drop(permit);
+        });
+    }
+}
+
+/// Does what the clock says is due.
+async fn do_due(app: &Arc<App>, room: &Arc<Semaphore>, mut stop: watch::Receiver<bool>) {
     let mut look_at = app.clock.now();
     loop {
-        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
         tokio::select! {
             biased;
-            () = crate::told_to_stop(&mut stop) => break,
-            () = app.hub.payouts_due.sleep_until(&app.clock, look_at) => {
-                drop(permit);
-                look_at = look(&app, &room).await;
-            }
-            payout = fresh.recv() => {
-                let Some(payout) = payout else { return };
-                let app = Arc::clone(&app);
-                tokio::spawn(async move {
-                    work_on(&app, payout).await;
-                    drop(permit);
-                });
-            }
+            () = crate::told_to_stop(&mut stop) => return,
+            () = app.hub.payouts_due.sleep_until(&app.clock, look_at) => {}
         }
-    }
-    // What is in flight is reported if the bank answers soon, and asked about after the next start if not.
-    let all = u32::try_from(app.config.worker.sends_max).unwrap_or(u32::MAX);
-    if tokio::time::timeout(Duration::from_secs(4), room.acquire_many(all)).await.is_err() {
-        tracing::info!("some banks have not answered; they are asked after the next start");
+        look_at = look(app, room).await;
     }
 }
 
@@ -129,14 +171,16 @@ async fn take_up(app: &App, payout: Payout, claimed: tokio::sync::oneshot::Sende
     }
 }
 
-async fn work_on(app: &App, payout: Payout) {
-    if let Some(started) = start(app, &payout).await {
-        send(app, started).await;
-    }
+/// A payout that this process has just accepted.
+pub enum Taken {
+    /// It is to be started.
+    Queued(Payout),
+    /// It was started in the same transaction.
+    Started(Started),
 }
 
 /// A payout whose start is known to be committed by us.
-struct Started {
+pub struct Started {
     payout: Payout,
     connector: Connector,
     reference: Reference,
@@ -144,12 +188,17 @@ struct Started {
     boot_us: i64,
 }
 
-/// Claims a payout. `None` if it was not ours to claim, or if nobody knows whether it is: then the bank is asked in time.
-async fn start(app: &App, payout: &Payout) -> Option<Started> {
-    let order = &payout.order;
-    let connector = next_connector(&app.rules, payout)?;
+impl Started {
+    /// From the transition of a start that was asked for at `boot_us`.
+    pub fn new(transition: &Transition, boot_us: i64) -> Option<Started> {
+        let (payout, attempt) = (transition.payout.clone()?, transition.attempt?);
+        Some(Started { payout, connector: attempt.connector, reference: attempt.reference, boot_us })
+    }
+}
+
+/// The command that claims a payout for its next attempt, and when it was made; `None` where no connector is left.
+fn start_command(app: &App, order: &Order, attempt: u32, connector: Connector) -> Option<(Command, i64)> {
     let bank = app.connectors.get(connector.as_str())?;
-    let attempt = payout.attempts + 1;
     let reference = |salt| Reference::derive(&app.installation, order.merchant, &order.order, attempt, salt);
     let boot_us = app.clock.boot_us();
     let command = Command::Start {
@@ -160,18 +209,29 @@ async fn start(app: &App, payout: &Payout) -> Option<Started> {
         send_within_us: micros(bank.reply_within()),
         enquire_after_us: ENQUIRE_AFTER_US,
     };
+    Some((command, boot_us))
+}
+
+/// The first start of an order that is about to be created, if it would be sent at once.
+pub fn first_start(app: &App, order: &Order) -> Option<(Command, i64)> {
+    let connector = app.rules.connectors.first()?.connector;
+    if app.hub.has_room() { start_command(app, order, 1, connector) } else { None }
+}
+
+/// Claims a payout. `None` if it was not ours to claim, or if nobody knows whether it is: then the bank is asked in time.
+async fn start(app: &App, payout: &Payout) -> Option<Started> {
+    let id = payout.order.id;
+    let connector = next_connector(&app.rules, payout)?;
+    let (command, boot_us) = start_command(app, &payout.order, payout.attempts + 1, connector)?;
     match app.writer.execute(command).await {
-        Ok(Decision::Done(transition)) => {
-            let Transition { payout: Some(payout), attempt: Some(attempt), .. } = *transition else { return None };
-            Some(Started { payout, connector, reference: attempt.reference, boot_us })
-        }
+        Ok(Decision::Done(transition)) => Started::new(&transition, boot_us),
         Ok(Decision::Repeat(_)) => None,
         Ok(Decision::Refused(refusal)) => {
-            tracing::debug!(payout = %order.id, ?refusal, "a payout was not started");
+            tracing::debug!(payout = %id, ?refusal, "a payout was not started");
             None
         }
         Err(error) => {
-            tracing::warn!(%error, payout = %order.id, "nobody knows whether a payout was started; the bank will be asked");
+            tracing::warn!(%error, payout = %id, "nobody knows whether a payout was started; the bank will be asked");
             None
         }
     }

@@ -58,6 +58,9 @@ struct Job {
 enum Work {
     /// A command to decide.
     Command(Command),
+    /// A create, and the start that follows it at once if it is accepted: the payout is never seen queued, and one commit
+    /// is saved. `boot_us` is when the start was asked for, by the clock that counts suspension.
+    Payment { create: Command, start: Command, boot_us: i64 },
     /// Rows that decide nothing, and a command after them where there is one.
     Plain(Plain, Option<Command>),
 }
@@ -67,6 +70,8 @@ enum Work {
 struct Answer {
     changed: u64,
     decision: Option<Decision>,
+    /// The start of a payment that was accepted.
+    started: Option<Box<Transition>>,
 }
 
 /// A queue for so many jobs.
@@ -78,8 +83,18 @@ pub fn queue(length: usize) -> (Handle, Queue) {
 impl Handle {
     /// Has a command decided; gives up at once if too much is waiting.
     pub async fn offer(&self, command: Command) -> Result<Decision, Unknown> {
+        self.offer_work(Work::Command(command)).await
+    }
+
+    /// Has a create decided, and the start of the new payout with it if it is accepted. Gives back what came of the
+    /// create; the worker hears of the start.
+    pub async fn offer_payment(&self, create: Command, start: Command, boot_us: i64) -> Result<Decision, Unknown> {
+        self.offer_work(Work::Payment { create, start, boot_us }).await
+    }
+
+    async fn offer_work(&self, work: Work) -> Result<Decision, Unknown> {
         let (answer, answered) = oneshot::channel();
-        self.0.try_send(Job { work: Work::Command(command), answer }).map_err(|error| match error {
+        self.0.try_send(Job { work, answer }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Unknown::Overload,
             mpsc::error::TrySendError::Closed(_) => Unknown::Stopped,
         })?;
@@ -141,7 +156,7 @@ async fn run_batch(app: &App, jobs: Vec<Job>) {
     match transact(app, &works).await {
         Ok(answers) => {
             for (job, answer) in jobs.into_iter().zip(answers) {
-                finish(app, job.answer, Ok(answer));
+                finish(app, job, Ok(answer));
             }
         }
         Err(StoreError::Statement(_) | StoreError::Conflict | StoreError::Corrupt(_)) if jobs.len() > 1 => {
@@ -152,7 +167,7 @@ async fn run_batch(app: &App, jobs: Vec<Job>) {
                     app.metrics.store_errors.inc();
                 }
                 let result = result.map_err(Unknown::Store).and_then(|answer| answer.ok_or(Unknown::Stopped));
-                finish(app, job.answer, result);
+                finish(app, job, result);
             }
         }
         Err(error) => {
@@ -163,7 +178,7 @@ async fn run_batch(app: &App, jobs: Vec<Job>) {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
             for job in jobs {
-                finish(app, job.answer, Err(Unknown::Store(error.clone())));
+                finish(app, job, Err(Unknown::Store(error.clone())));
             }
         }
     }
@@ -173,21 +188,29 @@ async fn run_batch(app: &App, jobs: Vec<Job>) {
 async fn transact(app: &App, works: &[&Work]) -> Result<Vec<Answer>, StoreError> {
     let mut tx = app.store.begin().await?;
     let now = app.clock.now();
-    let commands: Vec<&Command> = works.iter().filter_map(|work| work.command()).collect();
+    let commands: Vec<&Command> = works.iter().flat_map(|work| work.commands()).flatten().collect();
     let mut loaded = batch::load(&mut tx, &commands).await?;
     let mut rows = 0;
     let mut answers = Vec::with_capacity(works.len());
     for work in works {
         let changed = match work {
-            Work::Command(_) => 0,
+            Work::Command(_) | Work::Payment { .. } => 0,
             Work::Plain(plain, _) => {
                 let changed = write_plain(&mut tx, plain).await?;
                 rows += changed.all;
                 changed.first
             }
         };
-        let decision = work.command().map(|command| decide(&mut loaded.snapshot, &app.rules, command, now));
-        answers.push(Answer { changed, decision });
+        let [command, then] = work.commands();
+        let decision = command.map(|command| decide(&mut loaded.snapshot, &app.rules, command, now));
+        let accepted = matches!(&decision, Some(Decision::Done(created)) if !created.journal.is_empty());
+        let started = then.filter(|_| accepted).map(|start| decide(&mut loaded.snapshot, &app.rules, start, now));
+        let started = match started {
+            Some(Decision::Done(transition)) => Some(transition),
+            // It stays queued, and the worker takes it from there.
+            Some(Decision::Repeat(_) | Decision::Refused(_)) | None => None,
+        };
+        answers.push(Answer { changed, decision, started });
     }
     rows += write(app, &mut tx, &mut loaded, &answers, now).await?;
     if rows > 0 {
@@ -205,13 +228,13 @@ async fn write(
     answers: &[Answer],
     now: Timestamp,
 ) -> Result<u64, StoreError> {
-    let transitions: Vec<&Transition> = answers
-        .iter()
-        .filter_map(|answer| match &answer.decision {
-            Some(Decision::Done(transition)) => Some(transition.as_ref()),
-            _ => None,
-        })
-        .collect();
+    let mut transitions: Vec<&Transition> = Vec::with_capacity(answers.len());
+    for answer in answers {
+        if let Some(Decision::Done(transition)) = &answer.decision {
+            transitions.push(transition);
+        }
+        transitions.extend(answer.started.as_deref());
+    }
     batch::write(tx, loaded, &transitions, app.keys.journal(), now).await
 }
 
@@ -238,20 +261,28 @@ pub(crate) async fn write_plain(tx: &mut crate::store::Tx<'_>, plain: &Plain) ->
 }
 
 /// Answers the caller and tells everybody else what is new. Only now: it is committed.
-fn finish(app: &App, answer: oneshot::Sender<Result<Answer, Unknown>>, result: Result<Answer, Unknown>) {
-    if let Ok(Answer { decision: Some(Decision::Done(transition)), .. }) = &result {
-        app.hub.publish(transition);
+fn finish(app: &App, job: Job, result: Result<Answer, Unknown>) {
+    if let Ok(Answer { decision: Some(Decision::Done(transition)), started, .. }) = &result {
         app.metrics.decided(transition);
+        match (started, &job.work) {
+            (Some(started), Work::Payment { boot_us, .. }) => {
+                app.metrics.decided(started);
+                app.hub.publish_started(started, *boot_us);
+            }
+            _ => app.hub.publish(transition),
+        }
     }
     // A caller that has gone away does not want the answer; what was decided stands.
-    drop(answer.send(result));
+    drop(job.answer.send(result));
 }
 
 impl Work {
-    fn command(&self) -> Option<&Command> {
+    /// The commands, in order; the second only if the first is accepted.
+    fn commands(&self) -> [Option<&Command>; 2] {
         match self {
-            Work::Command(command) => Some(command),
-            Work::Plain(_, command) => command.as_ref(),
+            Work::Command(command) => [Some(command), None],
+            Work::Payment { create, start, .. } => [Some(create), Some(start)],
+            Work::Plain(_, command) => [command.as_ref(), None],
         }
     }
 }

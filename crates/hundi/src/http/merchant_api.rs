@@ -15,6 +15,7 @@ use crate::http::fields::{Field, FieldProblem, Fields, FieldsError};
 use crate::http::problem::{Call, Problem, Wrong, payout_body};
 use crate::keys::Place;
 use crate::store::{StoreError, rows};
+use crate::worker;
 use crate::writer::Unknown;
 use hundi_core::command::{Command, Decision};
 use hundi_core::ids::{Actor, OrderId, PayoutId};
@@ -127,7 +128,13 @@ async fn pay(app: &App, caller: Caller, fields: &Fields<'_>) -> Result<Box<Payou
     };
     // Before the command is sent, or the end may come before anybody waits for it.
     let mut waiting = rail.rules().instant.then(|| app.hub.wait_for(id));
-    let accepted = match app.writer.offer(Command::CreatePayout(Box::new(order))).await? {
+    let start = waiting.as_ref().and_then(|_| worker::first_start(app, &order));
+    let create = Command::CreatePayout(Box::new(order));
+    let decision = match start {
+        Some((start, boot_us)) => app.writer.offer_payment(create, start, boot_us).await?,
+        None => app.writer.offer(create).await?,
+    };
+    let accepted = match decision {
         Decision::Done(transition) => transition.payout.ok_or(Problem::Unknown)?,
         Decision::Repeat(known) => return known.ok_or(Problem::Unknown),
         Decision::Refused(refusal) => return Err(refusal.into()),

@@ -75,18 +75,25 @@ const EXCEPTION_INSERT: &str = "INSERT INTO exceptions (connector, reference, ki
 pub async fn load(tx: &mut Tx<'_>, commands: &[&Command]) -> Result<Loaded, StoreError> {
     let mut loaded = Loaded::default();
     let mut merchants = BTreeSet::new();
+    let mut created = BTreeSet::new();
     for command in commands {
         match command {
             Command::CreatePayout(order) => {
                 merchants.insert(order.merchant);
+                created.insert(order.id);
                 let key = [Arg::Int(order.merchant.0), Arg::Text(order.order.as_str())];
                 load_payout(tx, &mut loaded, PAYOUT_BY_ORDER, &key).await?;
             }
             Command::Start { merchant, payout, connector, references, .. } => {
                 merchants.insert(*merchant);
-                load_by_id(tx, &mut loaded, *merchant, *payout).await?;
+                if !created.contains(payout) {
+                    load_by_id(tx, &mut loaded, *merchant, *payout).await?;
+                }
                 for reference in references {
-                    load_reference(tx, &mut loaded, *connector, *reference).await?;
+                    // The second is for the case that the first is taken.
+                    if load_reference(tx, &mut loaded, *connector, *reference).await?.is_none() {
+                        break;
+                    }
                 }
             }
             Command::Record { connector, reference, .. } => {

@@ -789,11 +789,14 @@ async fn a_banks_call_does_what_its_proof_allows() {
 
     // A stranger: nothing is kept, and at most the bank is asked, which says that it is pending.
     assert_eq!((say(unknown.as_str(), false).await, exceptions().await, kept(unknown).await), (200, 0, 0));
-    let (due, asked) = (payout.next_at.unwrap(), messages(reference, "enquiry").await);
+    // The same words are kept once, so what was asked is seen in the count.
+    let enquiries =
+        async || world.app.store.payout(payout.order.merchant, payout.order.id).await.unwrap().unwrap().enquiries;
+    let (due, asked) = (payout.next_at.unwrap(), enquiries().await);
     assert_eq!((say(reference.as_str(), false).await, kept(reference).await), (200, 0));
     world.pass(Duration::from_millis(100)).await;
     assert!(world.app.clock.now() < due, "the schedule would have asked");
-    assert_eq!(messages(reference, "enquiry").await, asked + 1);
+    assert_eq!(enquiries().await, asked + 1);
     world.pass(Duration::from_secs(5)).await;
     assert_eq!(world.status("a").await.code(), 2);
 

@@ -53,7 +53,7 @@ struct Promise {
     code: i64,
 }
 
-/// The client's memory, which survives: every promise is on its disk before the next order is sent.
+/// The client's memory, which survives: every promise is on its disk before Hundi is started again.
 struct Memory {
     file: Mutex<File>,
     promises: Mutex<Vec<Promise>>,
@@ -94,11 +94,7 @@ impl Memory {
         assert!((0..=2).contains(&code), "{answer}");
         assert_eq!(answer["Data"]["ClientOrderID"], sent.order, "{answer}");
         let ours = answer["Data"]["OrderID"].as_str().unwrap().to_owned();
-        {
-            let mut file = self.file.lock().unwrap();
-            writeln!(file, "{} {ours} {code}", sent.order).unwrap();
-            file.sync_data().unwrap();
-        }
+        writeln!(self.file.lock().unwrap(), "{} {ours} {code}", sent.order).unwrap();
         self.promises.lock().unwrap().push(Promise { sent, ours, code });
         true
     }
@@ -117,6 +113,7 @@ impl Memory {
             std::thread::sleep(lasts);
             kill();
         });
+        self.file.lock().unwrap().sync_data().unwrap();
     }
 
     /// Sends again what was not answered, with the same OrderIDs: the answer is a promise about the one payout.
@@ -161,11 +158,13 @@ fn kill_serve() {
     let memory = Memory::new(&site.path("promises"));
     let mut numbers = Numbers::new(SEED);
     let (mut slowest, mut known) = (Duration::ZERO, 0);
+    let mut caught = BTreeSet::new();
     let mut serve = site.start_serve();
     for kill in 0..kills {
         let lasts = Duration::from_millis(numbers.between(50, 600));
         memory.load(site.api, &site.token, lasts, || serve.kill());
         site.verify();
+        caught.extend(open(&site.data(), "shop").iter().map(|payout| payout.state.name()));
         let began = Instant::now();
         serve = site.start_serve();
         assert!(memory.order(&mut Http::new(site.api), &site.token, Sent { mode: "NEFT", ..memory.next_order() }));
@@ -182,6 +181,13 @@ fn kill_serve() {
     let secret = site.cli(&["merchant", "show", "shop", "--secret"]).json()["callback_secret"].as_str().unwrap().to_owned();
     let payouts = agree(&site.data(), &site.book(), "shop");
     told(&receiver, &secret, &payouts);
+    // A run in which nothing happened proves nothing.
+    assert_eq!(caught, BTreeSet::from(["queued", "sending", "sent"]), "in what states payouts were caught by a kill");
+    for state in [State::Paid, State::Failed, State::Reversed] {
+        assert!(payouts.iter().any(|payout| payout.state == state), "no payout is {}", state.name());
+    }
+    let many = payouts.len() > 500;
+    assert!(!many || payouts.iter().any(|payout| payout.attempts > 1), "the bank dropped nothing");
     println!("told after {:?}", began.elapsed());
     assert_eq!(site.cli(&["exception", "list"]).json(), Value::Array(Vec::new()));
     let (status, took) = serve.terminate();
