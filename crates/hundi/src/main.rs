@@ -3,6 +3,9 @@
 //! The writer has a thread of its own, because an embedded database blocks; the sandbox bank's book has another. All the
 //! rest shares the runtime's threads.
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod print;
 mod run;
 

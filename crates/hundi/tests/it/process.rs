@@ -46,7 +46,7 @@ fn demo_pays() {
     let by_ours = http.post("/PayoutTransactionStatusByOrderID", &status_body(&demo.token, &ours)).unwrap();
     assert_eq!(by_ours.body, paid.body);
 
-    let transfers = book(Http::to(&demo.bank).get("/healthz").map(|_| demo.bank["http://".len()..].parse().unwrap()).unwrap());
+    let transfers = book(demo.bank["http://".len()..].parse().unwrap());
     assert_eq!(transfers.len(), 1);
     let row = &transfers[0];
     assert_eq!((&row["amount_paise"], &row["status"], &row["rrn"], &row["executions"]), (&20_000.into(), &"paid".into(), &rrn.as_str().into(), &1.into()));
@@ -134,6 +134,7 @@ fn the_same_order_races() {
     const ORDERS: usize = 1_000;
     const SAME: usize = 50;
     const LANES: usize = 2;
+    const LASTS_AT_MOST: Duration = Duration::from_secs(60);
     let site = Site::new("1000000.00", "");
     let _bank = site.start_bank("");
     let _serve = site.start_serve();
@@ -149,6 +150,9 @@ fn the_same_order_races() {
                     let orders = (lane..ORDERS).step_by(LANES);
                     let ask = |order| {
                         barrier.wait();
+                        if began.elapsed() > LASTS_AT_MOST {
+                            return (order, "too slow".to_owned());
+                        }
                         let body = pay_body(&site.token, &format!("RACE-{order}"), 100, "IMPS", "50100010001");
                         // An error must not leave the others waiting at the barrier.
                         (order, http.post(PAY, &body).map_or_else(|error| error.to_string(), |reply| reply.body))
@@ -172,7 +176,7 @@ fn the_same_order_races() {
     assert_eq!(ours.len(), ORDERS);
     until("the end of all payouts", Duration::from_secs(30), || (site.metric("hundi_payouts_open{") == 0.0).then_some(()));
     let orders = i64::try_from(ORDERS).unwrap();
-    assert_eq!(site.balance_paise(), 1_00_00_000_00 / 10 - orders * (100_00 + COST_PAISE));
+    assert_eq!(site.balance_paise(), 1_000_000_00 - orders * (100_00 + COST_PAISE));
     let lines = statement(&site);
     assert_eq!((count(&lines, "reserve"), count(&lines, "settle"), lines.len()), (ORDERS, ORDERS, 2 * ORDERS + 1));
     let transfers = site.book();
@@ -181,7 +185,7 @@ fn the_same_order_races() {
     let listed = site.cli(&["payout", "list", "--merchant", "shop", "--limit", "10000"]).json();
     assert_eq!(listed.as_array().unwrap().len(), ORDERS);
     site.verify();
-    assert!(began.elapsed() < Duration::from_secs(60), "took {:?}", began.elapsed());
+    assert!(began.elapsed() < LASTS_AT_MOST, "took {:?}", began.elapsed());
 }
 
 /// Money for a thousand payouts is a thousand payouts, however many ask at once.
