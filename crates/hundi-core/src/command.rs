@@ -598,11 +598,11 @@ fn record(
     let standing = payout.standing(attempt, connector);
     if !source.may(word.outcome) {
         // Ask the bank ourselves, at once. Only the last attempt can be asked about; an older one comes up by statement.
-        let asked_soon = payout.next_at.is_some_and(|at| at <= now);
+        let asked_soon = payout.next_at == Some(CALLED);
         if asked_soon || payout.state == State::Queued || payout.reference != Some(reference) {
             return Ok(Decision::Repeat(Some(Box::new(payout.clone()))));
         }
-        payout.next_at = Some(now);
+        payout.next_at = Some(CALLED);
         payout.version += 1;
         return Ok(Decision::Done(Box::new(Transition { payout: Some(payout.clone()), ..Transition::default() })));
     }
@@ -764,10 +764,19 @@ fn move_money(
     Ok(rows)
 }
 
+/// When a payout is due of which somebody has called, before everything else. It is a time of its own because a word that
+/// was on its way meanwhile must not end the wish to ask: the bank may have said it before it reversed.
+pub const CALLED: Timestamp = Timestamp(0);
+
 /// Sets when the payout is due next; true if the enquiry schedule has just come to its end.
 fn set_due(payout: &mut Payout, step: &Step, rules: &Rules, change: &Change<'_>, now: Timestamp) -> bool {
     let at_bank = matches!(payout.state, State::Sending | State::Sent);
     let silent = matches!(change.event, Event::Fact(_, Fact::Silent));
+    if payout.next_at == Some(CALLED) && change.word.is_some() && payout.state != State::Queued {
+        // This answer may be older than the call that made the payout due: it is asked about all the same.
+        payout.enquiries += u32::from(change.asked && at_bank);
+        return false;
+    }
     let asks_on = at_bank && step.holds || !payout.state.is_open() && silent && payout.next_at.is_some();
     match step.due {
         Due::AtOnce | Due::AfterPause if payout.held => payout.next_at = None,

@@ -13,7 +13,7 @@ mod common;
 
 use common::{NOON, connector, merchant, order, references, reloaded, rules};
 use hundi_core::command::{
-    CallbackWish, Command, Decision, MerchantState, Outcome, Rules, Snapshot, Source, Transition, Word, decide,
+    CALLED, CallbackWish, Command, Decision, MerchantState, Outcome, Rules, Snapshot, Source, Transition, Word, decide,
     next_connector,
 };
 use hundi_core::ids::{Actor, Connector, MerchantId, PayoutId, Reference};
@@ -246,6 +246,9 @@ impl World {
 
     fn due(&self, payout: &Payout) -> String {
         let Some(at) = payout.next_at else { return String::new() };
+        if at == CALLED {
+            return ", due called".to_owned();
+        }
         let pause = at.0 - self.now.0;
         assert_eq!(pause % SECOND, 0);
         format!(", due {}s", pause / SECOND)
@@ -471,7 +474,7 @@ fn not_found() {
          create A 300 imps      -> Queued 694.10/305.90/0.00 reserve, due 30s
          start A                -> Sending#1 694.10/305.90/0.00, due 7s
          wait 11s
-         not_found A via=signed -> same, due -4s",
+         not_found A via=signed -> same, due called",
     );
 }
 
@@ -987,23 +990,23 @@ fn who_may_say_what() {
          create A 300 imps       -> Queued 694.10/305.90/0.00 reserve, due 30s
          // An unsigned callback makes the payout due, and nothing else.
          start A                 -> Sending#1 694.10/305.90/0.00, due 7s
-         paid A via=unsigned     -> same, due 0s
-         refused A via=unsigned  -> same, due 0s
+         paid A via=unsigned     -> same, due called
+         refused A via=unsigned  -> same, due called
          enquire A               -> same, due 10s
-         reversed A via=unsigned -> same, due 0s
-         accepted A via=unsigned -> same, due 0s
+         reversed A via=unsigned -> same, due called
+         accepted A via=unsigned -> same, due called
          wait A
          enquire A               -> same, due 10s
          paid A                  -> Paid#1 694.10/0.00/5.90 settle [Success 1]
          // Nor may it touch what has ended.
-         reversed A via=unsigned -> same, due 0s
+         reversed A via=unsigned -> same, due called
          enquire A               -> same, due 10s
          silent A                -> same, due 2s
          enquire A               -> NotNow
          wait A
          enquire A               -> same, due 10s
          paid A                  -> same
-         reversed A via=unsigned -> same, due 0s
+         reversed A via=unsigned -> same, due called
          enquire A               -> same, due 10s
          reversed A              -> Reversed#1 1000.00/0.00/0.00 restore [Reversal 2]",
     );
@@ -1013,16 +1016,32 @@ fn who_may_say_what() {
          fund 1000                      -> 1000.00/0.00/0.00 fund
          create A 300 imps              -> Queued 694.10/305.90/0.00 reserve, due 30s
          start A                        -> Sending#1 694.10/305.90/0.00, due 7s
-         refused A via=signed           -> same, due 0s
+         refused A via=signed           -> same, due called
          enquire A                      -> same, due 10s
-         refused_elsewhere A via=signed -> same, due 0s
+         refused_elsewhere A via=signed -> same, due called
          enquire A                      -> same, due 10s
-         reversed A via=signed          -> same, due 0s
+         reversed A via=signed          -> same, due called
          enquire A                      -> same, due 10s
          paid A via=signed              -> Paid#1 694.10/0.00/5.90 settle [Success 1]
-         reversed A via=signed          -> same, due 0s
+         reversed A via=signed          -> same, due called
          enquire A                      -> same, due 10s
          reversed A                     -> Reversed#1 1000.00/0.00/0.00 restore [Reversal 2]",
+    );
+    check(
+        "
+         // The bank pays, we ask, it says so; before its answer is recorded it reverses and calls. The answer is older
+         // than the call, and must not end the wish to ask.
+         fund 1000             -> 1000.00/0.00/0.00 fund
+         create A 300 imps     -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A               -> Sending#1 694.10/305.90/0.00, due 7s
+         silent A              -> same, due 2s
+         wait A
+         enquire A             -> same, due 10s
+         reversed A via=signed -> same, due called
+         paid A                -> Paid#1 694.10/0.00/5.90 settle [Success 1], due called
+         paid A                -> same, due called
+         enquire A             -> same, due 10s
+         reversed A            -> Reversed#1 1000.00/0.00/0.00 restore [Reversal 2]",
     );
     check(
         "

@@ -82,14 +82,36 @@ struct Measured {
 
 impl Measured {
     const NAMES: [&'static str; 13] = [
-        "rate", "p50_ms", "p95_ms", "p99_ms", "other", "errors", "batch", "cpu_per_1000_s", "bank_cpu_per_1000_s",
-        "client_cpu_per_1000_s", "rss_mb", "idle_rss_mb", "ready_ms",
+        "rate",
+        "p50_ms",
+        "p95_ms",
+        "p99_ms",
+        "other",
+        "errors",
+        "batch",
+        "cpu_per_1000_s",
+        "bank_cpu_per_1000_s",
+        "client_cpu_per_1000_s",
+        "rss_mb",
+        "idle_rss_mb",
+        "ready_ms",
     ];
 
     fn values(&self) -> [f64; 13] {
         [
-            self.rate, self.p50_ms, self.p95_ms, self.p99_ms, self.other, self.errors, self.batch, self.cpu_per_1000_s,
-            self.bank_cpu_per_1000_s, self.client_cpu_per_1000_s, self.rss_mb, self.idle_rss_mb, self.ready_ms,
+            self.rate,
+            self.p50_ms,
+            self.p95_ms,
+            self.p99_ms,
+            self.other,
+            self.errors,
+            self.batch,
+            self.cpu_per_1000_s,
+            self.bank_cpu_per_1000_s,
+            self.client_cpu_per_1000_s,
+            self.rss_mb,
+            self.idle_rss_mb,
+            self.ready_ms,
         ]
     }
 }
@@ -116,7 +138,9 @@ fn main() -> Result<(), Failure> {
     let plan: Vec<(Phase, usize)> = match options.mode.as_str() {
         "bare" => vec![(Phase::Bare, options.connections)],
         "accept" => vec![(Phase::Bare, options.connections), (Phase::Accept, options.connections)],
-        "payout" => vec![(Phase::Bare, options.connections), (Phase::Payout, options.connections), (Phase::Payout, 512)],
+        "payout" => {
+            vec![(Phase::Bare, options.connections), (Phase::Payout, options.connections), (Phase::Payout, 512)]
+        }
         "both" => vec![
             (Phase::Bare, options.connections),
             (Phase::Accept, options.connections),
@@ -125,7 +149,10 @@ fn main() -> Result<(), Failure> {
         ],
         other => return Err(format!("--mode {other}: use accept, payout, both or bare").into()),
     };
-    if !(1..=600).contains(&options.seconds) || !(1..=20).contains(&options.rounds) || !(1..=4_000).contains(&options.connections) {
+    if !(1..=600).contains(&options.seconds)
+        || !(1..=20).contains(&options.rounds)
+        || !(1..=4_000).contains(&options.connections)
+    {
         return Err("--seconds is 1 to 600, --rounds 1 to 20, --connections 1 to 4000".into());
     }
     let hundi = hundi_binary()?;
@@ -135,7 +162,12 @@ fn main() -> Result<(), Failure> {
             let folder = options.scratch.join(format!("{round}-{place}"));
             std::fs::create_dir_all(&folder)?;
             let measured = run_phase(&hundi, *phase, *connections, options.seconds, &folder)?;
-            eprintln!("round {} of {}: {phase:?} at {connections}: {:.0} a second", round + 1, options.rounds, measured.rate);
+            eprintln!(
+                "round {} of {}: {phase:?} at {connections}: {:.0} a second",
+                round + 1,
+                options.rounds,
+                measured.rate
+            );
             rounds[place].push(measured);
             std::fs::remove_dir_all(&folder)?;
         }
@@ -148,7 +180,11 @@ fn main() -> Result<(), Failure> {
 fn hundi_binary() -> Result<PathBuf, Failure> {
     let here = std::env::current_exe()?;
     let hundi = here.parent().and_then(Path::parent).ok_or("this example has no place")?.join("hundi");
-    if hundi.exists() { Ok(hundi) } else { Err(format!("{} is not there; run `cargo build --release`", hundi.display()).into()) }
+    if hundi.exists() {
+        Ok(hundi)
+    } else {
+        Err(format!("{} is not there; run `cargo build --release`", hundi.display()).into())
+    }
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -165,29 +201,60 @@ fn report(options: &Options, plan: &[(Phase, usize)], rounds: &[Vec<Measured>], 
     let bare = medians[0][0];
     println!(
         "{:<7} {:>5} {:>9} {:>6} {:>8} {:>8} {:>8} {:>6} {:>6} {:>7} {:>9} {:>9} {:>9} {:>7}",
-        "phase", "conns", "rate/s", "ratio", "p50 ms", "p95 ms", "p99 ms", "other", "errors", "batch", "cpu/1000", "bank cpu", "load cpu", "RSS MB"
+        "phase",
+        "conns",
+        "rate/s",
+        "ratio",
+        "p50 ms",
+        "p95 ms",
+        "p99 ms",
+        "other",
+        "errors",
+        "batch",
+        "cpu/1000",
+        "bank cpu",
+        "load cpu",
+        "RSS MB"
     );
     for ((phase, connections), row) in plan.iter().zip(&medians) {
         println!(
             "{:<7} {:>5} {:>9.0} {:>6.2} {:>8.2} {:>8.2} {:>8.2} {:>6.0} {:>6.0} {:>7.1} {:>9.4} {:>9.4} {:>9.4} {:>7.1}",
-            format!("{phase:?}").to_lowercase(), connections, row[0], row[0] / bare, row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9], row[10]
+            format!("{phase:?}").to_lowercase(),
+            connections,
+            row[0],
+            row[0] / bare,
+            row[1],
+            row[2],
+            row[3],
+            row[4],
+            row[5],
+            row[6],
+            row[7],
+            row[8],
+            row[9],
+            row[10]
         );
     }
-    let ours: Vec<&Vec<f64>> = plan.iter().zip(&medians).filter(|((phase, _), _)| *phase != Phase::Bare).map(|(_, row)| row).collect();
+    let ours: Vec<&Vec<f64>> =
+        plan.iter().zip(&medians).filter(|((phase, _), _)| *phase != Phase::Bare).map(|(_, row)| row).collect();
     let binary_mb = std::fs::metadata(hundi)?.len() as f64 / 1_048_576.0;
     let idle = ours.iter().map(|row| row[11]).fold(0.0, f64::max);
     let ready = ours.iter().map(|row| row[12]).fold(0.0, f64::max);
-    println!("start to ready {ready:.0} ms, idle RSS {idle:.1} MB, binary {binary_mb:.1} MB; {} rounds of {} s, medians", options.rounds, options.seconds);
+    println!(
+        "start to ready {ready:.0} ms, idle RSS {idle:.1} MB, binary {binary_mb:.1} MB; {} rounds of {} s, medians",
+        options.rounds, options.seconds
+    );
     if let Some(path) = &options.json {
-        let row = |(((phase, connections), row), of_phase): (((&Phase, &usize), &Vec<f64>), &Vec<Measured>)| {
+        let mut phases = Vec::new();
+        for (place, (phase, connections)) in plan.iter().enumerate() {
+            let row = &medians[place];
             let mut shown = json!({ "phase": format!("{phase:?}").to_lowercase(), "connections": connections, "ratio": row[0] / bare });
             for (name, value) in Measured::NAMES.iter().zip(row) {
                 shown[*name] = json!(value);
             }
-            shown["rates"] = of_phase.iter().map(|measured| measured.rate).collect();
-            shown
-        };
-        let phases: Vec<Value> = plan.iter().map(|(phase, connections)| (phase, connections)).zip(&medians).zip(rounds).map(row).collect();
+            shown["rates"] = rounds[place].iter().map(|measured| measured.rate).collect();
+            phases.push(shown);
+        }
         let document = json!({
             "seconds": options.seconds, "rounds": options.rounds, "binary_mb": binary_mb, "idle_rss_mb": idle, "ready_ms": ready, "phases": phases,
         });
@@ -321,7 +388,9 @@ fn measure(
     connections: usize,
     seconds: u64,
 ) -> Result<Measured, Failure> {
-    let batches = || operations.map_or((0.0, 0.0), |at| (metric(at, "hundi_batch_jobs_sum"), metric(at, "hundi_batch_jobs_count")));
+    let batches = || {
+        operations.map_or((0.0, 0.0), |at| (metric(at, "hundi_batch_jobs_sum"), metric(at, "hundi_batch_jobs_count")))
+    };
     let order = Arc::new(AtomicU64::new(1));
     load(api, phase, token, connections, WARM_UP, &order)?;
     let batches_before = batches();
@@ -335,7 +404,11 @@ fn measure(
     let mut times = answers.times_us;
     times.sort_unstable();
     let good = times.len() as f64;
-    let at = |part: f64| times.get(((good * part) as usize).min(times.len().saturating_sub(1))).map_or(0.0, |us| f64::from(*us) / 1_000.0);
+    let at = |part: f64| {
+        times
+            .get(((good * part) as usize).min(times.len().saturating_sub(1)))
+            .map_or(0.0, |us| f64::from(*us) / 1_000.0)
+    };
     let thousands = (good / 1_000.0).max(0.001);
     Ok(Measured {
         rate: good / took,
@@ -370,7 +443,14 @@ impl Answers {
 }
 
 /// Keeps `connections` requests in flight for so long.
-fn load(api: SocketAddr, phase: Phase, token: &str, connections: usize, lasts: Duration, order: &Arc<AtomicU64>) -> Result<Answers, Failure> {
+fn load(
+    api: SocketAddr,
+    phase: Phase,
+    token: &str,
+    connections: usize,
+    lasts: Duration,
+    order: &Arc<AtomicU64>,
+) -> Result<Answers, Failure> {
     let template = Template::new(phase, token);
     let ends = Instant::now() + lasts;
     let threads = THREADS.min(connections);
@@ -498,8 +578,12 @@ fn whole(buffer: &[u8]) -> io::Result<Option<usize>> {
     let Some(head) = buffer.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(None) };
     let name = b"content-length: ";
     let broken = || io::Error::other("an answer without a length");
-    let at = buffer[..head].windows(name.len()).position(|text| text.eq_ignore_ascii_case(name)).ok_or_else(broken)? + name.len();
-    let length = buffer[at..].iter().take_while(|byte| byte.is_ascii_digit()).fold(0, |sum, byte| sum * 10 + usize::from(byte - b'0'));
+    let at = buffer[..head].windows(name.len()).position(|text| text.eq_ignore_ascii_case(name)).ok_or_else(broken)?
+        + name.len();
+    let length = buffer[at..]
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .fold(0, |sum, byte| sum * 10 + usize::from(byte - b'0'));
     Ok((buffer.len() >= head + 4 + length).then_some(head + 4))
 }
 
@@ -528,19 +612,35 @@ fn bare_server(address: &str) -> Result<(), Failure> {
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind(address).await?;
         let (_stop, stopped) = watch::channel(false);
-        let limits = Limits { header_time: Duration::from_secs(10), header_bytes: 16 * 1024, headers_max: 100, connections_max: 4_096 };
+        let limits = Limits {
+            header_time: Duration::from_secs(10),
+            header_bytes: 16 * 1024,
+            headers_max: 100,
+            connections_max: 4_096,
+        };
         let handler = |_: IpAddr, request: Request<Incoming>| async move {
             let ready = request.uri().path() == "/ready";
             let body = read_body(request.into_body(), 64 * 1024, Duration::from_secs(10)).await.unwrap_or_default();
             let read = serde_json::from_slice::<Create<'_>>(&body).is_ok_and(|create| {
-                let texts = [create.token, create.number, create.amount, create.transfer_mode, create.account_no, create.ifsc, create.beneficiary_name, create.order];
+                let texts = [
+                    create.token,
+                    create.number,
+                    create.amount,
+                    create.transfer_mode,
+                    create.account_no,
+                    create.ifsc,
+                    create.beneficiary_name,
+                    create.order,
+                ];
                 texts.iter().all(|text| !text.is_empty())
             });
             let mut response = Response::new(Full::new(Bytes::from_static(ANSWER)));
             if !read && !ready {
                 *response.status_mut() = hyper::StatusCode::BAD_REQUEST;
             }
-            response.headers_mut().insert(hyper::header::CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/json"));
+            response
+                .headers_mut()
+                .insert(hyper::header::CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/json"));
             response
         };
         // Whoever started it kills it; should he be gone, it ends by itself.

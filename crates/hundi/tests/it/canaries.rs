@@ -32,9 +32,13 @@ fn canaries_come_out_nowhere() {
     let serve = site.start_serve();
     let mut replies = pay_and_ask(&site);
     replies.extend(call_wrongly(&site));
-    until("the failing callbacks", Duration::from_secs(10), || (site.metric("hundi_callback_tries") >= 2.0).then_some(()));
+    until("the failing callbacks", Duration::from_secs(10), || {
+        (site.metric("hundi_callback_tries") >= 2.0).then_some(())
+    });
     // The silent one is asked about, and the slow one ends.
-    until("the end of all payouts", Duration::from_secs(60), || (site.metric("hundi_payouts_open{") == 0.0).then_some(()));
+    until("the end of all payouts", Duration::from_secs(60), || {
+        (site.metric("hundi_payouts_open{") == 0.0).then_some(())
+    });
     assert!(receiver.calls().iter().any(|call| call.path.contains(HOOK)));
     let metrics = Http::new(site.operations).get("/metrics").unwrap().body;
     let out = serve.stdout() + &serve.stderr();
@@ -61,7 +65,17 @@ fn canaries_come_out_nowhere() {
         places.push((format!("`{what}`"), (ran.stdout + &ran.stderr).into_bytes()));
     }
     let mut secrets = vec![
-        ACCOUNT, ACCOUNT_REFUSED, ACCOUNT_SILENT, ACCOUNT_NEFT, UPI, NUMBER, PHONE, PHONE_IN_TEXT, HOOK, WRONG_TOKEN, &site.token,
+        ACCOUNT,
+        ACCOUNT_REFUSED,
+        ACCOUNT_SILENT,
+        ACCOUNT_NEFT,
+        UPI,
+        NUMBER,
+        PHONE,
+        PHONE_IN_TEXT,
+        HOOK,
+        WRONG_TOKEN,
+        &site.token,
     ];
     secrets.extend(MALFORMED);
     let mut hits = Vec::new();
@@ -84,7 +98,10 @@ fn canaries_come_out_nowhere() {
     // The search can find: the bank's book holds account numbers in clear, and nothing else of the run does.
     let books: Vec<_> = files(&site.path("bank"));
     for secret in [ACCOUNT, UPI, PHONE] {
-        assert!(books.iter().any(|file| contains(&std::fs::read(file).unwrap(), secret.as_bytes())), "{secret} is not in the bank's book");
+        assert!(
+            books.iter().any(|file| contains(&std::fs::read(file).unwrap(), secret.as_bytes())),
+            "{secret} is not in the bank's book"
+        );
     }
     for offset in 0..3 {
         let text = STANDARD.encode(format!("{}{ACCOUNT} and more", "x".repeat(offset)));
@@ -204,18 +221,44 @@ fn call_wrongly(site: &Site) -> Vec<(String, Reply)> {
     send("a form that is JSON", "POST", PAY, &[("content-type", "application/x-www-form-urlencoded")], &good);
     send("too much", "POST", PAY, json_type, &good.repeat(300));
     send("a wrong token", "POST", &format!("/UserWalletBalance?token={WRONG_TOKEN}"), &[], "");
-    send("two tokens", "POST", &format!("/UserWalletBalance?token={WRONG_TOKEN}"), json_type, &format!("{{\"Token\":\"{token}\"}}"));
+    send(
+        "two tokens",
+        "POST",
+        &format!("/UserWalletBalance?token={WRONG_TOKEN}"),
+        json_type,
+        &format!("{{\"Token\":\"{token}\"}}"),
+    );
     send("a wrong method", "GET", &format!("/UserWalletBalance?token={token}"), &[], "");
     send("an unknown path", "POST", &format!("/Unknown?token={token}&account={ACCOUNT}"), &[], "");
     send("a path with a token", "POST", &format!("/{token}/{ACCOUNT}"), &[], "");
     send("a header", "POST", "/UserWalletBalance", &[("authorization", token), ("x-forwarded-for", ACCOUNT)], "");
-    send("an order that is an account", "POST", STATUS, json_type, &json!({ "Token": token, "OrderID": ACCOUNT }).to_string());
-    send("a long complaint", "POST", "/RaiseComplaint", json_type, &json!({ "Token": token, "Subject": PHONE_IN_TEXT.repeat(50), "Message": UPI, "OrderId": "1" }).to_string());
+    send(
+        "an order that is an account",
+        "POST",
+        STATUS,
+        json_type,
+        &json!({ "Token": token, "OrderID": ACCOUNT }).to_string(),
+    );
+    send(
+        "a long complaint",
+        "POST",
+        "/RaiseComplaint",
+        json_type,
+        &json!({ "Token": token, "Subject": PHONE_IN_TEXT.repeat(50), "Message": UPI, "OrderId": "1" }).to_string(),
+    );
     let word = json!({ "reference": "CANARY000000001", "status": "paid", "rrn": ACCOUNT, "message": UPI, "amount_paise": 1, "token": token });
     send("a bank's word", "POST", "/connectors/sandbox/callback", json_type, &word.to_string());
-    send("a bank's broken word", "POST", "/connectors/sandbox/callback", json_type, &format!("{{\"reference\": \"{ACCOUNT}"));
+    send(
+        "a bank's broken word",
+        "POST",
+        "/connectors/sandbox/callback",
+        json_type,
+        &format!("{{\"reference\": \"{ACCOUNT}"),
+    );
     send("an unknown bank", "POST", &format!("/connectors/{ACCOUNT}/callback?token={token}"), json_type, ACCOUNT);
-    for path in [format!("/metrics?token={token}"), format!("/{ACCOUNT}?token={token}"), format!("/readyz?token={token}")] {
+    for path in
+        [format!("/metrics?token={token}"), format!("/{ACCOUNT}?token={token}"), format!("/readyz?token={token}")]
+    {
         let reply = Http::new(site.operations).get(&path).unwrap();
         replies.push(("operations".to_owned(), reply));
     }

@@ -1,8 +1,8 @@
 //! Black-box tests: the real binary in processes of its own, driven by HTTP and by its command line.
 
 mod disk;
-pub mod kit;
 mod kill;
+pub mod kit;
 mod refused;
 
 use crate::support::Folder;
@@ -49,7 +49,10 @@ fn demo_pays() {
     let transfers = book(demo.bank["http://".len()..].parse().unwrap());
     assert_eq!(transfers.len(), 1);
     let row = &transfers[0];
-    assert_eq!((&row["amount_paise"], &row["status"], &row["rrn"], &row["executions"]), (&20_000.into(), &"paid".into(), &rrn.as_str().into(), &1.into()));
+    assert_eq!(
+        (&row["amount_paise"], &row["status"], &row["rrn"], &row["executions"]),
+        (&20_000.into(), &"paid".into(), &rrn.as_str().into(), &1.into())
+    );
 
     let call = until("the callback", Duration::from_secs(5), || receiver.calls().into_iter().next());
     assert_eq!(call.path, format!("/hook?shop=7&clientTxnRef=ORDER-1&refId={ours}&status=Success&operatorRef={rrn}"));
@@ -103,7 +106,10 @@ fn success(reply: &Reply, order: &str) -> (String, String) {
     let answer = reply.json();
     assert_eq!((&answer["StatusCode"], &answer["Message"]), (&1.into(), &"Transaction Successful".into()), "{answer}");
     let data = &answer["Data"];
-    assert_eq!((&data["ClientOrderID"], &data["BeneficiaryName"], &data["Status"]), (&order.into(), &"RUPESH KUMAR".into(), &"Success".into()));
+    assert_eq!(
+        (&data["ClientOrderID"], &data["BeneficiaryName"], &data["Status"]),
+        (&order.into(), &"RUPESH KUMAR".into(), &"Success".into())
+    );
     let text = |name: &str| data[name].as_str().unwrap().to_owned();
     let (ours, rrn) = (text("OrderID"), text("RRN"));
     assert!(ours.len() <= 15 && ours.bytes().all(|byte| byte.is_ascii_digit()), "{ours}");
@@ -112,7 +118,10 @@ fn success(reply: &Reply, order: &str) -> (String, String) {
 }
 
 fn shows_the_payout(shown: &Value, reference: &str) {
-    assert_eq!((&shown["state"], &shown["amount"], &shown["fee"], &shown["gst"]), (&"paid".into(), &"200.00".into(), &"5.00".into(), &"0.90".into()));
+    assert_eq!(
+        (&shown["state"], &shown["amount"], &shown["fee"], &shown["gst"]),
+        (&"paid".into(), &"200.00".into(), &"5.00".into(), &"0.90".into())
+    );
     let kinds: Vec<&Value> = shown["journal"].as_array().unwrap().iter().map(|row| &row["kind"]).collect();
     assert_eq!(kinds, ["reserve", "settle"]);
     assert_eq!(shown["callbacks"][0]["state"], "delivered", "{shown}");
@@ -142,9 +151,9 @@ fn the_same_order_races() {
     let barriers: Vec<Barrier> = (0..LANES).map(|_| Barrier::new(SAME)).collect();
     let answers: Vec<(usize, String)> = std::thread::scope(|scope| {
         let mut threads = Vec::new();
-        for lane in 0..LANES {
+        for (lane, barrier) in barriers.iter().enumerate() {
             for _ in 0..SAME {
-                let (site, barrier) = (&site, &barriers[lane]);
+                let site = &site;
                 threads.push(scope.spawn(move || {
                     let mut http = Http::new(site.api);
                     let orders = (lane..ORDERS).step_by(LANES);
@@ -174,14 +183,18 @@ fn the_same_order_races() {
         assert_eq!(*ours.entry(order).or_insert_with(|| id.clone()), id, "two payouts for RACE-{order}");
     }
     assert_eq!(ours.len(), ORDERS);
-    until("the end of all payouts", Duration::from_secs(30), || (site.metric("hundi_payouts_open{") == 0.0).then_some(()));
+    until("the end of all payouts", Duration::from_secs(30), || {
+        (site.metric("hundi_payouts_open{") == 0.0).then_some(())
+    });
     let orders = i64::try_from(ORDERS).unwrap();
     assert_eq!(site.balance_paise(), 1_000_000_00 - orders * (100_00 + COST_PAISE));
     let lines = statement(&site);
     assert_eq!((count(&lines, "reserve"), count(&lines, "settle"), lines.len()), (ORDERS, ORDERS, 2 * ORDERS + 1));
     let transfers = site.book();
     assert_eq!(transfers.len(), ORDERS);
-    assert!(transfers.iter().all(|row| row["executions"] == 1 && row["status"] == "paid" && row["amount_paise"] == 100_00));
+    assert!(
+        transfers.iter().all(|row| row["executions"] == 1 && row["status"] == "paid" && row["amount_paise"] == 100_00)
+    );
     let listed = site.cli(&["payout", "list", "--merchant", "shop", "--limit", "10000"]).json();
     assert_eq!(listed.as_array().unwrap().len(), ORDERS);
     site.verify();
@@ -224,7 +237,9 @@ fn a_wallet_for_a_thousand() {
     assert_eq!((accepted.into_inner(), refused.into_inner()), (PAYOUTS, THREADS * EACH - PAYOUTS));
     let mut http = Http::new(site.api);
     assert_eq!(http.post(&format!("/UserWalletBalance?token={}", site.token), "").unwrap().body, "\"0.00\"");
-    until("the end of all payouts", Duration::from_secs(30), || (site.metric("hundi_payouts_open{") == 0.0).then_some(()));
+    until("the end of all payouts", Duration::from_secs(30), || {
+        (site.metric("hundi_payouts_open{") == 0.0).then_some(())
+    });
     let lines = statement(&site);
     assert!(lines.iter().all(|line| paise(line["wallet_after"].as_str().unwrap()) >= 0));
     assert_eq!((count(&lines, "reserve"), count(&lines, "settle")), (PAYOUTS, PAYOUTS));
@@ -241,7 +256,9 @@ fn a_wallet_for_a_thousand() {
 }
 
 fn statement(site: &Site) -> Vec<Value> {
-    let Value::Array(lines) = site.cli(&["statement", "--merchant", "shop", "--format", "json"]).json() else { panic!("a list") };
+    let Value::Array(lines) = site.cli(&["statement", "--merchant", "shop", "--format", "json"]).json() else {
+        panic!("a list")
+    };
     lines
 }
 
@@ -270,7 +287,8 @@ fn the_first_debit_of_a_new_wallet_races() {
                 scope.spawn(move || {
                     let mut http = Http::new(site.api);
                     barrier.wait();
-                    http.post(PAY, &pay_body(token, &format!("N-{order}"), 100, "NEFT", "50100010001")).map_or(-1, |reply| reply.code())
+                    http.post(PAY, &pay_body(token, &format!("N-{order}"), 100, "NEFT", "50100010001"))
+                        .map_or(-1, |reply| reply.code())
                 })
             };
             let threads: Vec<_> = (0..SAME).map(pay).collect();

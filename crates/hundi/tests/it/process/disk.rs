@@ -98,7 +98,10 @@ fn fills_and_recovers(site: &Site, fill: impl FnOnce(), empty: impl FnOnce()) {
         sent += 1;
     }
     // Reads go on.
-    assert_eq!(http.post(STATUS, &status_body(&site.token, "BEFORE")).unwrap().json()["Data"]["ClientOrderID"], "BEFORE");
+    assert_eq!(
+        http.post(STATUS, &status_body(&site.token, "BEFORE")).unwrap().json()["Data"]["ClientOrderID"],
+        "BEFORE"
+    );
     assert!(http.post(&format!("/UserWalletBalance?token={}", site.token), "").unwrap().body.starts_with('"'));
     assert_eq!(Http::new(site.operations).get("/healthz").unwrap().status, 200);
     println!("/readyz while it is full: {}", Http::new(site.operations).get("/readyz").unwrap().status);
@@ -117,8 +120,13 @@ fn fills_and_recovers(site: &Site, fill: impl FnOnce(), empty: impl FnOnce()) {
     acknowledged.dedup();
     assert_eq!(acknowledged.len(), sent + 1);
     for order in acknowledged {
-        assert_eq!(http.post(STATUS, &status_body(&site.token, &order)).unwrap().json()["Data"]["ClientOrderID"], order);
+        assert_eq!(
+            http.post(STATUS, &status_body(&site.token, &order)).unwrap().json()["Data"]["ClientOrderID"],
+            order
+        );
     }
-    until("readyz", RECOVERS_WITHIN, || (Http::new(site.operations).get("/readyz").unwrap().status == 200).then_some(()));
+    until("readyz", RECOVERS_WITHIN, || {
+        (Http::new(site.operations).get("/readyz").unwrap().status == 200).then_some(())
+    });
     site.verify();
 }

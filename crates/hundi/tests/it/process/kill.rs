@@ -30,9 +30,30 @@ const SETTLES_WITHIN: Duration = Duration::from_secs(150);
 
 /// Beneficiaries that come to an end soon, most of them at once.
 const ACCOUNTS: [&str; 24] = [
-    "50100010001", "50100010002", "50100010222", "50100010003", "50100010444", "50100010004", "50100010005", "50100010666",
-    "50100010006", "50100010007", "50100010777", "50100010008", "50100010009", "50100010888", "50100010010", "50100010011",
-    "50100010012", "50100010013", "50100010555", "50100010014", "50100010015", "50100010016", "50100010017", "50100010018",
+    "50100010001",
+    "50100010002",
+    "50100010222",
+    "50100010003",
+    "50100010444",
+    "50100010004",
+    "50100010005",
+    "50100010666",
+    "50100010006",
+    "50100010007",
+    "50100010777",
+    "50100010008",
+    "50100010009",
+    "50100010888",
+    "50100010010",
+    "50100010011",
+    "50100010012",
+    "50100010013",
+    "50100010555",
+    "50100010014",
+    "50100010015",
+    "50100010016",
+    "50100010017",
+    "50100010018",
 ];
 
 /// An order that was sent: everything that is needed to send it again.
@@ -64,13 +85,18 @@ struct Memory {
 impl Memory {
     fn new(path: &Path) -> Memory {
         let file = File::options().create(true).append(true).open(path).unwrap();
-        Memory { file: Mutex::new(file), promises: Mutex::default(), unanswered: Mutex::default(), next: AtomicU64::new(0) }
+        Memory {
+            file: Mutex::new(file),
+            promises: Mutex::default(),
+            unanswered: Mutex::default(),
+            next: AtomicU64::new(0),
+        }
     }
 
     fn next_order(&self) -> Sent {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let account = ACCOUNTS[usize::try_from(number).unwrap() % ACCOUNTS.len()];
-        let mode = if number % 2 == 0 { "IMPS" } else { "NEFT" };
+        let mode = if number.is_multiple_of(2) { "IMPS" } else { "NEFT" };
         Sent { order: format!("KILL-{number}"), rupees: 1 + i64::try_from(number % 97).unwrap(), mode, account }
     }
 
@@ -107,7 +133,8 @@ impl Memory {
                 scope.spawn(|| {
                     let mut http = Http::new(api);
                     // The kill ends it; the time is for a kill that never comes.
-                    while began.elapsed() < Duration::from_secs(30) && self.order(&mut http, token, self.next_order()) {}
+                    while began.elapsed() < Duration::from_secs(30) && self.order(&mut http, token, self.next_order()) {
+                    }
                 });
             }
             std::thread::sleep(lasts);
@@ -154,7 +181,7 @@ fn kill_serve() {
     let site = Site::new("10000000.00", "");
     let receiver = Receiver::start();
     site.cli(&["merchant", "set", "shop", "--callback-url", &receiver.url("/hook")]).json();
-    let bank = site.start_bank("timeout=0.05,drop=0.02,dup_callback=0.1,late=0.05");
+    let _bank = site.start_bank("timeout=0.05,drop=0.02,dup_callback=0.1,late=0.05");
     let memory = Memory::new(&site.path("promises"));
     let mut numbers = Numbers::new(SEED);
     let (mut slowest, mut known) = (Duration::ZERO, 0);
@@ -172,13 +199,15 @@ fn kill_serve() {
         assert!(began.elapsed() < ACCEPTS_WITHIN, "kill {kill}: the first accept took {:?}", began.elapsed());
         memory.ask_again(site.api, &site.token);
         known = memory.kept(site.api, &site.token, known);
+        sent_once(&site.data(), &site.book());
     }
     println!("{kills} kills, {known} promises, slowest first accept {slowest:?}");
     let began = Instant::now();
     until("the end of all payouts", SETTLES_WITHIN, || (site.metric("hundi_payouts_open{") == 0.0).then_some(()));
     println!("settled after {:?}", began.elapsed());
     memory.kept(site.api, &site.token, 0);
-    let secret = site.cli(&["merchant", "show", "shop", "--secret"]).json()["callback_secret"].as_str().unwrap().to_owned();
+    let secret =
+        site.cli(&["merchant", "show", "shop", "--secret"]).json()["callback_secret"].as_str().unwrap().to_owned();
     let payouts = agree(&site.data(), &site.book(), "shop");
     told(&receiver, &secret, &payouts);
     // A run in which nothing happened proves nothing.
@@ -194,7 +223,6 @@ fn kill_serve() {
     assert!(status.success() && took < Duration::from_secs(6), "{status} after {took:?}");
     site.verify();
     agree(&site.data(), &site.book(), "shop");
-    drop(bank);
 }
 
 #[test]
@@ -214,6 +242,7 @@ fn kill_demo() {
     let mut demo = Demo::start(&data, &url);
     let first_token = demo.token.clone();
     let address = |demo: &Demo| -> SocketAddr { demo.api["http://".len()..].parse().unwrap() };
+    let bank = |demo: &Demo| -> SocketAddr { demo.bank["http://".len()..].parse().unwrap() };
     for kill in 0..DEMO_KILLS {
         let (api, token) = (address(&demo), demo.token.clone());
         let lasts = Duration::from_millis(numbers.between(50, 600));
@@ -221,16 +250,21 @@ fn kill_demo() {
         assert_eq!(cli(&["verify"]).json()["holds"], true);
         let began = Instant::now();
         demo = Demo::start(&data, &url);
-        assert!(memory.order(&mut Http::new(address(&demo)), &demo.token, Sent { mode: "NEFT", ..memory.next_order() }));
+        assert!(memory.order(
+            &mut Http::new(address(&demo)),
+            &demo.token,
+            Sent { mode: "NEFT", ..memory.next_order() }
+        ));
         assert!(began.elapsed() < ACCEPTS_WITHIN, "kill {kill}: the first accept took {:?}", began.elapsed());
         memory.ask_again(address(&demo), &first_token);
         known = memory.kept(address(&demo), &demo.token, known);
+        sent_once(&data, &book(bank(&demo)));
     }
     println!("{DEMO_KILLS} kills, {known} promises");
     until("the end of all payouts", SETTLES_WITHIN, || open(&data, "demo").is_empty().then_some(()));
     memory.kept(address(&demo), &demo.token, 0);
     let secret = cli(&["merchant", "show", "demo", "--secret"]).json()["callback_secret"].as_str().unwrap().to_owned();
-    let payouts = agree(&data, &book(demo.bank["http://".len()..].parse().unwrap()), "demo");
+    let payouts = agree(&data, &book(bank(&demo)), "demo");
     told(&receiver, &secret, &payouts);
     let (status, _) = demo.process.terminate();
     assert!(status.success(), "{status}");
@@ -266,29 +300,31 @@ fn open(data: &Path, name: &str) -> Vec<Payout> {
     all
 }
 
+/// What the bank executed, by payout: every reference is ours and was executed once at most, and no payout by two.
+fn sent_once<'a>(data: &Path, book: &'a [Value]) -> BTreeMap<PayoutId, &'a Value> {
+    let sandbox = Connector::parse("sandbox").unwrap();
+    look(data, async |store| {
+        let mut executed = BTreeMap::new();
+        for row in book {
+            let executions = row["executions"].as_i64().unwrap();
+            assert!(executions <= 1, "executed more than once: {row}");
+            let reference = Reference::parse(row["reference"].as_str().unwrap()).unwrap();
+            let owner = store.reference(sandbox, reference).await.unwrap();
+            let (_, payout, _) = owner.unwrap_or_else(|| panic!("the bank has {row}, which we do not know"));
+            if executions == 1 {
+                let before = executed.insert(payout, row);
+                assert!(before.is_none(), "payout {payout} was executed twice: {row} and {before:?}");
+            }
+        }
+        executed
+    })
+}
+
 /// Our payouts and the bank's book agree: each reference was executed once at most, each payout by one reference at most,
 /// and what the bank paid is what we call paid, to the paisa.
 fn agree(data: &Path, book: &[Value], name: &str) -> Vec<Payout> {
-    let (payouts, owners) = look(data, async |store| {
-        let mut owners: BTreeMap<String, (PayoutId, i64)> = BTreeMap::new();
-        for row in book {
-            let reference = row["reference"].as_str().unwrap();
-            let sandbox = Connector::parse("sandbox").unwrap();
-            let owner = store.reference(sandbox, Reference::parse(reference).unwrap()).await.unwrap();
-            let (_, payout, attempt) = owner.unwrap_or_else(|| panic!("the bank has {row}, which we do not know"));
-            owners.insert(reference.to_owned(), (payout, attempt));
-        }
-        (payouts(store, name).await, owners)
-    });
-    let mut executed: BTreeMap<PayoutId, &Value> = BTreeMap::new();
-    for row in book {
-        let executions = row["executions"].as_i64().unwrap();
-        assert!(executions <= 1, "executed more than once: {row}");
-        if executions == 1 {
-            let (payout, _) = owners[row["reference"].as_str().unwrap()];
-            assert!(executed.insert(payout, row).is_none(), "payout {payout} was executed twice: {row}");
-        }
-    }
+    let payouts = look(data, async |store| payouts(store, name).await);
+    let mut executed = sent_once(data, book);
     let (mut ours_paise, mut banks_paise) = (0, 0);
     for payout in &payouts {
         let id = payout.order.id;
@@ -319,9 +355,13 @@ fn told(receiver: &Receiver, secret: &str, payouts: &[Payout]) {
         State::Reversed => "Reversal",
         _ => "Failure",
     };
-    let wanted: BTreeSet<(String, &str)> = payouts.iter().map(|payout| (payout.order.id.to_string(), news(payout))).collect();
+    let wanted: BTreeSet<(String, &str)> =
+        payouts.iter().map(|payout| (payout.order.id.to_string(), news(payout))).collect();
     let heard = |calls: &[Call]| -> BTreeSet<(String, String)> {
-        calls.iter().map(|call| (call.parameter("refId").unwrap().to_owned(), call.parameter("status").unwrap().to_owned())).collect()
+        calls
+            .iter()
+            .map(|call| (call.parameter("refId").unwrap().to_owned(), call.parameter("status").unwrap().to_owned()))
+            .collect()
     };
     let calls = until("the callbacks of all payouts", SETTLES_WITHIN, || {
         std::thread::sleep(Duration::from_millis(200));
@@ -345,7 +385,10 @@ fn told(receiver: &Receiver, secret: &str, payouts: &[Payout]) {
     let heard = heard(&calls);
     for (id, news) in &heard {
         let other = if news == "Failure" { "Success" } else { "Failure" };
-        assert!(news == "Reversal" || !heard.contains(&(id.clone(), other.to_owned())), "payout {id} was told two ends");
+        assert!(
+            news == "Reversal" || !heard.contains(&(id.clone(), other.to_owned())),
+            "payout {id} was told two ends"
+        );
     }
     assert_eq!(newest.len(), payouts.len());
 }

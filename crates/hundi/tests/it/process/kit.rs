@@ -224,7 +224,10 @@ impl Http {
         let text = String::from_utf8_lossy(&self.buffer[..head]).to_ascii_lowercase();
         let broken = || io::Error::other("the answer is not HTTP/1.1 with a length");
         let status = text.get(9..12).and_then(|code| code.parse().ok()).ok_or_else(broken)?;
-        let length = text.lines().find_map(|line| line.strip_prefix("content-length:")).map(|length| length.trim().parse::<usize>());
+        let length = text
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length:"))
+            .map(|length| length.trim().parse::<usize>());
         let length = length.transpose().map_err(|_| broken())?.unwrap_or(0);
         while self.buffer.len() < head + length {
             fill(stream, &mut self.buffer)?;
@@ -281,8 +284,10 @@ impl Receiver {
     pub fn start() -> Receiver {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
-        let (calls, answers, stop) = (Arc::<Mutex<Vec<Call>>>::default(), Arc::new(AtomicU16::new(204)), Arc::<AtomicBool>::default());
-        let receiver = Receiver { address, calls: Arc::clone(&calls), answers: Arc::clone(&answers), stop: Arc::clone(&stop) };
+        let (calls, answers, stop) =
+            (Arc::<Mutex<Vec<Call>>>::default(), Arc::new(AtomicU16::new(204)), Arc::<AtomicBool>::default());
+        let receiver =
+            Receiver { address, calls: Arc::clone(&calls), answers: Arc::clone(&answers), stop: Arc::clone(&stop) };
         std::thread::spawn(move || {
             while let Ok((stream, _)) = listener.accept() {
                 if stop.load(Ordering::Relaxed) {
@@ -333,7 +338,11 @@ fn receive(mut stream: TcpStream, calls: &Mutex<Vec<Call>>, answers: &AtomicU16,
         let head = String::from_utf8_lossy(&buffer[..end]).into_owned();
         buffer.drain(..end + 4);
         let mut lines = head.lines();
-        let path = lines.next().and_then(|line| line.strip_prefix("GET ")?.strip_suffix(" HTTP/1.1")).unwrap_or("not a GET").to_owned();
+        let path = lines
+            .next()
+            .and_then(|line| line.strip_prefix("GET ")?.strip_suffix(" HTTP/1.1"))
+            .unwrap_or("not a GET")
+            .to_owned();
         let headers = lines.filter_map(|line| line.split_once(':'));
         let headers = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned())).collect();
         calls.lock().unwrap().push(Call { path, headers });
@@ -466,8 +475,21 @@ impl Site {
         let (listen, callback) = (self.bank.to_string(), format!("http://{}/connectors/sandbox/callback", self.api));
         let (data, secret) = (self.path("bank"), self.path("secret"));
         let args = [
-            "bank", "--listen", &listen, "--data", data.to_str().unwrap(), "--callback-url", &callback, "--callback-secret-file",
-            secret.to_str().unwrap(), "--fault", fault, "--seed", "11", "--times", "demo",
+            "bank",
+            "--listen",
+            &listen,
+            "--data",
+            data.to_str().unwrap(),
+            "--callback-url",
+            &callback,
+            "--callback-secret-file",
+            secret.to_str().unwrap(),
+            "--fault",
+            fault,
+            "--seed",
+            "11",
+            "--times",
+            "demo",
         ];
         let mut bank = Process::start(&args, &self.path("bank-log"));
         until("the bank", STUCK, || {

@@ -45,28 +45,82 @@ fn damage(site: &Site) {
 }
 
 const CASES: &[Case] = &[
-    ("no configuration", |site| std::fs::remove_file(site.config()).unwrap(), SERVE, 1, &["cannot read the configuration", "hundi.toml"]),
+    (
+        "no configuration",
+        |site| std::fs::remove_file(site.config()).unwrap(),
+        SERVE,
+        1,
+        &["cannot read the configuration", "hundi.toml"],
+    ),
     ("an unknown key", |site| rewrite(site, "[api]", "dataa = 'x'\n[api]"), SERVE, 1, &["dataa", "hundi.toml"]),
-    ("a wrong value", |site| rewrite(site, "allow_private = true", "allow_private = 'yes'"), SERVE, 1, &["allow_private"]),
-    ("no bank", |site| {
-        let text = std::fs::read_to_string(site.config()).unwrap();
-        std::fs::write(site.config(), text.split("[sandbox]").next().unwrap()).unwrap();
-    }, SERVE, 1, &["no bank", "[sandbox]"]),
-    ("a bank's address that is none", |site| rewrite(site, "url = 'http://", "url = 'ftp://"), SERVE, 1, &["sandbox.url"]),
+    (
+        "a wrong value",
+        |site| rewrite(site, "allow_private = true", "allow_private = 'yes'"),
+        SERVE,
+        1,
+        &["allow_private"],
+    ),
+    (
+        "no bank",
+        |site| {
+            let text = std::fs::read_to_string(site.config()).unwrap();
+            std::fs::write(site.config(), text.split("[sandbox]").next().unwrap()).unwrap();
+        },
+        SERVE,
+        1,
+        &["no bank", "[sandbox]"],
+    ),
+    (
+        "a bank's address that is none",
+        |site| rewrite(site, "url = 'http://", "url = 'ftp://"),
+        SERVE,
+        1,
+        &["sandbox.url"],
+    ),
     ("no secret file", |site| std::fs::remove_file(site.path("secret")).unwrap(), SERVE, 1, &["callback_secret_file"]),
     ("no folder", |site| std::fs::remove_dir_all(site.data()).unwrap(), SERVE, 1, &["cannot open", "data"]),
-    ("no key file", |site| std::fs::remove_file(key(site)).unwrap(), SERVE, 1, &["cannot read the key file", "HUNDI_KEY"]),
-    ("a key file that is a folder", |site| {
-        std::fs::remove_file(key(site)).unwrap();
-        std::fs::create_dir(key(site)).unwrap();
-    }, SERVE, 1, &["cannot read the key file"]),
+    (
+        "no key file",
+        |site| std::fs::remove_file(key(site)).unwrap(),
+        SERVE,
+        1,
+        &["cannot read the key file", "HUNDI_KEY"],
+    ),
+    (
+        "a key file that is a folder",
+        |site| {
+            std::fs::remove_file(key(site)).unwrap();
+            std::fs::create_dir(key(site)).unwrap();
+        },
+        SERVE,
+        1,
+        &["cannot read the key file"],
+    ),
     ("a key file for all to read", |site| mode(site, 0o644), SERVE, 1, &["can be read by others", "chmod 600"]),
     ("a key that is none", |site| std::fs::write(key(site), "1:beef").unwrap(), SERVE, 1, &["key file", "not valid"]),
-    ("another installation's key", |site| std::fs::write(key(site), format!("1:{}", "22".repeat(32))).unwrap(), SERVE, 1, &["key does not belong to this database"]),
-    ("no database", |site| std::fs::remove_file(site.data().join("hundi.db")).unwrap(), SERVE, 1, &["there is no database", "hundi migrate"]),
-    ("an empty database", |site| {
-        std::fs::write(site.data().join("hundi.db"), "").unwrap();
-    }, SERVE, 1, &["is empty", "hundi migrate"]),
+    (
+        "another installation's key",
+        |site| std::fs::write(key(site), format!("1:{}", "22".repeat(32))).unwrap(),
+        SERVE,
+        1,
+        &["key does not belong to this database"],
+    ),
+    (
+        "no database",
+        |site| std::fs::remove_file(site.data().join("hundi.db")).unwrap(),
+        SERVE,
+        1,
+        &["there is no database", "hundi migrate"],
+    ),
+    (
+        "an empty database",
+        |site| {
+            std::fs::write(site.data().join("hundi.db"), "").unwrap();
+        },
+        SERVE,
+        1,
+        &["is empty", "hundi migrate"],
+    ),
     ("a damaged database", damage, SERVE, 1, &["damaged", "restore a backup"]),
     ("a newer schema", |site| schema(site, 99), SERVE, 1, &["schema 99", "newer hundi"]),
     ("a newer schema, for a tool", |site| schema(site, 99), &["merchant", "list"], 1, &["schema 99"]),
@@ -74,7 +128,13 @@ const CASES: &[Case] = &[
     ("a damaged database, to verify", damage, &["verify"], 1, &["damaged"]),
     ("an unknown merchant", |_| {}, &["merchant", "show", "nobody"], 1, &["no merchant `nobody`"]),
     ("an unknown payout", |_| {}, &["payout", "show", "123"], 1, &["no payout 123"]),
-    ("an amount that is none", |_| {}, &["fund", "--merchant", "shop", "--amount", "1e3", "--reference", "R"], 1, &["--amount", "100000.00"]),
+    (
+        "an amount that is none",
+        |_| {},
+        &["fund", "--merchant", "shop", "--amount", "1e3", "--reference", "R"],
+        1,
+        &["--amount", "100000.00"],
+    ),
     ("no such command", |_| {}, &["pay"], 2, &["pay"]),
     ("a missing option", |_| {}, &["fund", "--merchant", "shop"], 2, &["--amount"]),
 ];
@@ -115,21 +175,46 @@ fn a_second_start_is_refused_clearly() {
     drop(serve);
     for (option, address) in [("api.listen", site.api), ("operations.listen", site.operations)] {
         let _taken = TcpListener::bind(address).unwrap();
-        says(option, &run(&["serve", "--config", &site.config()]), 1, &["cannot listen on", &address.to_string(), option]);
+        says(
+            option,
+            &run(&["serve", "--config", &site.config()]),
+            1,
+            &["cannot listen on", &address.to_string(), option],
+        );
     }
     let taken = TcpListener::bind(site.api).unwrap();
     let folder = site.path("other");
     let (listen, folder) = (site.api.to_string(), folder.to_str().unwrap());
-    says("a taken port, demo", &run(&["demo", "--data", folder, "--listen", &listen]), 1, &["cannot listen on", "--listen"]);
-    says("a taken port, bank", &run(&["bank", "--data", folder, "--listen", &listen]), 1, &["cannot listen on", "--listen"]);
+    says(
+        "a taken port, demo",
+        &run(&["demo", "--data", folder, "--listen", &listen]),
+        1,
+        &["cannot listen on", "--listen"],
+    );
+    says(
+        "a taken port, bank",
+        &run(&["bank", "--data", folder, "--listen", &listen]),
+        1,
+        &["cannot listen on", "--listen"],
+    );
     drop(taken);
     let listen = site.bank.to_string();
     for (fault, word) in [("timeout=2", "timeout"), ("flood=0.1", "flood"), ("timeout", "name=rate")] {
-        says("a fault", &run(&["bank", "--data", folder, "--listen", &listen, "--fault", fault]), 1, &["--fault", word]);
+        says(
+            "a fault",
+            &run(&["bank", "--data", folder, "--listen", &listen, "--fault", fault]),
+            1,
+            &["--fault", word],
+        );
     }
     let _bank = site.start_bank("");
     let theirs = site.path("bank");
-    says("the same book", &run(&["bank", "--data", theirs.to_str().unwrap(), "--listen", &site.api.to_string()]), 1, &["another process"]);
+    says(
+        "the same book",
+        &run(&["bank", "--data", theirs.to_str().unwrap(), "--listen", &site.api.to_string()]),
+        1,
+        &["another process"],
+    );
     assert!(began.elapsed() < ENOUGH, "{:?}", began.elapsed());
     let ran = run(&["bank", "--times", "never"]);
     assert_eq!(ran.code, 2, "{}", ran.stderr);
