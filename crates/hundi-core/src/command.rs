@@ -9,7 +9,7 @@ use crate::ids::{Actor, Connector, MerchantId, OrderId, PayoutId, Reference};
 use crate::money::Amount;
 use crate::payout::{Due, Event, ExceptionKind, Fact, Money, News, Order, Payout, Room, Standing, State, Step, step};
 use crate::postings::{self, Accounts, JournalRow, Movement, PostingError};
-use crate::schedule::{ENQUIRIES, ENQUIRIES_OF_BATCHES, Timestamp};
+use crate::schedule::{ENQUIRIES, ENQUIRIES_OF_BATCHES, MINUTE, Timestamp};
 use std::collections::BTreeMap;
 
 /// Whatever may change money, and the claims and wake-ups around it.
@@ -129,6 +129,8 @@ pub enum Outcome {
     },
     /// The bank paid and took it back.
     Reversed,
+    /// The bank says that it has not executed the order and never will, for no fault of the order's.
+    NotExecuted,
 }
 
 impl Source {
@@ -152,7 +154,7 @@ pub struct Rules {
     pub queue_us: i64,
     /// How long the process that accepted a payout holds it, microseconds.
     pub first_lease_us: i64,
-    /// The pause after an attempt of which no byte left us, microseconds.
+    /// The shortest pause after an attempt of which no byte left us, microseconds.
     pub resend_pause_us: i64,
     /// The connectors, in the order in which they are tried.
     pub connectors: Vec<ConnectorRules>,
@@ -510,7 +512,8 @@ fn reserve(merchant: &mut Merchant, payout: &Payout, now: Timestamp) -> Result<J
     if merchant.payout_most_paise.is_some_and(|most| paise > most) {
         return Err(Refusal::OverPayoutLimit);
     }
-    let today = now.ist_day();
+    // A clock that steps back over midnight must not begin the day's limit anew.
+    let today = now.ist_day().max(merchant.day);
     let used = if merchant.day == today { merchant.day_paise } else { 0 };
     let used = used.checked_add(paise).ok_or(Refusal::Overflow)?;
     if merchant.day_most_paise.is_some_and(|most| used > most) {
@@ -563,6 +566,10 @@ fn enquire(
     let due = payout.next_at.is_some_and(|at| at <= now);
     if !due || payout.reference.is_none() || payout.state == State::Queued {
         return Err(Refusal::NotNow);
+    }
+    if payout.next_at == Some(CALLED) {
+        // What callers make us ask must not use up the schedule.
+        payout.enquiries = payout.enquiries.saturating_sub(1);
     }
     payout.next_at = Some(now.after(lease_us));
     payout.version += 1;
@@ -617,9 +624,11 @@ fn record(
             Some(after) if standing == Standing::Open && now > payout.send_before.after(after) => Fact::NotExecuted,
             _ => Fact::Silent,
         },
+        Outcome::NotExecuted if standing == Standing::Open => Fact::NotExecuted,
         Outcome::Paid | Outcome::Reversed if !same_amount => Fact::PaidOther,
         Outcome::Paid => Fact::Paid,
-        Outcome::Refused { .. } => Fact::Refused,
+        // About an attempt that is closed it is one refusal more.
+        Outcome::Refused { .. } | Outcome::NotExecuted => Fact::Refused,
         Outcome::Reversed => Fact::Reversed,
     };
     let merchant = payout.order.merchant;
@@ -658,15 +667,19 @@ fn apply(
 ) -> Result<Decision, Refusal> {
     let payout = own(&mut snapshot.payouts, merchant_id, id)?;
     let merchant = snapshot.merchants.get_mut(&merchant_id).ok_or(Refusal::MerchantUnknown)?;
-    if let Some((Word { outcome: Outcome::Refused { elsewhere: true }, .. }, connector, _)) = change.word
-        && change.event == Event::Fact(Standing::Open, Fact::Refused)
-        && !payout.refused_by.contains(&connector)
-    {
-        payout.refused_by.push(connector);
-    }
+    let refused_by = match (change.event, change.word) {
+        (Event::Fact(Standing::Open, Fact::Refused), Some((word, connector, _)))
+            if word.outcome == (Outcome::Refused { elsewhere: true }) =>
+        {
+            Some(connector)
+        }
+        _ => None,
+    };
+    let left =
+        |rules: &ConnectorRules| Some(rules.connector) != refused_by && !payout.refused_by.contains(&rules.connector);
     let room = Room {
         attempts: payout.attempts < rules.attempts_max,
-        connector: may_elsewhere(change) && next_connector(rules, payout).is_some(),
+        connector: refused_by.is_some() && rules.connectors.iter().any(left),
     };
     let step = step(payout.state, payout.held, payout.attempts, change.event, room).ok_or(Refusal::NotNow)?;
     // A payout that has ended and is asked about again (after a callback) must not stay due for ever, and a bank may give
@@ -679,6 +692,7 @@ fn apply(
     }
     let mut transition =
         Transition { journal: move_money(merchant, payout, &step, change, now)?, ..Transition::default() };
+    payout.refused_by.extend(refused_by.filter(|connector| !payout.refused_by.contains(connector)));
     let was = payout.state;
     payout.state = step.next;
     payout.held |= step.holds;
@@ -753,10 +767,13 @@ fn move_money(
         (Money::Settle | Money::Restore | Money::SettleThenRestore, None) => return Err(Refusal::NotNow),
     };
     let mut rows = Vec::with_capacity(2);
+    // Both movements or none.
+    let mut accounts = merchant.accounts.clone();
     for movement in movements.into_iter().flatten() {
         let order = &payout.order;
-        rows.push(merchant.accounts.post(order.merchant, movement, Some(order.id), &change.actor, "", now)?);
+        rows.push(accounts.post(order.merchant, movement, Some(order.id), &change.actor, "", now)?);
     }
+    merchant.accounts = accounts;
     merchant.changed = true;
     if step.money == Money::Release && merchant.day == payout.order.created_at.ist_day() {
         merchant.day_paise = (merchant.day_paise - payout.order.amount.paise()).max(0);
@@ -767,6 +784,9 @@ fn move_money(
 /// When a payout is due of which somebody has called, before everything else. It is a time of its own because a word that
 /// was on its way meanwhile must not end the wish to ask: the bank may have said it before it reversed.
 pub const CALLED: Timestamp = Timestamp(0);
+
+/// The longest pause after an attempt of which no byte left us.
+const RESEND_PAUSE_MAX: i64 = 10 * MINUTE;
 
 /// Sets when the payout is due next; true if the enquiry schedule has just come to its end.
 fn set_due(payout: &mut Payout, step: &Step, rules: &Rules, change: &Change<'_>, now: Timestamp) -> bool {
@@ -781,7 +801,12 @@ fn set_due(payout: &mut Payout, step: &Step, rules: &Rules, change: &Change<'_>,
     match step.due {
         Due::AtOnce | Due::AfterPause if payout.held => payout.next_at = None,
         Due::AtOnce => payout.next_at = Some(now),
-        Due::AfterPause => payout.next_at = Some(now.after(rules.resend_pause_us)),
+        Due::AfterPause => {
+            // The longer a bank cannot be reached, the rarer it is tried: an outage must not become a storm of writes.
+            let waited = now.0.saturating_sub(payout.order.created_at.0) / 16;
+            let pause = waited.clamp(rules.resend_pause_us, RESEND_PAUSE_MAX.max(rules.resend_pause_us));
+            payout.next_at = Some(now.after(pause));
+        }
         Due::Unchanged if payout.state == State::Queued && payout.held => payout.next_at = None,
         Due::Enquiry | Due::Unchanged if step.due == Due::Enquiry || asks_on => {
             let accepted = matches!(change.event, Event::Fact(_, Fact::Accepted));
@@ -800,10 +825,6 @@ fn set_due(payout: &mut Payout, step: &Step, rules: &Rules, change: &Change<'_>,
 /// The connector that would be tried next: the first that has not refused this payout.
 pub fn next_connector(rules: &Rules, payout: &Payout) -> Option<Connector> {
     rules.connectors.iter().map(|rules| rules.connector).find(|connector| !payout.refused_by.contains(connector))
-}
-
-fn may_elsewhere(change: &Change<'_>) -> bool {
-    matches!(change.word, Some((Word { outcome: Outcome::Refused { elsewhere: true }, .. }, _, _)))
 }
 
 fn tell(transition: &mut Transition, payout: &mut Payout, wish: CallbackWish, news: News) {
@@ -828,7 +849,7 @@ fn tell(transition: &mut Transition, payout: &mut Payout, wish: CallbackWish, ne
 fn history(change: &Change<'_>, step: &Step) -> Option<History> {
     let ordinary = matches!(
         change.event,
-        Event::Start | Event::Fact(Standing::Open, Fact::Accepted) | Event::Fact(Standing::Open, Fact::Paid)
+        Event::Start | Event::Fact(Standing::Open, Fact::Accepted | Fact::Paid | Fact::NotWritten)
     );
     if ordinary || (step.is_still() && step.exception.is_none()) {
         return None;

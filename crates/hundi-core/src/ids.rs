@@ -52,9 +52,13 @@ impl PayoutIds {
     /// The next id; `None` once it would need more than 15 digits.
     pub fn next(&mut self, now: Timestamp) -> Option<PayoutId> {
         let tick = (now.0.checked_sub(IDS_EPOCH_US)?.max(0) / (1_000_000 / TICKS_PER_SECOND)).max(self.last_tick + 1);
-        self.last_tick = tick;
         let id = tick.checked_mul(PROCESSES_MAX)?.checked_add(self.process)?;
-        (id <= 999_999_999_999_999).then_some(PayoutId(id))
+        if id > 999_999_999_999_999 {
+            // One absurd reading of the clock must not spoil those after it.
+            return None;
+        }
+        self.last_tick = tick;
+        Some(PayoutId(id))
     }
 }
 

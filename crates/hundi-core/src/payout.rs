@@ -272,9 +272,12 @@ pub const fn step(state: State, held: bool, attempts: u32, event: Event, room: R
         (Sending | Sent, Event::Fact(Open, Refused)) if held || room.attempts && room.connector => {
             Step::to(Queued, Money::Still, Due::AtOnce, &[])
         }
-        (Sending | Sent, Event::Fact(Open, NotExecuted)) if held || room.attempts => {
+        (Sending, Event::Fact(Open, NotExecuted)) if held || room.attempts => {
             Step::to(Queued, Money::Still, Due::AtOnce, &[])
         }
+        // A bank that has said that it has the payment, and then that it never had, contradicts itself: a book that lags
+        // behind must not make us send again.
+        (Sent, Event::Fact(Open, NotExecuted)) => Step::hold(Sent, ExceptionKind::Contradiction),
         (Sending | Sent, Event::Fact(Open, Refused | NotExecuted)) => {
             Step::to(Failed, Money::Release, Due::Never, &[News::Failure])
         }

@@ -176,7 +176,14 @@ impl Desk {
             let lane = self.lanes.entry(merchant).or_default();
             // A call whose claim is not committed yet is still found.
             let limit = i64::try_from(free + lane.open.len()).unwrap_or(i64::MAX);
-            let found = app.store.callbacks_due(merchant, now, limit).await?;
+            let found = match app.store.callbacks_due(merchant, now, limit).await {
+                Ok(found) => found,
+                Err(error) => {
+                    // One merchant's rows must not hold up the others'.
+                    tracing::error!(%error, merchant = merchant.0, "a merchant's due callbacks cannot be read");
+                    continue;
+                }
+            };
             let known = lane.open.clone();
             for callback in found.into_iter().filter(|callback| !known.contains(&callback.key)).take(free) {
                 lane.open.insert(callback.key);
@@ -337,6 +344,7 @@ fn request(limits: &Callbacks, callback: &DueCallback, url: &str, secret: &[u8],
         ],
         body: Bytes::new(),
         deadline: Duration::from_millis(limits.deadline_ms),
+        write_before_boot_us: None,
         reply_bytes_max: limits.reply_bytes_max,
         reach: reach(limits),
     })

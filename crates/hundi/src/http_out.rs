@@ -7,6 +7,7 @@
 //! | [`Reach::Unguarded`] | any | any | one request |
 //!
 //! [`OutError`] tells what the caller must know about money: whether a byte of the request may have left this machine.
+//! Nothing is begun to be sent after its time, not even by a process that was stopped or suspended while it connected.
 //! Nothing is ever sent a second time, no redirect is followed, no proxy setting is read, no reply is decompressed, and no
 //! error holds a path, a query or a header: they carry secrets.
 //!
@@ -37,6 +38,8 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use url::{Host, Position, Url};
+
+use crate::clock::Clock;
 
 /// Sends one request and gives its reply.
 pub type HttpOut = Arc<dyn Fn(OutRequest) -> OutFuture + Send + Sync>;
@@ -75,6 +78,10 @@ pub struct OutRequest {
     pub body: Bytes,
     /// One total deadline over resolve, connect, TLS, headers and body; at most five minutes.
     pub deadline: Duration,
+    /// From this moment on nothing is written any more; `None` is no such limit. It is on the clock that counts
+    /// suspension, [`Clock::boot_us`], and always the machine's, [`Clock::system`]; the deadline's clock stands still
+    /// while the machine is suspended.
+    pub write_before_boot_us: Option<i64>,
     /// How much of the reply's body is read.
     pub reply_bytes_max: usize,
     /// Where the URL may lead.
@@ -201,6 +208,7 @@ impl Out {
         }
         .map_err(OutError::Forbidden)?;
         let reply_bytes_max = request.reply_bytes_max;
+        let write_before_boot_us = request.write_before_boot_us;
         let message = message(&origin, path, request).map_err(OutError::NotWritten)?;
 
         let mut link = match origin.idle_link().await {
@@ -209,6 +217,12 @@ impl Out {
                 .await
                 .map_err(|_| OutError::NotWritten("timed out before a connection was established".into()))??,
         };
+        // A time-out looks at its work before it looks at the clock. Who was stopped while connecting would write here.
+        if Instant::now() >= deadline
+            || write_before_boot_us.is_some_and(|before_us| Clock::system().boot_us() >= before_us)
+        {
+            return Err(OutError::NotWritten("the time to send was over".into()));
+        }
         let reply = timeout_at(deadline, link.exchange(message, reply_bytes_max))
             .await
             .map_err(|_| OutError::Silent("timed out".into()))??;
@@ -703,6 +717,7 @@ mod tests {
             headers: Vec::new(),
             body: Bytes::new(),
             deadline: Duration::from_secs(5),
+            write_before_boot_us: None,
             reply_bytes_max: 8192,
             reach,
         }
@@ -1097,6 +1112,65 @@ mod tests {
             let error = out(OutRequest { deadline, ..request("https://m.example/", reach) }).await.unwrap_err();
             assert!(matches!(error, OutError::NotWritten(_)), "{error:?}");
         }
+    }
+
+    /// A server that counts the connections on which any byte came.
+    fn counting() -> (Server, Arc<AtomicUsize>) {
+        let requests = Arc::new(AtomicUsize::new(0));
+        let count = requests.clone();
+        let server = Server::start(move |_, mut socket| {
+            let mut buffer = [0; 4096];
+            while socket.read(&mut buffer).is_ok_and(|bytes| bytes > 0) {
+                count.fetch_add(1, Ordering::SeqCst);
+                drop(socket.write_all(OK));
+            }
+        });
+        (server, requests)
+    }
+
+    fn time_over() -> Result<OutReply, OutError> {
+        Err(OutError::NotWritten("the time to send was over".into()))
+    }
+
+    #[tokio::test]
+    async fn nothing_is_written_after_its_time() {
+        let (server, requests) = counting();
+        let out = http_out();
+        let late = |reach| OutRequest {
+            write_before_boot_us: Some(Clock::system().boot_us()),
+            ..request(server.url("/"), reach)
+        };
+        let in_time = || OutRequest {
+            write_before_boot_us: Some(Clock::system().boot_us() + 60_000_000),
+            ..request(server.url("/"), Reach::Operator)
+        };
+        // On new connections.
+        for reach in [Reach::Operator, Reach::Unguarded] {
+            assert_eq!(out(late(reach)).await, time_over());
+        }
+        // And on pooled ones; by the deadline's clock, too.
+        assert_eq!(out(in_time()).await.unwrap().status, 200);
+        assert_eq!(out(late(Reach::Operator)).await, time_over());
+        assert_eq!(out(in_time()).await.unwrap().status, 200);
+        assert_eq!(out(OutRequest { deadline: Duration::ZERO, ..in_time() }).await, time_over());
+        thread::sleep(Duration::from_millis(100));
+        assert_eq!((server.connections(), requests.load(Ordering::SeqCst)), (4, 2));
+    }
+
+    #[tokio::test]
+    async fn a_process_stopped_while_connecting_writes_nothing() {
+        let (server, requests) = counting();
+        for reach in [Reach::Operator, Reach::Unguarded] {
+            let deadline = Duration::from_millis(100);
+            // Once the connect is under way, the only thread stands still until well after the deadline.
+            let (reply, ()) =
+                tokio::join!(http_out()(OutRequest { deadline, ..request(server.url("/"), reach) }), async {
+                    thread::sleep(deadline * 3);
+                });
+            assert_eq!(reply, time_over());
+        }
+        thread::sleep(Duration::from_millis(100));
+        assert_eq!((server.connections(), requests.load(Ordering::SeqCst)), (2, 0));
     }
 
     #[tokio::test]

@@ -32,8 +32,8 @@ use hundi_core::payout::{Payout, State};
 use hundi_core::schedule::{SECOND, Timestamp};
 use keys::Keys;
 use metrics::Metrics;
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use store::{Store, StoreError, rows};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
@@ -184,6 +184,10 @@ pub struct Hub {
     /// Room for sends of instant payouts, at most `worker.sends_max`.
     pub(crate) sends: Arc<Semaphore>,
     waiting: Mutex<HashMap<PayoutId, oneshot::Sender<Payout>>>,
+    /// The payouts whose request is on its way to a bank. What the bank says about them before it is over proves nothing.
+    sending: Mutex<HashSet<PayoutId>>,
+    /// Whether the last transaction failed.
+    pub writes_fail: AtomicBool,
     /// Wakes the worker: something is due sooner than it believes.
     pub payouts_due: Alarm,
     /// Wakes the callbacks.
@@ -198,6 +202,8 @@ impl Hub {
             batched,
             sends: Arc::new(Semaphore::new(sends_max)),
             waiting: Mutex::default(),
+            sending: Mutex::default(),
+            writes_fail: AtomicBool::new(false),
             payouts_due: Alarm::default(),
             callbacks_due: Alarm::default(),
         };
@@ -228,19 +234,24 @@ impl Hub {
         }
     }
 
-    /// Tells the worker of a payout that was created and started in one transaction.
-    pub fn publish_started(&self, started: &Transition, boot_us: i64) {
-        let Some(started) = worker::Started::new(started, boot_us) else { return };
-        if self.instant.try_send(worker::Taken::Started(started)).is_err() {
-            // It was not sent, and will not be under this claim; the bank is asked in time, and does not know it.
-            tracing::debug!("the worker is behind; a started payout is not sent");
+    /// A place in the worker's queue of instant payouts, if what is put there now would be sent at once.
+    pub fn room_to_send(&self) -> Option<mpsc::OwnedPermit<worker::Taken>> {
+        let waiting = self.instant.max_capacity() - self.instant.capacity();
+        if self.sends.available_permits() <= waiting {
+            return None;
         }
+        self.instant.clone().try_reserve_owned().ok()
     }
 
-    /// Whether an instant payout that is started now would be sent at once.
-    pub fn has_room(&self) -> bool {
-        let waiting = self.instant.max_capacity() - self.instant.capacity();
-        !self.instant.is_closed() && self.sends.available_permits() > waiting
+    /// Remembers that a request is on its way, until the guard is dropped.
+    pub fn sending(&self, payout: PayoutId) -> Sending<'_> {
+        locked(&self.sending).insert(payout);
+        Sending { hub: self, payout }
+    }
+
+    /// Whether a request for this payout is on its way.
+    pub fn is_sending(&self, payout: PayoutId) -> bool {
+        locked(&self.sending).contains(&payout)
     }
 
     /// Waits for the end of a payout. Begin before the command that creates it is sent.
@@ -248,6 +259,18 @@ impl Hub {
         let (sender, receiver) = oneshot::channel();
         locked(&self.waiting).insert(payout, sender);
         Waiting { hub: self, payout, receiver }
+    }
+}
+
+/// A request that is on its way.
+pub struct Sending<'a> {
+    hub: &'a Hub,
+    payout: PayoutId,
+}
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        locked(&self.hub.sending).remove(&self.payout);
     }
 }
 

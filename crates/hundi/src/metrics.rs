@@ -112,6 +112,7 @@ impl Metrics {
             Outcome::Paid => "paid",
             Outcome::Refused { .. } => "refused",
             Outcome::Reversed => "reversed",
+            Outcome::NotExecuted => "not_executed",
         };
         self.bank_words.get_or_create(&[("outcome", name)]).inc();
     }

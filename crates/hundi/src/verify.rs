@@ -8,7 +8,8 @@ use hundi_core::ids::{MerchantId, PayoutId};
 use hundi_core::payout::{News, Payout, State};
 use hundi_core::postings::{Accounts, Cost, JournalRow, MovementKind, chain};
 use serde::Serialize;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io::{Read, Seek, SeekFrom, Write};
 
 /// What `hundi verify` found.
 #[derive(Debug, Serialize)]
@@ -57,6 +58,7 @@ struct Laws {
     reserved: Law,
     states: Law,
     attempts: Law,
+    forgotten: Law,
     callbacks: Law,
     credits: Law,
     anchors: Law,
@@ -77,6 +79,9 @@ pub async fn verify(store: &Store, keys: &Keys, anchors: &str) -> Result<Report,
     let anchors = read_anchors(anchors, &mut laws.anchors);
     let credits: BTreeMap<MerchantId, i64> =
         store.credits_by_merchant().await?.into_iter().map(|(merchant, _, paise)| (merchant, paise)).collect();
+    let exceptions = store.exceptions(i64::MAX).await?;
+    let excepted: BTreeSet<PayoutId> =
+        exceptions.iter().filter_map(|exception| exception.payout.map(PayoutId)).collect();
     for merchant in store.merchants().await? {
         let stored = Accounts {
             wallet: merchant.balances[0],
@@ -127,7 +132,7 @@ pub async fn verify(store: &Store, keys: &Keys, anchors: &str) -> Result<Report,
                     reserved = reserved.saturating_add(payout.cost().total_paise().unwrap_or(i64::MAX));
                 }
                 let moved = moved.remove(&payout.order.id).unwrap_or_default();
-                check_payout(laws, &payout, &moved, told.get(&payout.order.id));
+                check_payout(laws, &payout, &moved, told.get(&payout.order.id), &excepted);
                 Ok(())
             })
             .await?;
@@ -143,6 +148,13 @@ pub async fn verify(store: &Store, keys: &Keys, anchors: &str) -> Result<Report,
                 format!("payout {payout}: its reference is not in the directory of references, or not its own")
             });
         }
+    }
+    // A merchant who was erased is not walked; whatever still speaks of him gives it away.
+    let known: BTreeSet<MerchantId> = store.merchants().await?.iter().map(|merchant| merchant.id).collect();
+    let spoken_of = anchors.keys().chain(credits.keys()).copied().chain(store.merchants_with_rows().await?);
+    for merchant in spoken_of.collect::<BTreeSet<_>>() {
+        laws.balances
+            .check(known.contains(&merchant), || format!("merchant number {} is gone, but not all he did", merchant.0));
     }
     Ok(laws.report())
 }
@@ -194,7 +206,13 @@ impl Walk<'_> {
 }
 
 /// A payout against its movements, its attempts and its callbacks.
-fn check_payout(laws: &mut Laws, payout: &Payout, moved: &Moved, told: Option<&Vec<News>>) {
+fn check_payout(
+    laws: &mut Laws,
+    payout: &Payout,
+    moved: &Moved,
+    told: Option<&Vec<News>>,
+    excepted: &BTreeSet<PayoutId>,
+) {
     let id = payout.order.id;
     // The kinds in order, as the digits of their numbers: reserve 2, release 3, settle 4, restore 5.
     let expected = match payout.state {
@@ -216,6 +234,9 @@ fn check_payout(laws: &mut Laws, payout: &Payout, moved: &Moved, told: Option<&V
     laws.attempts.check(payout.paid_attempt.is_some() == settled, || {
         format!("payout {id} is {}, but the attempt that paid is {:?}", payout.state.name(), payout.paid_attempt)
     });
+    let forgotten = payout.state.is_open() && payout.next_at.is_none() && !payout.held && !excepted.contains(&id);
+    laws.forgotten
+        .check(!forgotten, || format!("payout {id} is {}, but is never due and waits for nobody", payout.state.name()));
     let told = told.map_or(&[][..], Vec::as_slice);
     let finals: Vec<News> = told.iter().copied().filter(|news| *news != News::Pending).collect();
     let fits = match payout.state {
@@ -274,6 +295,7 @@ impl Laws {
             ),
             states: Law::new("I7 states", "each payout's state is what its movements come to"),
             reserved: Law::new("I8 reserved", "what is reserved is what open payouts need"),
+            forgotten: Law::new("I9 nothing forgotten", "each open payout is due some time, or waits for the operator"),
             callbacks: Law::new("I10 news", "each payout's callbacks tell what became of it, each once"),
             chain: Law::new("I11 chain", "the journal is complete, in order and unchanged"),
             credits: Law::new("bank credits", "what the banks credited is what the journal funded"),
@@ -289,6 +311,7 @@ impl Laws {
             self.attempts,
             self.states,
             self.reserved,
+            self.forgotten,
             self.callbacks,
             self.chain,
             self.credits,
@@ -318,10 +341,49 @@ pub async fn append_anchors(app: &crate::App, last: &mut BTreeMap<MerchantId, i6
         return Ok(());
     }
     let path = app.config.anchors();
-    let file = std::fs::OpenOptions::new().create(true).append(true).open(&path);
-    let written =
-        file.and_then(|mut file| std::io::Write::write_all(&mut file, lines.as_bytes()).and_then(|()| file.sync_all()));
+    let written = mend_and_append(&path, &lines);
     written.map_err(|error| format!("cannot append to the anchors {}: {error}", path.display()))?;
     last.extend(merchants.iter().map(|merchant| (merchant.id, merchant.journal_seq)));
     Ok(())
+}
+
+/// Appends lines to a file whose last line a crash or a full disk may have cut short: the rest of it is taken away, or the
+/// next line would be read as a part of it.
+fn mend_and_append(path: &std::path::Path, lines: &str) -> std::io::Result<()> {
+    let mut file = std::fs::OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;
+    // An anchor line is less than 160 bytes.
+    let length = file.metadata()?.len();
+    let from = length.saturating_sub(512);
+    file.seek(SeekFrom::Start(from))?;
+    let mut tail = Vec::new();
+    file.read_to_end(&mut tail)?;
+    let whole = tail.iter().rposition(|byte| *byte == b'\n').map_or(0, |place| place + 1);
+    let end = if tail.len() < 512 || whole > 0 { from + whole as u64 } else { length };
+    file.set_len(end)?;
+    file.seek(SeekFrom::Start(end))?;
+    file.write_all(lines.as_bytes())?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_was_cut_short_is_taken_away_before_the_next() {
+        let path = std::env::temp_dir().join(format!("hundi-anchors-{}", std::process::id()));
+        let long = format!("{}\n", "1 2 3 abc\n".repeat(100));
+        for (before, after) in [
+            ("", "1 1 2 aa\n".to_owned()),
+            ("1 1 1 ff\n", "1 1 1 ff\n1 1 2 aa\n".to_owned()),
+            ("1 1 1 ff\n1 1 2 a", "1 1 1 ff\n1 1 2 aa\n".to_owned()),
+            ("1 1 1", "1 1 2 aa\n".to_owned()),
+            (long.as_str(), format!("{long}1 1 2 aa\n")),
+        ] {
+            std::fs::write(&path, before).unwrap();
+            mend_and_append(&path, "1 1 2 aa\n").unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), after, "{before:?}");
+        }
+        std::fs::remove_file(&path).unwrap();
+    }
 }

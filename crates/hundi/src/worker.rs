@@ -15,7 +15,7 @@ use crate::keys::{Place, hex};
 use crate::store::rows;
 use crate::writer::Unknown;
 use crate::{App, Fresh};
-use hundi_core::command::{Command, Decision, Outcome, Source, Transition, Word, next_connector};
+use hundi_core::command::{CALLED, Command, Decision, Outcome, Source, Transition, Word, next_connector};
 use hundi_core::ids::{Connector, MerchantId, PayoutId, Reference};
 use hundi_core::party::Beneficiary;
 use hundi_core::payout::{Order, Payout, State};
@@ -25,8 +25,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, watch};
 
-/// Due payouts taken up at once.
+/// Due payouts taken up at once, and of those that a bank has called about.
 const DUE_MAX: i64 = 256;
+const CALLED_MAX: i64 = 64;
+/// How soon a payout that is due while its request is on its way is looked at again.
+const LATER: i64 = SECOND / 5;
 /// The longest time without a look at what is due: another process may have made work.
 const LOOK_EVERY: i64 = SECOND;
 /// The shortest time between two looks.
@@ -104,25 +107,38 @@ async fn do_due(app: &Arc<App>, room: &Arc<Semaphore>, mut stop: watch::Receiver
             () = crate::told_to_stop(&mut stop) => return,
             () = app.hub.payouts_due.sleep_until(&app.clock, look_at) => {}
         }
-        look_at = look(app, room).await;
+        look_at = look(app, room, &stop).await;
     }
 }
 
 /// Takes up what is due, and says when to look again.
-async fn look(app: &Arc<App>, room: &Arc<Semaphore>) -> Timestamp {
+async fn look(app: &Arc<App>, room: &Arc<Semaphore>, stop: &watch::Receiver<bool>) -> Timestamp {
     app.hub.payouts_due.reset();
     let now = app.clock.now();
-    let due = match app.store.payouts_due(now, DUE_MAX).await {
-        Ok(due) => due,
-        Err(error) => {
+    // Those of which somebody has called come first, and must not take the place of all others.
+    let called = app.store.payouts_due(CALLED, CALLED, CALLED_MAX).await;
+    let others = app.store.payouts_due(CALLED.after(1), now, DUE_MAX).await;
+    let (mut due, others) = match (called, others) {
+        (Ok(called), Ok(others)) => (called, others),
+        (Err(error), _) | (_, Err(error)) => {
             tracing::error!(%error, "cannot read what is due");
             return now.after(LOOK_EVERY);
         }
     };
-    let more = due.len() as i64 == DUE_MAX;
+    let more = due.len() as i64 == CALLED_MAX || others.len() as i64 == DUE_MAX;
+    due.extend(others);
     let mut claimed = tokio::task::JoinSet::new();
+    let mut later = false;
     for payout in due {
+        if app.hub.is_sending(payout.order.id) {
+            // The bank is asked when our request is over: until then "not found" means nothing, whatever the clock says.
+            later = true;
+            continue;
+        }
         let Ok(permit) = Arc::clone(room).acquire_owned().await else { return now };
+        if *stop.borrow() {
+            return now;
+        }
         let (app, (done, waiting)) = (Arc::clone(app), tokio::sync::oneshot::channel());
         tokio::spawn(async move {
             take_up(&app, payout, done).await;
@@ -133,11 +149,15 @@ async fn look(app: &Arc<App>, room: &Arc<Semaphore>) -> Timestamp {
     // Looking again before these are claimed would find the same ones.
     while claimed.join_next().await.is_some() {}
     tokio::time::sleep(LOOK_PAUSE).await;
+    let now = app.clock.now();
     if more {
-        return app.clock.now();
+        return now;
+    }
+    if later {
+        return now.after(LATER);
     }
     let next = app.store.next_payout_due().await.ok().flatten();
-    let latest = app.clock.now().after(LOOK_EVERY);
+    let latest = now.after(LOOK_EVERY);
     next.map_or(latest, |next| next.min(latest))
 }
 
@@ -213,9 +233,11 @@ fn start_command(app: &App, order: &Order, attempt: u32, connector: Connector) -
 }
 
 /// The first start of an order that is about to be created, if it would be sent at once.
-pub fn first_start(app: &App, order: &Order) -> Option<(Command, i64)> {
+pub fn first_start(app: &App, order: &Order) -> Option<(Command, i64, mpsc::OwnedPermit<Taken>)> {
     let connector = app.rules.connectors.first()?.connector;
-    if app.hub.has_room() { start_command(app, order, 1, connector) } else { None }
+    let slot = app.hub.room_to_send()?;
+    let (command, boot_us) = start_command(app, order, 1, connector)?;
+    Some((command, boot_us, slot))
 }
 
 /// Claims a payout. `None` if it was not ours to claim, or if nobody knows whether it is: then the bank is asked in time.
@@ -265,7 +287,9 @@ async fn send(app: &App, started: Started) {
     };
     let used = u64::try_from(app.clock.boot_us().saturating_sub(boot_us)).unwrap_or(u64::MAX);
     let left = bank.reply_within().checked_sub(Duration::from_micros(used));
+    let on_its_way = app.hub.sending(order.id);
     let reply = connectors::send(&app.http_out, bank.request(&transfer), left).await;
+    drop(on_its_way);
     let word = bank.outcome(reference, &reply);
     // The plain answer of an undisturbed payout says nothing that the payout's row does not; the others are kept.
     let plain = matches!(word.outcome, Outcome::Paid | Outcome::Accepted);

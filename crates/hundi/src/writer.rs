@@ -14,8 +14,10 @@ use crate::App;
 use crate::store::StoreError;
 use crate::store::batch::{self, Loaded};
 use crate::store::rows::Plain;
+use crate::worker::{Started, Taken};
 use hundi_core::command::{Command, Decision, Transition, decide};
 use hundi_core::schedule::Timestamp;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
@@ -59,10 +61,23 @@ enum Work {
     /// A command to decide.
     Command(Command),
     /// A create, and the start that follows it at once if it is accepted: the payout is never seen queued, and one commit
-    /// is saved. `boot_us` is when the start was asked for, by the clock that counts suspension.
-    Payment { create: Command, start: Command, boot_us: i64 },
+    /// is saved.
+    Payment(Box<Payment>),
     /// Rows that decide nothing, and a command after them where there is one.
     Plain(Plain, Option<Command>),
+}
+
+/// A create and the start that follows it.
+#[derive(Debug)]
+pub struct Payment {
+    /// The create.
+    pub create: Command,
+    /// The start of the same payout.
+    pub start: Command,
+    /// When the start was asked for, by the clock that counts suspension.
+    pub boot_us: i64,
+    /// A place in the worker's queue, so that what is started is also sent.
+    pub slot: mpsc::OwnedPermit<Taken>,
 }
 
 /// What came of a job: how many rows the first statement changed, and the decision.
@@ -88,8 +103,8 @@ impl Handle {
 
     /// Has a create decided, and the start of the new payout with it if it is accepted. Gives back what came of the
     /// create; the worker hears of the start.
-    pub async fn offer_payment(&self, create: Command, start: Command, boot_us: i64) -> Result<Decision, Unknown> {
-        self.offer_work(Work::Payment { create, start, boot_us }).await
+    pub async fn offer_payment(&self, payment: Payment) -> Result<Decision, Unknown> {
+        self.offer_work(Work::Payment(Box::new(payment))).await
     }
 
     async fn offer_work(&self, work: Work) -> Result<Decision, Unknown> {
@@ -173,6 +188,7 @@ async fn run_batch(app: &App, jobs: Vec<Job>) {
         Err(error) => {
             tracing::error!(%error, jobs = jobs.len(), "a batch was not written; its callers are told that the outcome is unknown");
             app.metrics.store_errors.inc();
+            app.hub.writes_fail.store(true, Ordering::Relaxed);
             if matches!(error, StoreError::Disk(_)) {
                 // Nothing is gained by failing as fast as callers can ask.
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -194,7 +210,7 @@ async fn transact(app: &App, works: &[&Work]) -> Result<Vec<Answer>, StoreError>
     let mut answers = Vec::with_capacity(works.len());
     for work in works {
         let changed = match work {
-            Work::Command(_) | Work::Payment { .. } => 0,
+            Work::Command(_) | Work::Payment(_) => 0,
             Work::Plain(plain, _) => {
                 let changed = write_plain(&mut tx, plain).await?;
                 rows += changed.all;
@@ -217,6 +233,7 @@ async fn transact(app: &App, works: &[&Work]) -> Result<Vec<Answer>, StoreError>
         let began = tokio::time::Instant::now();
         tx.commit().await?;
         app.metrics.committed(works.len(), rows, began.elapsed());
+        app.hub.writes_fail.store(false, Ordering::Relaxed);
     }
     Ok(answers)
 }
@@ -262,18 +279,21 @@ pub(crate) async fn write_plain(tx: &mut crate::store::Tx<'_>, plain: &Plain) ->
 
 /// Answers the caller and tells everybody else what is new. Only now: it is committed.
 fn finish(app: &App, job: Job, result: Result<Answer, Unknown>) {
+    let Job { work, answer } = job;
     if let Ok(Answer { decision: Some(Decision::Done(transition)), started, .. }) = &result {
         app.metrics.decided(transition);
-        match (started, &job.work) {
-            (Some(started), Work::Payment { boot_us, .. }) => {
+        match (started, work) {
+            (Some(started), Work::Payment(payment)) => {
                 app.metrics.decided(started);
-                app.hub.publish_started(started, *boot_us);
+                if let Some(started) = Started::new(started, payment.boot_us) {
+                    payment.slot.send(Taken::Started(started));
+                }
             }
             _ => app.hub.publish(transition),
         }
     }
     // A caller that has gone away does not want the answer; what was decided stands.
-    drop(job.answer.send(result));
+    drop(answer.send(result));
 }
 
 impl Work {
@@ -281,7 +301,7 @@ impl Work {
     fn commands(&self) -> [Option<&Command>; 2] {
         match self {
             Work::Command(command) => [Some(command), None],
-            Work::Payment { create, start, .. } => [Some(create), Some(start)],
+            Work::Payment(payment) => [Some(&payment.create), Some(&payment.start)],
             Work::Plain(_, command) => [command.as_ref(), None],
         }
     }

@@ -17,6 +17,8 @@ use std::time::Duration;
 
 /// The most of a reply that is read, bytes.
 const REPLY_BYTES_MAX: usize = 16 * 1024;
+/// A shorter secret could be guessed, and an empty one would sign for everybody.
+const SECRET_BYTES_LEAST: usize = 16;
 /// A callback older or newer than this is not believed: it may be a replay.
 const CALLBACK_AGE_MAX_S: i64 = 300;
 
@@ -49,6 +51,8 @@ struct ReplyBody {
     reference: String,
     status: String,
     #[serde(default)]
+    code: String,
+    #[serde(default)]
     message: String,
     #[serde(default)]
     rrn: String,
@@ -67,7 +71,14 @@ impl Sandbox {
                 let text = std::fs::read_to_string(path).map_err(|error| {
                     format!("cannot read `sandbox.callback_secret_file` {}: {error}", path.display())
                 })?;
-                Some(text.trim().as_bytes().to_vec())
+                let secret = text.trim().as_bytes().to_vec();
+                if secret.len() < SECRET_BYTES_LEAST {
+                    return Err(format!(
+                        "`sandbox.callback_secret_file` {} holds fewer than {SECRET_BYTES_LEAST} characters; make a longer secret",
+                        path.display()
+                    ));
+                }
+                Some(secret)
             }
             (None, None) => None,
         };
@@ -119,7 +130,16 @@ impl Sandbox {
 
     fn out(&self, method: Method, url: String, headers: Vec<(&'static str, String)>, body: Bytes) -> OutRequest {
         let deadline = self.reply_within;
-        OutRequest { method, url, headers, body, deadline, reply_bytes_max: REPLY_BYTES_MAX, reach: Reach::Operator }
+        OutRequest {
+            method,
+            url,
+            headers,
+            body,
+            deadline,
+            write_before_boot_us: None,
+            reply_bytes_max: REPLY_BYTES_MAX,
+            reach: Reach::Operator,
+        }
     }
 
     /// What a reply to a payment or to a question means. Only an explicit word pays or refuses; everything else is
@@ -161,11 +181,14 @@ impl Sandbox {
 fn word(body: ReplyBody) -> Word {
     let outcome = match body.status.as_str() {
         "paid" => Outcome::Paid,
-        "accepted" | "pending" => Outcome::Accepted,
+        // Deemed (code 91) is not paid and not refused, but the bank has it: "not found" can no longer be true.
+        "accepted" | "pending" | "deemed" => Outcome::Accepted,
+        // It came too late and will never be executed; nothing is wrong with the order.
+        "refused" if body.code == "EXPIRED" => Outcome::NotExecuted,
         "refused" => Outcome::Refused { elsewhere: body.retry_elsewhere },
         "reversed" => Outcome::Reversed,
         "not_found" => Outcome::NotFound,
-        // "deemed" (code 91) and whatever this bank may learn to say: nothing is certain.
+        // Whatever this bank may learn to say: nothing is certain.
         _ => Outcome::Silent,
     };
     // A bank's label is printed in answers and callbacks: only what a label can be.
@@ -206,7 +229,8 @@ mod tests {
             (200, about(r#""status":"refused""#), Outcome::Refused { elsewhere: false }),
             (200, about(r#""status":"refused","retry_elsewhere":true"#), Outcome::Refused { elsewhere: true }),
             (200, about(r#""status":"reversed""#), Outcome::Reversed),
-            (200, about(r#""status":"deemed""#), Outcome::Silent),
+            (200, about(r#""status":"deemed","code":"91""#), Outcome::Accepted),
+            (200, about(r#""status":"refused","code":"EXPIRED","retry_elsewhere":true"#), Outcome::NotExecuted),
             (200, about(r#""status":"gone""#), Outcome::Silent),
             (404, about(r#""status":"not_found""#), Outcome::NotFound),
             (404, "<html>404</html>".to_owned(), Outcome::Silent),

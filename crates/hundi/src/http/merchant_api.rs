@@ -16,7 +16,7 @@ use crate::http::problem::{Call, Problem, Wrong, payout_body};
 use crate::keys::Place;
 use crate::store::{StoreError, rows};
 use crate::worker;
-use crate::writer::Unknown;
+use crate::writer::{Payment, Unknown};
 use hundi_core::command::{Command, Decision};
 use hundi_core::ids::{Actor, OrderId, PayoutId};
 use hundi_core::money::{Amount, AmountError};
@@ -128,10 +128,10 @@ async fn pay(app: &App, caller: Caller, fields: &Fields<'_>) -> Result<Box<Payou
     };
     // Before the command is sent, or the end may come before anybody waits for it.
     let mut waiting = rail.rules().instant.then(|| app.hub.wait_for(id));
-    let start = waiting.as_ref().and_then(|_| worker::first_start(app, &order));
+    let first = waiting.as_ref().and_then(|_| worker::first_start(app, &order));
     let create = Command::CreatePayout(Box::new(order));
-    let decision = match start {
-        Some((start, boot_us)) => app.writer.offer_payment(create, start, boot_us).await?,
+    let decision = match first {
+        Some((start, boot_us, slot)) => app.writer.offer_payment(Payment { create, start, boot_us, slot }).await?,
         None => app.writer.offer(create).await?,
     };
     let accepted = match decision {

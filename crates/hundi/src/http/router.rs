@@ -151,7 +151,13 @@ where
 
 async fn ready(app: &App) -> Result<(), String> {
     app.store.meta("installation").await.map_err(|error| format!("the store cannot be read: {error}"))?;
-    settled(app, READY_WITHIN).await.map_err(|error| format!("the writer does not write: {error}"))
+    settled(app, READY_WITHIN).await.map_err(|error| format!("the writer does not write: {error}"))?;
+    // The writer writes at least the lease of the process number every second, so this is news.
+    if app.hub.writes_fail.load(Ordering::Relaxed) {
+        Err("the last write failed; see the log".to_owned())
+    } else {
+        Ok(())
+    }
 }
 
 fn response(

@@ -4,18 +4,20 @@
 //! |---|---|
 //! | connections | new ones wait in the kernel's queue |
 //! | time for a request's headers, which is also how long a kept-alive connection may idle | the connection is closed |
+//! | the same time without the caller taking a byte of what waits for it | the connection is closed |
 //! | bytes and number of headers | 431, and the connection is closed |
 //! | body bytes and time, by [`read_body`] | the handler's answer |
 //!
 //! A handler that panics costs its own connection and nothing else. The answer's body is in memory, so that no reader,
-//! however slow, holds anything else of us.
+//! however slow, holds anything else of us; and one that reads nothing does not hold its connection for long.
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::IpAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -25,14 +27,16 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Sleep, sleep, timeout};
 
 /// What one listener grants its callers.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// From the first moment a request is waited for to the last byte of its headers.
+    /// From the first moment a request is waited for to the last byte of its headers. Also how long an answer may wait
+    /// without the caller taking a byte of it.
     pub header_time: Duration,
     /// Of the request line and the headers.
     pub header_bytes: usize,
@@ -72,6 +76,7 @@ where
         match accepted {
             Ok((stream, peer, permit)) => {
                 let (http, stop, handler) = (http.clone(), stop.clone(), handler.clone());
+                let stream = Hurried { stream, write_time: limits.header_time, stuck: None };
                 tokio::spawn(async move {
                     connection(http, stream, peer, stop, handler).await;
                     drop(permit);
@@ -161,7 +166,7 @@ fn of_one_connection(error: &io::Error) -> bool {
 
 async fn connection<H, F>(
     http: http1::Builder,
-    stream: TcpStream,
+    stream: Hurried,
     peer: IpAddr,
     mut stop: watch::Receiver<bool>,
     handler: H,
@@ -185,6 +190,65 @@ async fn connection<H, F>(
     if let Err(error) = ended {
         // The caller's doing: a reset, a header too slow or too large. hyper's words hold nothing of the request.
         tracing::debug!(%peer, %error, "a connection ended early");
+    }
+}
+
+/// A stream that fails when no byte of a write went through for `write_time`. hyper has no such limit.
+struct Hurried {
+    stream: TcpStream,
+    write_time: Duration,
+    /// Since a write had to wait.
+    stuck: Option<Pin<Box<Sleep>>>,
+}
+
+impl Hurried {
+    fn judge(&mut self, written: Poll<io::Result<usize>>, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.stuck = None;
+            return written;
+        }
+        let time = self.write_time;
+        ready!(self.stuck.get_or_insert_with(|| Box::pin(sleep(time))).as_mut().poll(context));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncRead for Hurried {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Hurried {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.judge(written, context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
+        self.judge(written, context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    /// Of TCP, this never waits; nor does the shutdown.
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 
@@ -234,6 +298,8 @@ mod tests {
         connections_max: 100,
     };
 
+    const LARGE: usize = 32 << 20;
+
     struct Server {
         port: u16,
         stop: watch::Sender<bool>,
@@ -267,6 +333,8 @@ mod tests {
                         let _count = Count(count);
                         std::future::pending().await
                     }
+                    // More than the kernel keeps for the two sockets.
+                    "/large" => "x".repeat(LARGE),
                     "/panic" => panic!("on purpose"),
                     "/body" => match read_body(request.into_body(), 1000, Duration::from_millis(300)).await {
                         Ok(body) => format!("{} bytes", body.len()),
@@ -419,6 +487,49 @@ mod tests {
             assert_eq!(talk(&mut third, "GET / HTTP/1.1\r\nHost: h\r\n\r\n", "hello"), "");
             held.pop();
             assert!(talk(&mut third, "", "hello").contains("200 OK"));
+        })
+        .await
+        .unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_never_reads_is_dropped() {
+        let server = server(Limits { connections_max: 1, ..LIMITS }).await;
+        let port = server.port;
+        spawn_blocking(move || {
+            for requests in ["GET /large HTTP/1.1\r\n\r\n".to_owned(), "GET / HTTP/1.1\r\n\r\n".repeat(400_000)] {
+                let start = Instant::now();
+                let mut deaf = socket(port);
+                deaf.set_write_timeout(Some(Duration::from_millis(100))).unwrap();
+                // Of the many small ones, more than fit: then nobody reads here nor there.
+                drop(deaf.write_all(requests.as_bytes()));
+                // The only place is free again, though the caller still holds its end.
+                let got = talk(&mut socket(port), "GET / HTTP/1.1\r\nHost: h\r\n\r\n", "hello");
+                assert!(got.contains("200 OK"), "{got}");
+                let took = start.elapsed();
+                assert!(took > LIMITS.header_time && took < Duration::from_secs(5), "{took:?}");
+                drop(deaf);
+            }
+        })
+        .await
+        .unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_reads_slowly_gets_everything() {
+        let server = server(LIMITS).await;
+        spawn_blocking(move || {
+            let mut socket = socket(server.port);
+            socket.write_all(b"GET /large HTTP/1.1\r\n\r\n").unwrap();
+            let start = Instant::now();
+            let (mut buffer, mut total) = (vec![0; 1 << 20], 0);
+            while total < LARGE {
+                std::thread::sleep(Duration::from_millis(20));
+                let count = socket.read(&mut buffer).unwrap();
+                assert!(count > 0, "closed after {total} bytes");
+                total += count;
+            }
+            assert!(start.elapsed() > LIMITS.header_time);
         })
         .await
         .unwrap();

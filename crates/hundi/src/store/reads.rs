@@ -189,7 +189,7 @@ const PAYOUT_BY_ORDER: &str =
 const PAYOUTS_DUE: &str = concat!(
     "SELECT ",
     payout_columns!(),
-    " FROM payouts WHERE next_at IS NOT NULL AND next_at <= $1 ORDER BY next_at LIMIT $2"
+    " FROM payouts WHERE next_at IS NOT NULL AND next_at >= $1 AND next_at <= $2 ORDER BY next_at LIMIT $3"
 );
 const PAYOUTS_ALL: &str =
     concat!("SELECT ", payout_columns!(), " FROM payouts WHERE merchant_id = $1 ORDER BY payout_id");
@@ -272,9 +272,14 @@ impl Store {
         self.query(sql, args).await?.into_iter().next().map(decode_payout).transpose()
     }
 
-    /// The payouts that are due, the longest due first.
-    pub async fn payouts_due(&self, now: Timestamp, limit: i64) -> Result<Vec<Payout>, StoreError> {
-        self.query(PAYOUTS_DUE, &[Arg::Int(now.0), Arg::Int(limit)]).await?.into_iter().map(decode_payout).collect()
+    /// The payouts that are due between two moments (both included), the longest due first. A row that cannot be read is
+    /// reported and left out: it must not hold up all others.
+    pub async fn payouts_due(&self, from: Timestamp, to: Timestamp, limit: i64) -> Result<Vec<Payout>, StoreError> {
+        let rows = self.query(PAYOUTS_DUE, &[Arg::Int(from.0), Arg::Int(to.0), Arg::Int(limit)]).await?;
+        let readable = |row| {
+            decode_payout(row).inspect_err(|error| tracing::error!(%error, "a payout that is due cannot be read")).ok()
+        };
+        Ok(rows.into_iter().filter_map(readable).collect())
     }
 
     /// A page of a merchant's payouts, newest first, with ids below `before`.
@@ -295,6 +300,13 @@ impl Store {
         each: &mut (dyn FnMut(Payout) -> Result<(), StoreError> + Send),
     ) -> Result<(), StoreError> {
         self.scan(PAYOUTS_ALL, &[Arg::Int(merchant.0)], &mut |row| each(decode_payout(row)?)).await
+    }
+
+    /// The numbers of all merchants that have a journal or payouts.
+    pub async fn merchants_with_rows(&self) -> Result<Vec<MerchantId>, StoreError> {
+        let sql = "SELECT DISTINCT merchant_id FROM journal UNION SELECT DISTINCT merchant_id FROM payouts";
+        let rows = self.query(sql, &[]).await?;
+        rows.into_iter().map(|mut row| row.int().map(MerchantId)).collect()
     }
 
     /// The highest payout id of all merchants; 0 if there is none.

@@ -14,7 +14,7 @@ use tokio::sync::MutexGuard;
 /// SQLite before this could corrupt a database under WAL ("WAL-reset bug", fixed in 3.51.3).
 const VERSION_LEAST: i32 = 3_051_003;
 /// How long a statement waits for another process's transaction.
-const BUSY: Duration = Duration::from_secs(20);
+const BUSY: Duration = Duration::from_secs(8);
 /// At most so many idle connections that read are kept.
 const READERS_MAX: usize = 8;
 /// The log is folded into the database after so many pages (of 4 KiB): large enough that a hot page is copied rarely.

@@ -448,6 +448,8 @@ async fn a_changed_row_and_a_cut_tail_are_found() {
         ("UPDATE payouts SET paid_attempt = NULL", "I5"),
         ("DELETE FROM bank_references", "I5"),
         ("DELETE FROM bank_credits", "bank"),
+        ("DELETE FROM merchants; DELETE FROM accounts", "I2"),
+        ("UPDATE payouts SET state = 3, next_at = NULL", "I9"),
     ] {
         let laws = broken(sql).await;
         assert!(laws.contains(&law), "{sql}: {laws:?}");

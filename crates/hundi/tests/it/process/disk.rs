@@ -104,7 +104,7 @@ fn fills_and_recovers(site: &Site, fill: impl FnOnce(), empty: impl FnOnce()) {
     );
     assert!(http.post(&format!("/UserWalletBalance?token={}", site.token), "").unwrap().body.starts_with('"'));
     assert_eq!(Http::new(site.operations).get("/healthz").unwrap().status, 200);
-    println!("/readyz while it is full: {}", Http::new(site.operations).get("/readyz").unwrap().status);
+    assert_eq!(Http::new(site.operations).get("/readyz").unwrap().status, 503);
     assert!(site.metric("hundi_store_errors") >= 1.0);
     empty();
     let began = Instant::now();
