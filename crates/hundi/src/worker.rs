@@ -28,6 +28,10 @@ use tokio::sync::{Semaphore, mpsc, watch};
 /// Due payouts taken up at once, and of those that a bank has called about.
 const DUE_MAX: i64 = 256;
 const CALLED_MAX: i64 = 64;
+/// With more jobs than this waiting for the writer, merchants wait too, and a batched payout, which has until the rail's
+/// next batch, takes the room of so many.
+const BUSY: usize = 8;
+const WEIGHT: u32 = 8;
 /// How soon a payout that is due while its request is on its way is looked at again.
 const LATER: i64 = SECOND / 5;
 /// The longest time without a look at what is due: another process may have made work.
@@ -47,8 +51,14 @@ pub async fn run(app: Arc<App>, fresh: Fresh, stop: watch::Receiver<bool>) {
     let rooms = [(Arc::clone(&app.hub.sends), most), room(most.div_ceil(8)), room(most.div_ceil(4))];
     let [(instant, _), (batched, _), (due, _)] = &rooms;
     tokio::join!(
-        send_fresh(&app, fresh.instant, instant, stop.clone()),
-        send_fresh(&app, fresh.batched, batched, stop.clone()),
+        send_fresh(&app, fresh.instant, instant, 1, stop.clone()),
+        send_fresh(
+            &app,
+            fresh.batched,
+            batched,
+            WEIGHT.min(u32::try_from(most.div_ceil(8)).unwrap_or(WEIGHT)),
+            stop.clone()
+        ),
         do_due(&app, due, stop),
     );
     // What is in flight is reported if the bank answers soon, and asked about after the next start if not.
@@ -68,10 +78,12 @@ async fn send_fresh(
     app: &Arc<App>,
     mut fresh: mpsc::Receiver<Taken>,
     room: &Arc<Semaphore>,
+    weight_when_busy: u32,
     mut stop: watch::Receiver<bool>,
 ) {
     loop {
-        let Ok(permit) = Arc::clone(room).acquire_owned().await else { return };
+        let weight = if app.writer.waiting() > BUSY { weight_when_busy } else { 1 };
+        let Ok(permit) = Arc::clone(room).acquire_many_owned(weight).await else { return };
         let taken = tokio::select! {
             biased;
             () = crate::told_to_stop(&mut stop) => {

@@ -96,6 +96,11 @@ pub fn queue(length: usize) -> (Handle, Queue) {
 }
 
 impl Handle {
+    /// How many jobs wait for the writer.
+    pub fn waiting(&self) -> usize {
+        self.0.max_capacity() - self.0.capacity()
+    }
+
     /// Has a command decided; gives up at once if too much is waiting.
     pub async fn offer(&self, command: Command) -> Result<Decision, Unknown> {
         self.offer_work(Work::Command(command)).await
