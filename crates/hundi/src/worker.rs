@@ -10,7 +10,7 @@
 //! comes up by itself and the bank is asked.
 
 use crate::connectors::{self, Transfer, sandbox::Sandbox};
-use crate::http_out::OutReply;
+use crate::http_out::{OutReply, OutRequest};
 use crate::keys::{Place, hex};
 use crate::store::rows;
 use crate::writer::Unknown;
@@ -300,7 +300,9 @@ async fn send(app: &App, started: Started) {
     let used = u64::try_from(app.clock.boot_us().saturating_sub(boot_us)).unwrap_or(u64::MAX);
     let left = bank.reply_within().checked_sub(Duration::from_micros(used));
     let on_its_way = app.hub.sending(order.id);
-    let reply = connectors::send(&app.http_out, bank.request(&transfer), left).await;
+    let write_before_boot_us = Some(boot_us.saturating_add(micros(bank.reply_within())));
+    let request = OutRequest { write_before_boot_us, ..bank.request(&transfer) };
+    let reply = connectors::send(&app.http_out, request, left).await;
     drop(on_its_way);
     let word = bank.outcome(reference, &reply);
     // The plain answer of an undisturbed payout says nothing that the payout's row does not; the others are kept.
