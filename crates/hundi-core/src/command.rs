@@ -785,6 +785,10 @@ fn move_money(
 /// was on its way meanwhile must not end the wish to ask: the bank may have said it before it reversed.
 pub const CALLED: Timestamp = Timestamp(0);
 
+/// When an open payout is due that waits for the operator: never by itself. A time and not nothing, so that whatever is
+/// open has one, and is found and counted by it.
+pub const WAITING: Timestamp = Timestamp(i64::MAX);
+
 /// The longest pause after an attempt of which no byte left us.
 const RESEND_PAUSE_MAX: i64 = 10 * MINUTE;
 
@@ -799,7 +803,7 @@ fn set_due(payout: &mut Payout, step: &Step, rules: &Rules, change: &Change<'_>,
     }
     let asks_on = at_bank && step.holds || !payout.state.is_open() && silent && payout.next_at.is_some();
     match step.due {
-        Due::AtOnce | Due::AfterPause if payout.held => payout.next_at = None,
+        Due::AtOnce | Due::AfterPause if payout.held => payout.next_at = Some(WAITING),
         Due::AtOnce => payout.next_at = Some(now),
         Due::AfterPause => {
             // The longer a bank cannot be reached, the rarer it is tried: an outage must not become a storm of writes.
@@ -807,12 +811,13 @@ fn set_due(payout: &mut Payout, step: &Step, rules: &Rules, change: &Change<'_>,
             let pause = waited.clamp(rules.resend_pause_us, RESEND_PAUSE_MAX.max(rules.resend_pause_us));
             payout.next_at = Some(now.after(pause));
         }
-        Due::Unchanged if payout.state == State::Queued && payout.held => payout.next_at = None,
+        Due::Unchanged if payout.state == State::Queued && payout.held => payout.next_at = Some(WAITING),
         Due::Enquiry | Due::Unchanged if step.due == Due::Enquiry || asks_on => {
             let accepted = matches!(change.event, Event::Fact(_, Fact::Accepted));
             let from = if accepted && !payout.order.rail.rules().instant { ENQUIRIES_OF_BATCHES } else { 0 };
             let pause = usize::try_from(payout.enquiries).ok().and_then(|index| ENQUIRIES.get(index.max(from)));
-            payout.next_at = pause.map(|pause| now.after(*pause));
+            let ended = if payout.state.is_open() { Some(WAITING) } else { None };
+            payout.next_at = pause.map_or(ended, |pause| Some(now.after(*pause)));
             payout.enquiries += u32::from(change.asked);
             return pause.is_none() && at_bank;
         }

@@ -369,7 +369,8 @@ pub struct Payout {
     pub send_before: Timestamp,
     /// How often the bank was asked about the last attempt.
     pub enquiries: u32,
-    /// When it is due next, or until when the process that works on it holds it.
+    /// When it is due next, or until when the process that works on it holds it; set exactly while it is open, or is asked
+    /// about.
     pub next_at: Option<Timestamp>,
     /// If it was never started by then, it fails.
     pub queue_until: Timestamp,

@@ -7,7 +7,7 @@ mod common;
 
 use common::{NOON, connector, merchant, order, references, reloaded, rules};
 use hundi_core::command::{
-    CallbackWish, Command, Decision, Outcome, Rules, Snapshot, Source, Transition, Word, decide, next_connector,
+    CallbackWish, Command, Decision, Outcome, Rules, Snapshot, Source, Transition, WAITING, Word, decide, next_connector,
 };
 use hundi_core::ids::{Actor, Connector, MerchantId, OrderId, PayoutId, Reference};
 use hundi_core::money::{Amount, Balance};
@@ -252,7 +252,7 @@ impl World {
         let asks = unproved || matches!(input, Input::Enquire) || was.is_some_and(|was| was.next_at.is_some());
         assert!(now.state.is_open() || now.next_at.is_none() || asks);
         match (now.state, now.held) {
-            (State::Queued, held) => assert_eq!(now.next_at.is_none(), held),
+            (State::Queued, held) => assert_eq!(now.next_at == Some(WAITING), held),
             (State::Sending | State::Sent, _) => assert!(now.next_at.is_some()),
             _ => {}
         }

@@ -13,7 +13,7 @@ mod common;
 
 use common::{NOON, connector, merchant, order, references, reloaded, rules};
 use hundi_core::command::{
-    CALLED, CallbackWish, Command, Decision, MerchantState, Outcome, Rules, Snapshot, Source, Transition, Word, decide,
+    CALLED, CallbackWish, WAITING, Command, Decision, MerchantState, Outcome, Rules, Snapshot, Source, Transition, Word, decide,
     next_connector,
 };
 use hundi_core::ids::{Actor, Connector, MerchantId, PayoutId, Reference};
@@ -246,6 +246,9 @@ impl World {
 
     fn due(&self, payout: &Payout) -> String {
         let Some(at) = payout.next_at else { return String::new() };
+        if at == WAITING {
+            return String::new();
+        }
         if at == CALLED {
             return ", due called".to_owned();
         }

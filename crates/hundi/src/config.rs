@@ -231,7 +231,7 @@ impl Config {
             ("worker.sends_max", config.worker.sends_max, 1, 4_096),
             ("callbacks.per_merchant_max", config.callbacks.per_merchant_max, 1, 1_024),
             ("callbacks.total_max", config.callbacks.total_max, 1, 4_096),
-            ("callbacks.reply_bytes_max", config.callbacks.reply_bytes_max, 0, 1 << 20),
+            ("callbacks.reply_bytes_max", config.callbacks.reply_bytes_max, 0, 8 * 1024),
         ];
         for (name, value, least, most) in limits {
             if !(least..=most).contains(&value) {
@@ -260,6 +260,12 @@ impl Config {
             if !(1..=31_536_000).contains(&value) {
                 return Err(format!("`{name}` is {value}; it must be from 1 to 31536000"));
             }
+        }
+        if i64::try_from(sandbox_ms).unwrap_or(i64::MAX) >= config.worker.lease_ms {
+            return Err(format!(
+                "`worker.lease_ms` is {}; it must be more than `sandbox.reply_within_ms`, or a payout is taken up twice",
+                config.worker.lease_ms
+            ));
         }
         Ok(config)
     }
@@ -293,6 +299,7 @@ mod tests {
             ("[api]\nlisten = 'nowhere'", "socket address"),
             ("[api]\nbody_bytes_max = 1", "api.body_bytes_max"),
             ("[worker]\nattempts_max = 0", "worker.attempts_max"),
+            ("[worker]\nlease_ms = 5000\n[sandbox]\nurl = 'http://127.0.0.1:9'", "worker.lease_ms"),
             ("[sandbox]\nurl = 'http://127.0.0.1:9'\nreply_within_ms = 0", "sandbox.reply_within_ms"),
             ("[sandbox]\ncallback_secret_file = 'x'", "url"),
         ] {

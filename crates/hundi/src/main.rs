@@ -301,16 +301,15 @@ fn run(cli: Cli) -> Result<(Output, ExitCode), String> {
     let done = |output| Ok((output, ExitCode::SUCCESS));
     match cli.command {
         Command::Demo { listen, callback_url } => {
-            let data = configuration(&cli.place)?.data;
-            run::demo(listen, &data, callback_url.as_deref(), cli.place.json)?;
+            run::demo(listen, configuration(&cli.place)?, callback_url.as_deref(), cli.place.json)?;
             done(Output::Nothing)
         }
         Command::Serve => {
-            run::serve(configuration(&cli.place)?)?;
+            run::serve(configuration(&cli.place)?, cli.place.json)?;
             done(Output::Nothing)
         }
         Command::Bank(options) => {
-            run::bank(&options, &configuration(&cli.place)?.data)?;
+            run::bank(&options, &configuration(&cli.place)?.data, cli.place.json)?;
             done(Output::Nothing)
         }
         Command::Migrate => done(Output::Document(run::migrate(&configuration(&cli.place)?)?)),

@@ -31,6 +31,7 @@ pub struct Metrics {
     pub exceptions: Counter,
     /// Batches that the store refused.
     pub store_errors: Counter,
+    waiting: Gauge,
     batch_jobs: Histogram,
     batch_rows: Histogram,
     commit_seconds: Histogram,
@@ -51,6 +52,7 @@ impl Metrics {
             callbacks: Labelled::default(),
             exceptions: Counter::default(),
             store_errors: Counter::default(),
+            waiting: Gauge::default(),
             batch_jobs: Histogram::new(counts()),
             batch_rows: Histogram::new(counts()),
             commit_seconds: Histogram::new(exponential_buckets(0.0001, 2.0, 16)),
@@ -72,6 +74,7 @@ impl Metrics {
         registry.register("batch_jobs", "Jobs in a transaction", metrics.batch_jobs.clone());
         registry.register("batch_rows", "Rows written by a transaction", metrics.batch_rows.clone());
         registry.register("commit_seconds", "Time that a commit took", metrics.commit_seconds.clone());
+        registry.register("payouts_waiting", "Open payouts that wait for the operator", metrics.waiting.clone());
         registry.register("payouts_open", "Payouts that have not ended, by state", metrics.open.clone());
         registry.register(
             "payouts_open_oldest_seconds",
@@ -122,6 +125,7 @@ impl Metrics {
         self.open.clear();
         self.oldest_open_seconds.clear();
         let now = app.clock.now();
+        self.waiting.set(app.store.payouts_waiting().await.map_err(|error| error.to_string())?);
         for (state, count, oldest) in app.store.payouts_open().await.map_err(|error| error.to_string())? {
             let label = [("state", State::from_number(state).map_or("unknown", State::name))];
             self.open.get_or_create(&label).set(count);

@@ -8,7 +8,7 @@ use hundi::store::{Store, rows};
 use hundi::{App, admin, callbacks, clock::Clock, verify, worker, writer};
 use hundi_bank::{Bank, BankConfig, Faults, Times};
 use hundi_core::ids::{Actor, MerchantId};
-use hundi_core::schedule::SECOND;
+use hundi_core::schedule::{SECOND, Timestamp};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -24,8 +24,9 @@ use tokio::task::JoinHandle;
 /// How long a process number is leased, and how often the lease is prolonged.
 const PROCESS_LEASE_US: i64 = 3 * SECOND;
 const PROCESS_KEEP: Duration = Duration::from_secs(1);
-/// After a stop, what is in flight has this long.
-const STOP_WITHIN: Duration = Duration::from_millis(4_500);
+/// After a stop, what is in flight has this long, and everything together so long.
+const WORK_WITHIN: Duration = Duration::from_millis(4_200);
+const STOP_WITHIN: Duration = Duration::from_millis(4_800);
 /// What the demo's merchant starts with.
 const DEMO_RUPEES: &str = "1000000.00";
 
@@ -103,7 +104,7 @@ pub fn migrate(config: &Config) -> Result<Value, String> {
 }
 
 /// `hundi serve`.
-pub fn serve(config: Config) -> Result<(), String> {
+pub fn serve(config: Config, as_json: bool) -> Result<(), String> {
     log(&config.operations)?;
     if config.sandbox.is_none() {
         return Err("no bank is configured, so nothing could be paid; add a [sandbox] section to hundi.toml (docs/operating.md)".to_owned());
@@ -115,6 +116,10 @@ pub fn serve(config: Config) -> Result<(), String> {
         let operations = bind("operations.listen", config.operations.listen).await?;
         let hundi = Hundi::start(config, keys, false, api, operations).await?;
         tracing::info!(api = %hundi.api, operations = %hundi.operations, "hundi serves");
+        if as_json {
+            let (api, operations) = (format!("http://{}", hundi.api), format!("http://{}", hundi.operations));
+            println!("{}", json!({ "api_url": api, "operations_url": operations, "data": hundi.app.config.data }));
+        }
         let result = hundi.until_told().await;
         hundi.stop().await;
         result
@@ -122,7 +127,7 @@ pub fn serve(config: Config) -> Result<(), String> {
 }
 
 /// `hundi bank`.
-pub fn bank(options: &BankOptions, data: &Path) -> Result<(), String> {
+pub fn bank(options: &BankOptions, data: &Path, as_json: bool) -> Result<(), String> {
     log(&Config::default().operations)?;
     make_folder(data)?;
     let secret = options.callback_secret_file.as_deref().map(|path| {
@@ -144,6 +149,9 @@ pub fn bank(options: &BankOptions, data: &Path) -> Result<(), String> {
         let address = listener.local_addr().map_err(text)?;
         let bank = SandboxBank::start(config, listener)?;
         tracing::info!(%address, "the sandbox bank is open");
+        if as_json {
+            println!("{}", json!({ "bank_url": format!("http://{address}"), "data": data }));
+        }
         told().await;
         bank.stop().await;
         Ok(())
@@ -151,10 +159,14 @@ pub fn bank(options: &BankOptions, data: &Path) -> Result<(), String> {
 }
 
 /// `hundi demo`.
-pub fn demo(listen: SocketAddr, data: &Path, callback_url: Option<&str>, as_json: bool) -> Result<(), String> {
-    let mut config = Config { data: data.to_owned(), ..Config::default() };
+///
+/// Takes the options of a configuration, but for the addresses, the bank, and what a demo needs.
+pub fn demo(listen: SocketAddr, mut config: Config, callback_url: Option<&str>, as_json: bool) -> Result<(), String> {
+    let data = &config.data.clone();
     config.callbacks.allow_private = true;
-    config.operations.log_level = "hundi=info,hundi_bank=warn".to_owned();
+    if config.operations.log_level == Config::default().operations.log_level {
+        config.operations.log_level = "hundi=info,hundi_bank=warn".to_owned();
+    }
     log(&config.operations)?;
     make_folder(data)?;
     let _lock = lock(data)?;
@@ -352,25 +364,30 @@ impl Hundi {
         }
     }
 
-    /// Finishes what is in flight, then what is queued.
+    /// Finishes what is in flight, then what is queued: within [`STOP_WITHIN`], whatever hangs.
     async fn stop(self) {
         tracing::info!("stopping; what is in flight is finished");
         self.stop.send_replace(true);
         let all = async {
-            for task in self.tasks {
-                drop(task.await);
+            let tasks = async {
+                for task in self.tasks {
+                    drop(task.await);
+                }
+            };
+            if tokio::time::timeout(WORK_WITHIN, tasks).await.is_err() {
+                tracing::warn!("some work was not finished in time; it goes on after the next start");
             }
+            drop(self.app.writer.write(rows::process_keep(self.process, Timestamp(0))).await);
+            self.stop_writer.send_replace(true);
+            drop(self.writer.into_inner().await);
+            // Now that nothing is written any more, the anchors hold all there is.
+            let mut anchored = self.house.await.unwrap_or_default();
+            anchor(&self.app, &mut anchored).await;
+            self.app.store.close().await;
         };
         if tokio::time::timeout(STOP_WITHIN, all).await.is_err() {
-            tracing::warn!("some work was not finished in time; it goes on after the next start");
+            tracing::warn!("the writer did not end in time; what it had not committed was told to nobody");
         }
-        drop(self.app.writer.write(rows::process_keep(self.process, hundi_core::schedule::Timestamp(0))).await);
-        self.stop_writer.send_replace(true);
-        drop(tokio::time::timeout(Duration::from_secs(1), self.writer.into_inner()).await);
-        // Now that nothing is written any more, the anchors hold all there is.
-        let mut anchored = self.house.await.unwrap_or_default();
-        anchor(&self.app, &mut anchored).await;
-        self.app.store.close().await;
     }
 }
 

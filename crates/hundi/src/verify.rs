@@ -4,6 +4,7 @@
 
 use crate::keys::{Keys, hex};
 use crate::store::{Store, StoreError};
+use hundi_core::command::WAITING;
 use hundi_core::ids::{MerchantId, PayoutId};
 use hundi_core::payout::{News, Payout, State};
 use hundi_core::postings::{Accounts, Cost, JournalRow, MovementKind, chain};
@@ -234,7 +235,9 @@ fn check_payout(
     laws.attempts.check(payout.paid_attempt.is_some() == settled, || {
         format!("payout {id} is {}, but the attempt that paid is {:?}", payout.state.name(), payout.paid_attempt)
     });
-    let forgotten = payout.state.is_open() && payout.next_at.is_none() && !payout.held && !excepted.contains(&id);
+    let waits = payout.next_at == Some(WAITING) && (payout.held || excepted.contains(&id));
+    let due = payout.next_at.is_some_and(|at| at < WAITING);
+    let forgotten = payout.state.is_open() && !due && !waits;
     laws.forgotten
         .check(!forgotten, || format!("payout {id} is {}, but is never due and waits for nobody", payout.state.name()));
     let told = told.map_or(&[][..], Vec::as_slice);

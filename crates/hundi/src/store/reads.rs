@@ -3,7 +3,7 @@
 use super::batch::{amount, decode_actor, decode_connector, decode_merchant_state, decode_payout, payout_columns};
 use super::rows::CallbackKey;
 use super::{Arg, Row, Store, StoreError};
-use hundi_core::command::MerchantState;
+use hundi_core::command::{MerchantState, WAITING};
 use hundi_core::ids::{Connector, MerchantId, OrderId, PayoutId, Reference};
 use hundi_core::money::{Amount, Balance};
 use hundi_core::payout::{News, Payout};
@@ -320,6 +320,13 @@ impl Store {
         let sql = "SELECT state, COUNT(*), MIN(created_at) FROM payouts WHERE next_at IS NOT NULL AND state < 4 GROUP BY state ORDER BY state";
         let rows = self.query(sql, &[]).await?;
         rows.into_iter().map(|mut row| Ok((row.int()?, row.int()?, Timestamp(row.int()?)))).collect()
+    }
+
+    /// How many open payouts wait for the operator.
+    pub async fn payouts_waiting(&self) -> Result<i64, StoreError> {
+        let sql = "SELECT COUNT(*) FROM payouts WHERE next_at IS NOT NULL AND next_at = $1";
+        let mut rows = self.query(sql, &[Arg::Int(WAITING.0)]).await?;
+        rows.first_mut().map_or(Ok(0), Row::int)
     }
 
     /// When the next payout is due.

@@ -14,7 +14,7 @@ use tokio::sync::MutexGuard;
 /// SQLite before this could corrupt a database under WAL ("WAL-reset bug", fixed in 3.51.3).
 const VERSION_LEAST: i32 = 3_051_003;
 /// How long a statement waits for another process's transaction.
-const BUSY: Duration = Duration::from_secs(8);
+const BUSY: Duration = Duration::from_secs(4);
 /// At most so many idle connections that read are kept.
 const READERS_MAX: usize = 8;
 /// The log is folded into the database after so many pages (of 4 KiB): large enough that a hot page is copied rarely.
@@ -131,7 +131,9 @@ impl Sqlite {
     pub async fn close(&self) {
         self.readers.lock().unwrap_or_else(PoisonError::into_inner).clear();
         if let Some(connection) = self.writer.lock().await.take()
-            && let Err(error) = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            && let Err(error) = connection
+                .busy_timeout(Duration::from_millis(200))
+                .and_then(|()| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())))
         {
             // Nothing is lost: the log stays, and the next start reads it.
             tracing::debug!(%error, "the write-ahead log was not folded");
