@@ -7,7 +7,8 @@ mod common;
 
 use common::{NOON, connector, merchant, order, references, reloaded, rules};
 use hundi_core::command::{
-    CallbackWish, Command, Decision, Outcome, Rules, Snapshot, Source, Transition, WAITING, Word, decide, next_connector,
+    CallbackWish, Command, Decision, Outcome, Rules, Snapshot, Source, Transition, WAITING, Word, decide,
+    next_connector,
 };
 use hundi_core::ids::{Actor, Connector, MerchantId, OrderId, PayoutId, Reference};
 use hundi_core::money::{Amount, Balance};

@@ -13,8 +13,8 @@ mod common;
 
 use common::{NOON, connector, merchant, order, references, reloaded, rules};
 use hundi_core::command::{
-    CALLED, CallbackWish, WAITING, Command, Decision, MerchantState, Outcome, Rules, Snapshot, Source, Transition, Word, decide,
-    next_connector,
+    CALLED, CallbackWish, Command, Decision, MerchantState, Outcome, Rules, Snapshot, Source, Transition, WAITING,
+    Word, decide, next_connector,
 };
 use hundi_core::ids::{Actor, Connector, MerchantId, PayoutId, Reference};
 use hundi_core::money::{Amount, Balance};

@@ -43,6 +43,16 @@ CREATE TABLE tokens (
     revoked_at      BIGINT
 );
 
+-- Who changed what about a merchant, one line for each change. `what` holds no URL and no secret.
+CREATE TABLE settings_history (
+    merchant_id BIGINT NOT NULL,
+    seq         BIGINT NOT NULL,
+    at          BIGINT NOT NULL,
+    actor       TEXT NOT NULL,
+    what        TEXT NOT NULL,
+    PRIMARY KEY (merchant_id, seq)
+) {clustered};
+
 -- Merchant ---------------------------------------------------------------------------------------------------------
 
 -- All accounts of a merchant in one row, so that a movement writes one row here whatever its legs.

@@ -9,17 +9,17 @@ use crate::http::peer::parse_cidrs;
 use crate::keys::{Place, hex, new_token, token_hash};
 use crate::store::reads::{ComplaintView, MerchantView};
 use crate::store::rows::{self, ComplaintEvent, Setting};
-use hundi_core::command::{Command, Decision, MerchantState};
+use hundi_core::command::{CALLED, Command, Decision, MerchantState, WAITING};
 use hundi_core::fees::FeePlan;
-use hundi_core::ids::{Actor, Connector, PayoutId, Reference};
+use hundi_core::ids::{Actor, Connector, MerchantId, PayoutId, Reference};
 use hundi_core::money::{Amount, Balance};
-use hundi_core::payout::{ExceptionKind, News, Payout};
+use hundi_core::payout::{ExceptionKind, News, Payout, State};
 use hundi_core::postings::JournalRow;
 use hundi_core::rails::{RAILS, Rail};
-use hundi_core::schedule::{DAY, Timestamp};
+use hundi_core::schedule::{DAY, MINUTE, Timestamp};
 use hundi_core::signing::secret_text;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A document, or a sentence that says why not.
 pub type Answer = Result<Value, String>;
@@ -89,12 +89,15 @@ pub async fn merchant_show(app: &App, merchant_id: &str, secret: bool) -> Answer
         let secret = callbacks::open_setting(&app.keys, merchant_id, SealedSetting::Secret, &merchant.callback_secret);
         shown["callback_secret"] = json!(secret.map(|secret| secret_text(&secret)));
     }
+    let history = app.store.settings_history(merchant.id, LIST_MAX).await.map_err(text)?;
+    let history = history.iter().map(|line| json!({ "at": line.at.to_string(), "by": line.actor, "what": line.what }));
+    shown["history"] = Value::Array(history.collect());
     Ok(shown)
 }
 
 /// Suspends or resumes a merchant.
-pub async fn merchant_state(app: &App, merchant_id: &str, state: MerchantState) -> Answer {
-    set(app, merchant_id, vec![Setting::State(state)]).await
+pub async fn merchant_state(app: &App, merchant_id: &str, state: MerchantState, actor: &Actor) -> Answer {
+    set(app, merchant_id, vec![Setting::State(state)], actor).await
 }
 
 /// What `hundi merchant set` can set; what is absent stays.
@@ -112,8 +115,8 @@ pub struct MerchantChanges {
     pub fees: Vec<String>,
 }
 
-/// Sets a merchant's settings.
-pub async fn merchant_set(app: &App, merchant_id: &str, changes: MerchantChanges) -> Answer {
+/// Sets a merchant's settings: all of them or none.
+pub async fn merchant_set(app: &App, merchant_id: &str, changes: MerchantChanges, actor: &Actor) -> Answer {
     let mut settings = Vec::new();
     if let Some(url) = changes.callback_url {
         let sealed = match url.as_str() {
@@ -149,13 +152,18 @@ pub async fn merchant_set(app: &App, merchant_id: &str, changes: MerchantChanges
     if settings.is_empty() {
         return Err("nothing to set; see `hundi merchant set --help`".to_owned());
     }
-    set(app, merchant_id, settings).await
+    set(app, merchant_id, settings, actor).await
 }
 
-async fn set(app: &App, merchant_id: &str, settings: Vec<Setting>) -> Answer {
+async fn set(app: &App, merchant_id: &str, settings: Vec<Setting>, actor: &Actor) -> Answer {
     let merchant = merchant(app, merchant_id).await?;
-    for setting in settings {
-        app.writer.write(rows::merchant_set(merchant.id, setting)).await.map_err(text)?;
+    let what = settings.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let line = rows::settings_line(merchant.id, &what, actor, app.clock.now());
+    // The first of them changes a row exactly if there is the merchant.
+    let sets = settings.into_iter().map(|setting| rows::merchant_set(merchant.id, setting));
+    let Some(sets) = sets.reduce(rows::Plain::and) else { return merchant_show(app, merchant_id, false).await };
+    if app.writer.write(sets.and(line)).await.map_err(text)? == 0 {
+        return Err(format!("merchant `{merchant_id}` is gone"));
     }
     merchant_show(app, merchant_id, false).await
 }
@@ -187,13 +195,18 @@ pub async fn token_new(
     Ok(json!({ "token_id": stored.token_id, "merchant_id": merchant_id, "allow_ip": allow_ip, "token": token }))
 }
 
-/// A merchant's tokens, without the tokens themselves.
-pub async fn token_list(app: &App, merchant_id: &str) -> Answer {
-    let merchant = merchant(app, merchant_id).await?;
-    let tokens = app.store.tokens(merchant.id).await.map_err(text)?;
+/// The tokens of a merchant or of all, without the tokens themselves.
+pub async fn token_list(app: &App, merchant_id: Option<&str>) -> Answer {
+    let names = names(app).await?;
+    let tokens = match merchant_id {
+        Some(merchant_id) => app.store.tokens(merchant(app, merchant_id).await?.id).await,
+        None => app.store.tokens_of_all().await,
+    };
+    let tokens = tokens.map_err(text)?;
     let shown = tokens.iter().map(|token| {
         json!({
             "token_id": token.token_id,
+            "merchant_id": names.get(&token.merchant),
             "allow_ip": token.allow_ip,
             "rate_per_minute": token.rate_per_minute,
             "created_at": token.created_at.to_string(),
@@ -204,12 +217,16 @@ pub async fn token_list(app: &App, merchant_id: &str) -> Answer {
     Ok(Value::Array(shown.collect()))
 }
 
+/// The IDs of all merchants, by their numbers.
+async fn names(app: &App) -> Result<BTreeMap<MerchantId, String>, String> {
+    let merchants = app.store.merchants().await.map_err(text)?;
+    Ok(merchants.into_iter().map(|merchant| (merchant.id, merchant.merchant)).collect())
+}
+
 /// Revokes a token; it is refused within a second.
-pub async fn token_revoke(app: &App, token_id: i64) -> Answer {
-    match app.writer.write(rows::token_revoke(token_id, app.clock.now())).await.map_err(text)? {
-        0 => Err(format!(
-            "there is no token {token_id}, or it is revoked already; `hundi token list --merchant ID` shows them"
-        )),
+pub async fn token_revoke(app: &App, token_id: i64, actor: &Actor) -> Answer {
+    match app.writer.write(rows::token_revoke(token_id, actor, app.clock.now())).await.map_err(text)? {
+        0 => Err(format!("there is no token {token_id}, or it is revoked already; `hundi token list` shows them")),
         _ => Ok(json!({ "token_id": token_id, "revoked": true })),
     }
 }
@@ -259,17 +276,22 @@ pub async fn payout_cancel(app: &App, payout: &str, actor: &Actor) -> Answer {
     }
 }
 
-/// A page of a merchant's payouts, newest first.
-pub async fn payout_list(app: &App, merchant_id: &str, before: Option<i64>, limit: i64) -> Answer {
-    let merchant = merchant(app, merchant_id).await?;
-    let before = PayoutId(before.unwrap_or(i64::MAX));
-    let payouts = app.store.payouts_before(merchant.id, before, limit.clamp(1, 10_000)).await.map_err(text)?;
-    Ok(Value::Array(payouts.iter().map(payout_line).collect()))
+/// A page of the payouts of a merchant or of all, newest first.
+pub async fn payout_list(app: &App, merchant_id: Option<&str>, before: Option<i64>, limit: i64) -> Answer {
+    let names = names(app).await?;
+    let (before, limit) = (PayoutId(before.unwrap_or(i64::MAX)), limit.clamp(1, 10_000));
+    let payouts = match merchant_id {
+        Some(merchant_id) => app.store.payouts_before(merchant(app, merchant_id).await?.id, before, limit).await,
+        None => app.store.payouts_of_all_before(before, limit).await,
+    };
+    let payouts = payouts.map_err(text)?;
+    Ok(Value::Array(payouts.iter().map(|payout| payout_line(payout, &names)).collect()))
 }
 
-fn payout_line(payout: &Payout) -> Value {
+fn payout_line(payout: &Payout, names: &BTreeMap<MerchantId, String>) -> Value {
     json!({
         "payout_id": payout.order.id.to_string(),
+        "merchant_id": names.get(&payout.order.merchant),
         "order_id": payout.order.order.as_str(),
         "rail": payout.order.rail.as_str(),
         "amount": payout.order.amount.to_string(),
@@ -286,24 +308,19 @@ fn payout_line(payout: &Payout) -> Value {
 pub async fn payout_show(app: &App, payout: &str) -> Answer {
     let payout = find_payout(app, payout).await?;
     let (merchant, id) = (payout.order.merchant, payout.order.id);
-    let mut shown = payout_line(&payout);
+    let mut shown = payout_line(&payout, &names(app).await?);
     shown["fee"] = json!(Balance::from_paise(payout.fee_paise).to_string());
     shown["gst"] = json!(Balance::from_paise(payout.gst_paise).to_string());
     shown["created_by"] = json!(payout.order.actor.to_string());
     shown["updated_at"] = json!(payout.updated_at.to_string());
-    shown["next_at"] = json!(payout.next_at.map(|at| at.to_string()));
+    shown["next_at"] = match payout.next_at {
+        Some(WAITING) => json!("waits for the operator"),
+        Some(CALLED) => json!("at once: the bank called"),
+        at => json!(at.map(|at| at.to_string())),
+    };
     let (attempts, words) = attempts(app, &payout).await?;
     shown["attempts"] = Value::Array(attempts);
-    let from = app.store.journal_seq_at(merchant, payout.order.created_at).await.map_err(text)?;
-    let mut journal = Vec::new();
-    let mut each = |(row, _): (JournalRow, [u8; 32])| {
-        if row.payout == Some(id) {
-            journal.push(journal_line(&row));
-        }
-        Ok(())
-    };
-    app.store.each_journal_row(merchant, from, &mut each).await.map_err(text)?;
-    shown["journal"] = Value::Array(journal);
+    shown["journal"] = Value::Array(journal_of(app, &payout).await?);
     let history = app.store.history(merchant, id).await.map_err(text)?;
     let history = history
         .iter()
@@ -326,6 +343,64 @@ pub async fn payout_show(app: &App, payout: &str) -> Answer {
     Ok(shown)
 }
 
+/// The journal rows of a payout: those from its time, and only if some are missing there, those after it. Journal times
+/// rise even where the clock stepped back, so that a row can be later than what its payout says.
+async fn journal_of(app: &App, payout: &Payout) -> Result<Vec<Value>, String> {
+    let (merchant, id) = (payout.order.merchant, payout.order.id);
+    let moved = match payout.state {
+        State::Queued | State::Sending | State::Sent => 1,
+        State::Paid | State::Cancelled => 2,
+        // One that was refused when it came never reserved anything, and never changed.
+        State::Failed => {
+            if payout.updated_at == payout.order.created_at {
+                0
+            } else {
+                2
+            }
+        }
+        State::Reversed => 3,
+    };
+    let seq_at = async |at| app.store.journal_seq_at(merchant, at).await.map_err(text);
+    let mut from = seq_at(payout.order.created_at).await?;
+    let mut journal = Vec::new();
+    for to in [seq_at(payout.updated_at.after(MINUTE)).await?, i64::MAX] {
+        let mut each = |(row, _): (JournalRow, [u8; 32])| {
+            if row.payout == Some(id) {
+                journal.push(journal_line(&row));
+            }
+            Ok(())
+        };
+        app.store.each_journal_row_between(merchant, (from, to), &mut each).await.map_err(text)?;
+        if journal.len() >= moved {
+            break;
+        }
+        from = to;
+    }
+    Ok(journal)
+}
+
+/// What the payout's row says of the banks' words. A plain answer to the payment is kept nowhere else.
+fn word_in_row(payout: &Payout, heard_more: bool) -> Option<Value> {
+    let why =
+        |verb: &str| if payout.reason.is_empty() { verb.to_owned() } else { format!("{verb}: {}", payout.reason) };
+    let said = match payout.state {
+        State::Queued | State::Cancelled => return None,
+        State::Failed if payout.attempts == 0 => return None,
+        State::Sending => "nothing yet".to_owned(),
+        State::Sent => "accepted".to_owned(),
+        State::Paid => format!("paid, RRN {}", payout.rrn),
+        State::Reversed => why(&format!("reversed, RRN {}", payout.rrn)),
+        State::Failed => why("failed"),
+    };
+    Some(json!({
+        "at": payout.updated_at.to_string(),
+        "attempt": payout.paid_attempt.unwrap_or(payout.attempts),
+        // If there were other words, the row is what we made of all of them.
+        "by": if heard_more || payout.state == State::Sending { "hundi" } else { "reply" },
+        "said": said,
+    }))
+}
+
 /// The attempts of a payout, found by deriving their references again, and what the banks said about them.
 async fn attempts(app: &App, payout: &Payout) -> Result<(Vec<Value>, Vec<Value>), String> {
     let (mut attempts, mut words) = (Vec::new(), Vec::new());
@@ -342,6 +417,8 @@ async fn attempts(app: &App, payout: &Payout) -> Result<(Vec<Value>, Vec<Value>)
                 attempts.push(json!({
                     "attempt": attempt, "connector": connector.as_str(), "reference": reference.as_str(),
                     "paid": payout.paid_attempt == Some(attempt),
+                    // The row knows it of the last attempt only.
+                    "send_before": (payout.reference == Some(reference)).then(|| payout.send_before.to_string()),
                 }));
                 for message in app.store.bank_messages(connector, reference).await.map_err(text)? {
                     let place = Place { merchant: order.merchant, row: order.id.0, field: "bank_messages.body" };
@@ -357,6 +434,9 @@ async fn attempts(app: &App, payout: &Payout) -> Result<(Vec<Value>, Vec<Value>)
             }
         }
     }
+    if let Some(word) = word_in_row(payout, !words.is_empty()) {
+        words.insert(0, word);
+    }
     Ok((attempts, words))
 }
 
@@ -364,7 +444,7 @@ async fn find_payout(app: &App, payout: &str) -> Result<Payout, String> {
     let id: i64 =
         payout.parse().map_err(|_| format!("`{payout}` is not a payout's number: up to 15 digits, our OrderID"))?;
     let known = app.store.payout_of_any(PayoutId(id)).await.map_err(text)?;
-    known.ok_or_else(|| format!("there is no payout {payout}; `hundi payout list --merchant ID` shows them"))
+    known.ok_or_else(|| format!("there is no payout {payout}; `hundi payout list` shows them"))
 }
 
 fn journal_line(row: &JournalRow) -> Value {
@@ -405,15 +485,14 @@ pub async fn statement(
     };
     let from = from.map(|date| day("--from", date)).transpose()?.unwrap_or(Timestamp(0));
     let to = to.map(|date| day("--to", date)).transpose()?.map_or(Timestamp(i64::MAX), |day| day.after(DAY));
-    let seq = app.store.journal_seq_at(merchant.id, from).await.map_err(text)?;
+    let from = app.store.journal_seq_at(merchant.id, from).await.map_err(text)?;
+    let to = app.store.journal_seq_at(merchant.id, to).await.map_err(text)?;
     let mut lines = Vec::new();
     let mut each = |(row, _): (JournalRow, [u8; 32])| {
-        if row.at < to {
-            lines.push(journal_line(&row));
-        }
+        lines.push(journal_line(&row));
         Ok(())
     };
-    app.store.each_journal_row(merchant.id, seq, &mut each).await.map_err(text)?;
+    app.store.each_journal_row_between(merchant.id, (from, to), &mut each).await.map_err(text)?;
     Ok(lines)
 }
 
@@ -479,13 +558,12 @@ pub async fn complaint_event(
 }
 
 async fn complaint(app: &App, complaint_id: &str) -> Result<ComplaintView, String> {
-    let complaints = app.store.complaints(i64::MAX).await.map_err(text)?;
-    let named =
-        |complaint: &ComplaintView| format!("{}/{}", complaint.merchant, complaint.complaint_id) == complaint_id;
-    complaints
-        .into_iter()
-        .find(named)
-        .ok_or_else(|| format!("there is no complaint `{complaint_id}`; `hundi complaint list` shows them"))
+    let key = complaint_id.split_once('/').and_then(|(merchant, number)| Some((merchant, number.parse().ok()?)));
+    let known = match key {
+        Some((merchant, number)) => app.store.complaint(merchant, number).await.map_err(text)?,
+        None => None,
+    };
+    known.ok_or_else(|| format!("there is no complaint `{complaint_id}`; `hundi complaint list` shows them"))
 }
 
 /// What waits for the operator, newest first.
@@ -496,25 +574,36 @@ pub async fn exception_list(app: &App) -> Answer {
 
 /// One exception. Its ID is `CONNECTOR/REFERENCE/KIND`.
 pub async fn exception_show(app: &App, exception_id: &str) -> Answer {
-    let exceptions = app.store.exceptions(i64::MAX).await.map_err(text)?;
-    let shown = exceptions.iter().map(exception_line).find(|shown| shown["exception_id"] == exception_id);
-    let mut shown =
-        shown.ok_or_else(|| format!("there is no exception `{exception_id}`; `hundi exception list` shows them"))?;
+    let mut words = exception_id.split('/');
+    let key = match (words.next(), words.next(), words.next(), words.next()) {
+        (Some(connector), Some(reference), Some(kind), None) => {
+            KINDS.iter().find(|known| known.name() == kind).map(|kind| (connector, reference, *kind as i64))
+        }
+        _ => None,
+    };
+    let known = match key {
+        Some((connector, reference, kind)) => app.store.exception(connector, reference, kind).await.map_err(text)?,
+        None => None,
+    };
+    let known =
+        known.ok_or_else(|| format!("there is no exception `{exception_id}`; `hundi exception list` shows them"))?;
+    let mut shown = exception_line(&known);
     if let Some(payout) = shown["payout_id"].as_str().map(ToOwned::to_owned) {
         shown["payout"] = payout_show(app, &payout).await?;
     }
     Ok(shown)
 }
 
+const KINDS: [ExceptionKind; 5] = [
+    ExceptionKind::PaidAfterClosed,
+    ExceptionKind::Contradiction,
+    ExceptionKind::AmountDiffers,
+    ExceptionKind::UnknownReference,
+    ExceptionKind::NoAnswer,
+];
+
 fn exception_line(exception: &crate::store::reads::ExceptionView) -> Value {
-    let kinds = [
-        ExceptionKind::PaidAfterClosed,
-        ExceptionKind::Contradiction,
-        ExceptionKind::AmountDiffers,
-        ExceptionKind::UnknownReference,
-        ExceptionKind::NoAnswer,
-    ];
-    let kind = kinds.iter().find(|kind| **kind as i64 == exception.kind).map_or("unknown", |kind| kind.name());
+    let kind = KINDS.iter().find(|kind| **kind as i64 == exception.kind).map_or("unknown", |kind| kind.name());
     json!({
         "exception_id": format!("{}/{}/{kind}", exception.connector, exception.reference),
         "kind": kind,

@@ -19,7 +19,7 @@ use hundi::store::rows::ComplaintEvent;
 use hundi::verify::verify;
 use hundi_core::command::MerchantState;
 use hundi_core::ids::{Actor, PayoutId, PayoutIds};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -81,7 +81,7 @@ enum Command {
         #[arg(long)]
         merchant: String,
         /// Rupees, such as 100000.00
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         amount: String,
         /// The bank's reference of the credit; the same one is booked once
         #[arg(long)]
@@ -163,10 +163,10 @@ enum Merchant {
         #[arg(long)]
         callback_pending: Option<bool>,
         /// His most for one payout in rupees, or `none`
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         payout_most: Option<String>,
         /// His most for an Indian day in rupees, or `none`
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         day_most: Option<String>,
         /// A fee plan for all rails, or `IMPS=PLAN` for one; may be repeated
         #[arg(long)]
@@ -188,11 +188,11 @@ enum Token {
         #[arg(long)]
         rate_per_minute: Option<i64>,
     },
-    /// A merchant's tokens
+    /// The tokens of all merchants
     List {
-        /// The merchant's ID
-        #[arg(long)]
-        merchant: String,
+        /// Only those of this merchant
+        #[arg(long, value_name = "ID")]
+        merchant: Option<String>,
     },
     /// Revoke a token; it is refused within a second
     Revoke {
@@ -213,11 +213,11 @@ enum Payout {
         /// Our OrderID
         id: String,
     },
-    /// A merchant's payouts, newest first
+    /// The payouts of all merchants, newest first
     List {
-        /// The merchant's ID
-        #[arg(long)]
-        merchant: String,
+        /// Only those of this merchant
+        #[arg(long, value_name = "ID")]
+        merchant: Option<String>,
         /// Only payouts older than this one
         #[arg(long)]
         before: Option<i64>,
@@ -291,6 +291,9 @@ fn main() -> ExitCode {
             code
         }
         Err(error) => {
+            if json {
+                println!("{}", json!({ "error": error }));
+            }
             eprintln!("hundi: {error}");
             ExitCode::FAILURE
         }
@@ -388,24 +391,28 @@ async fn act(app: &App, command: Command, actor: &Actor) -> Result<Output, Strin
         Command::Merchant(Merchant::Add { id, fees }) => admin::merchant_add(app, &id, &fees, actor).await,
         Command::Merchant(Merchant::List) => admin::merchant_list(app).await,
         Command::Merchant(Merchant::Show { id, secret }) => admin::merchant_show(app, &id, secret).await,
-        Command::Merchant(Merchant::Suspend { id }) => admin::merchant_state(app, &id, MerchantState::Suspended).await,
-        Command::Merchant(Merchant::Resume { id }) => admin::merchant_state(app, &id, MerchantState::Active).await,
+        Command::Merchant(Merchant::Suspend { id }) => {
+            admin::merchant_state(app, &id, MerchantState::Suspended, actor).await
+        }
+        Command::Merchant(Merchant::Resume { id }) => {
+            admin::merchant_state(app, &id, MerchantState::Active, actor).await
+        }
         Command::Merchant(Merchant::Set { id, callback_url, callback_pending, payout_most, day_most, fees }) => {
             let changes = MerchantChanges { callback_url, callback_pending, payout_most, day_most, fees };
-            admin::merchant_set(app, &id, changes).await
+            admin::merchant_set(app, &id, changes, actor).await
         }
         Command::Token(Token::New { merchant, allow_ip, rate_per_minute }) => {
             admin::token_new(app, &merchant, &allow_ip, rate_per_minute, actor).await
         }
-        Command::Token(Token::List { merchant }) => admin::token_list(app, &merchant).await,
-        Command::Token(Token::Revoke { token_id }) => admin::token_revoke(app, token_id).await,
+        Command::Token(Token::List { merchant }) => admin::token_list(app, merchant.as_deref()).await,
+        Command::Token(Token::Revoke { token_id }) => admin::token_revoke(app, token_id, actor).await,
         Command::Fund { merchant, amount, reference, connector } => {
             admin::fund(app, &merchant, &amount, &reference, &connector, actor).await
         }
         Command::Payout(Payout::Cancel { id }) => admin::payout_cancel(app, &id, actor).await,
         Command::Payout(Payout::Show { id }) => admin::payout_show(app, &id).await,
         Command::Payout(Payout::List { merchant, before, limit }) => {
-            admin::payout_list(app, &merchant, before, limit).await
+            admin::payout_list(app, merchant.as_deref(), before, limit).await
         }
         Command::Complaint(Complaint::List) => admin::complaint_list(app).await,
         Command::Complaint(Complaint::Show { id }) => admin::complaint_show(app, &id).await,

@@ -232,7 +232,7 @@ async fn furnish(app: &App, callback_url: &str) -> Result<String, String> {
     }
     admin::fund(app, "demo", DEMO_RUPEES, "DEMO-OPENING", "sandbox", &operator).await?;
     let changes = admin::MerchantChanges { callback_url: Some(callback_url.to_owned()), ..Default::default() };
-    admin::merchant_set(app, "demo", changes).await?;
+    admin::merchant_set(app, "demo", changes, &operator).await?;
     let token = admin::token_new(app, "demo", "127.0.0.1,::1", None, &operator).await?;
     token["token"].as_str().map(ToOwned::to_owned).ok_or_else(|| "no token was made; try again".to_owned())
 }

@@ -2,10 +2,11 @@
 //!
 //! It reads one consistent view and changes nothing. Each law is named, with what it counted and the first offender.
 
-use crate::keys::{Keys, hex};
+use crate::keys::{Keys, Place, hex};
 use crate::store::{Store, StoreError};
 use hundi_core::command::WAITING;
-use hundi_core::ids::{MerchantId, PayoutId};
+use hundi_core::ids::{MerchantId, PayoutId, Reference};
+use hundi_core::party::Beneficiary;
 use hundi_core::payout::{News, Payout, State};
 use hundi_core::postings::{Accounts, Cost, JournalRow, MovementKind, chain};
 use serde::Serialize;
@@ -59,6 +60,7 @@ struct Laws {
     reserved: Law,
     states: Law,
     attempts: Law,
+    orders: Law,
     forgotten: Law,
     callbacks: Law,
     credits: Law,
@@ -80,6 +82,7 @@ pub async fn verify(store: &Store, keys: &Keys, anchors: &str) -> Result<Report,
     let anchors = read_anchors(anchors, &mut laws.anchors);
     let credits: BTreeMap<MerchantId, i64> =
         store.credits_by_merchant().await?.into_iter().map(|(merchant, _, paise)| (merchant, paise)).collect();
+    let installation = store.meta("installation").await?.unwrap_or_default();
     let exceptions = store.exceptions(i64::MAX).await?;
     let excepted: BTreeSet<PayoutId> =
         exceptions.iter().filter_map(|exception| exception.payout.map(PayoutId)).collect();
@@ -133,6 +136,7 @@ pub async fn verify(store: &Store, keys: &Keys, anchors: &str) -> Result<Report,
                     reserved = reserved.saturating_add(payout.cost().total_paise().unwrap_or(i64::MAX));
                 }
                 let moved = moved.remove(&payout.order.id).unwrap_or_default();
+                check_order(&mut laws.orders, keys, &installation, &payout);
                 check_payout(laws, &payout, &moved, told.get(&payout.order.id), &excepted);
                 Ok(())
             })
@@ -203,6 +207,28 @@ impl Walk<'_> {
                 self.funded = self.funded.saturating_add(row.movement.cost.amount.paise());
             }
         }
+    }
+}
+
+/// What was ordered against what was sealed and hashed when it came, and against the reference that it was sent with. The
+/// OrderID of a payout that was never started is hashed nowhere.
+fn check_order(law: &mut Law, keys: &Keys, installation: &str, payout: &Payout) {
+    let order = &payout.order;
+    let place = Place { merchant: order.merchant, row: order.id.0, field: "payouts.sealed" };
+    let sealed = keys.open(place, &order.sealed.0).and_then(|text| String::from_utf8(text).ok());
+    let beneficiary = sealed.and_then(|text| Beneficiary::from_canonical(text.split('\n').next()?));
+    let fingerprint = beneficiary.map(|beneficiary| keys.fingerprint(order.rail, order.amount, &beneficiary));
+    law.check(fingerprint == Some(order.fingerprint), || match fingerprint {
+        Some(_) => format!("payout {}: its fingerprint is not that of its rail, amount and beneficiary", order.id),
+        None => format!("payout {}: its beneficiary cannot be unsealed", order.id),
+    });
+    if let Some(reference) = payout.reference {
+        // An attempt of which no byte left us is not counted, and its reference is the next one's.
+        let attempts = [payout.attempts, payout.attempts.saturating_add(1)];
+        let own = attempts.into_iter().flat_map(|attempt| [(attempt, 0), (attempt, 1)]).any(|(attempt, salt)| {
+            Reference::derive(installation, order.merchant, &order.order, attempt, salt) == reference
+        });
+        law.check(own, || format!("payout {}: its reference is not that of its OrderID", order.id));
     }
 }
 
@@ -297,6 +323,10 @@ impl Laws {
                 "each payout has at most one attempt that paid, and its references are its own",
             ),
             states: Law::new("I7 states", "each payout's state is what its movements come to"),
+            orders: Law::new(
+                "orders",
+                "each payout's rail, amount, beneficiary and OrderID are those that were ordered and sent",
+            ),
             reserved: Law::new("I8 reserved", "what is reserved is what open payouts need"),
             forgotten: Law::new("I9 nothing forgotten", "each open payout is due some time, or waits for the operator"),
             callbacks: Law::new("I10 news", "each payout's callbacks tell what became of it, each once"),
@@ -312,6 +342,7 @@ impl Laws {
             self.balances,
             self.never_negative,
             self.attempts,
+            self.orders,
             self.states,
             self.reserved,
             self.forgotten,

@@ -3,7 +3,7 @@
 //! | the call | about | becomes |
 //! |---|---|---|
 //! | signed | a reference of ours | the message, sealed, and `Record`, in one transaction |
-//! | signed | another reference | `Record` alone, which raises an exception |
+//! | signed | another reference | the same; `Record` raises an exception |
 //! | not signed | a reference of ours | `Record` alone, which at most makes us ask the bank |
 //! | not signed | another reference | nothing: a stranger must not fill our disk |
 //!
@@ -14,6 +14,7 @@ use crate::http::serve::{BodyError, read_body};
 use crate::worker::{bank, keep};
 use bytes::Bytes;
 use hundi_core::command::{Command, Decision, Source};
+use hundi_core::ids::{MerchantId, PayoutId};
 use hyper::body::Body;
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
@@ -59,11 +60,13 @@ where
     }
     let command = Command::Record { connector, reference: called.reference, word: called.word, source };
     let result = match (called.signed, known) {
-        (true, Some((merchant, payout, _))) => {
-            let message = keep(app, (connector, called.reference), "callback", &body, (merchant, payout));
+        (true, known) => {
+            // What concerns no payout of ours is the house's.
+            let whose = known.map_or((MerchantId::HOUSE, PayoutId(0)), |(merchant, payout, _)| (merchant, payout));
+            let message = keep(app, (connector, called.reference), "callback", &body, whose);
             app.writer.write_and_execute(message, command).await
         }
-        (true, None) | (false, Some(_)) => app.writer.execute(command).await,
+        (false, Some(_)) => app.writer.execute(command).await,
         (false, None) => return (StatusCode::OK, "heard"),
     };
     match result {

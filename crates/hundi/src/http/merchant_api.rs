@@ -36,6 +36,8 @@ const SUBJECT_CHARS_MAX: usize = 200;
 const MESSAGE_CHARS_MAX: usize = 5_000;
 /// How long a malformed create waits for those that were offered before it.
 const SETTLED_WITHIN: Duration = Duration::from_secs(3);
+/// How much longer than `answer_within_ms` a call waits for the writer.
+const BEYOND_ANSWER: Duration = Duration::from_secs(2);
 /// Our OrderIDs have at most so many digits (WIRE 15).
 const OUR_DIGITS_MAX: usize = 15;
 
@@ -59,15 +61,26 @@ impl Answer {
 }
 
 /// Serves one call of the merchant API.
-pub async fn serve(app: &App, socket_peer: IpAddr, call: Call, head: &Parts, body: &[u8]) -> Result<Answer, Problem> {
+pub async fn serve(
+    app: &App,
+    socket_peer: IpAddr,
+    call: Call,
+    request_id: &str,
+    head: &Parts,
+    body: &[u8],
+) -> Result<Answer, Problem> {
     let content_type = head.headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or("not text"));
     let fields = match Fields::parse(content_type, head.uri.query(), body) {
         Ok(fields) => fields,
         Err(FieldsError::MediaType(why)) => return Err(Problem::MediaType(why)),
         Err(FieldsError::Body(why)) => {
-            // Who may not call is not told what is wrong with his call; his token may be in the query string.
+            // Whose token is known but may not call is not told what is wrong with his call.
             let query = Fields::parse(None, head.uri.query(), b"");
             let token = query.as_ref().map_or(Ok(None), |fields| fields.get(Field::Token));
+            if token == Ok(None) {
+                // It may well be in what cannot be read.
+                return Err(Problem::TokenUnreadable(why));
+            }
             auth::caller(app, socket_peer, &head.headers, token).await?;
             return Err(Problem::Unreadable(why));
         }
@@ -78,7 +91,7 @@ pub async fn serve(app: &App, socket_peer: IpAddr, call: Call, head: &Parts, bod
             let wallet = app.store.wallet(caller.merchant).await.map_err(unreadable_store)?;
             Ok(Answer::Plain(format!("\"{}\"", wallet.ok_or(Problem::Broken)?).into_bytes()))
         }
-        Call::Payout => pay(app, caller, &fields).await.map(Answer::Payout),
+        Call::Payout => pay(app, caller, request_id, &fields).await.map(Answer::Payout),
         Call::StatusByClientRef => {
             let order = named_order(&fields)?;
             let order = OrderId::parse(order).ok_or(Problem::OrderMalformed(Wrong::OrderId))?;
@@ -98,11 +111,10 @@ pub async fn settled(app: &App, within: Duration) -> Result<(), Unknown> {
     timeout(within, app.writer.write(nothing)).await.unwrap_or(Err(Unknown::Overload)).map(|_| ())
 }
 
-async fn pay(app: &App, caller: Caller, fields: &Fields<'_>) -> Result<Box<Payout>, Problem> {
+async fn pay(app: &App, caller: Caller, request_id: &str, fields: &Fields<'_>) -> Result<Box<Payout>, Problem> {
     let order = match fields.get(Field::OrderId) {
         Ok(Some(order)) => OrderId::parse(order).ok_or(Problem::Malformed(Wrong::OrderId))?,
-        // Which order it is about cannot be told, and it may be one that was accepted: never a 0.
-        Ok(None) => return Err(Problem::OrderUnclear(Wrong::Missing(Field::OrderId))),
+        Ok(None) => return Err(Problem::OrderMissing),
         Err(problem) => return Err(Problem::OrderUnclear(unfit(Field::OrderId, problem))),
     };
     let details = match details(fields) {
@@ -131,18 +143,32 @@ async fn pay(app: &App, caller: Caller, fields: &Fields<'_>) -> Result<Box<Payou
     let first = waiting.as_ref().and_then(|_| worker::first_start(app, &order));
     let create = Command::CreatePayout(Box::new(order));
     let decision = match first {
-        Some((start, boot_us, slot)) => app.writer.offer_payment(Payment { create, start, boot_us, slot }).await?,
-        None => app.writer.offer(create).await?,
+        Some((start, boot_us, slot)) => {
+            in_time(app, app.writer.offer_payment(Payment { create, start, boot_us, slot })).await?
+        }
+        None => in_time(app, app.writer.offer(create)).await?,
     };
     let accepted = match decision {
         Decision::Done(transition) => transition.payout.ok_or(Problem::Unknown)?,
         Decision::Repeat(known) => return known.ok_or(Problem::Unknown),
         Decision::Refused(refusal) => return Err(refusal.into()),
     };
+    if accepted.state.is_open() {
+        tracing::debug!(request_id, payout = %accepted.order.id, "a payout was accepted");
+    }
     let Some(waiting) = waiting.as_mut().filter(|_| accepted.state.is_open()) else { return Ok(Box::new(accepted)) };
     let within = Duration::from_millis(app.config.api.answer_within_ms);
     let ended = timeout(within, waiting.ended()).await.ok().flatten();
     Ok(Box::new(ended.unwrap_or(accepted)))
+}
+
+/// Waits for the writer, but not without end. What comes later is not lost: of a create, the OrderID finds it.
+async fn in_time<T>(app: &App, written: impl Future<Output = Result<T, Unknown>>) -> Result<T, Problem> {
+    let within = Duration::from_millis(app.config.api.answer_within_ms).saturating_add(BEYOND_ANSWER);
+    match timeout(within, written).await {
+        Ok(written) => Ok(written?),
+        Err(_) => Err(Problem::Unknown),
+    }
 }
 
 /// What a create orders, but for its OrderID.
@@ -236,7 +262,7 @@ async fn complain(app: &App, caller: Caller, fields: &Fields<'_>) -> Result<Answ
     let place = Place { merchant: caller.merchant, row: id.0, field: "complaints.text" };
     let sealed = app.keys.seal(place, format!("{subject}\n{message}").as_bytes());
     let row = rows::complaint_add(caller.merchant, id, sealed, &Actor::Token(caller.token_id), app.clock.now());
-    match app.writer.write(row).await? {
+    match in_time(app, app.writer.write(row)).await? {
         0 => Err(Problem::Unknown),
         _ => Ok(Answer::Plain(b"{\"StatusCode\":1,\"Message\":\"Success\"}".to_vec())),
     }

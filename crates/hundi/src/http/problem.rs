@@ -167,6 +167,8 @@ pub enum Problem {
     TokenTwice,
     /// The token is neither a text nor a number.
     TokenNotText,
+    /// The request cannot be read, so neither can a token in its body; the query string holds none.
+    TokenUnreadable(String),
     /// The token is unknown or revoked; we do not say which.
     TokenNotAccepted,
     /// The token may not be used from this address.
@@ -185,7 +187,9 @@ pub enum Problem {
     ComplaintMalformed(Wrong),
     /// A create is malformed and its OrderID was never accepted.
     Malformed(Wrong),
-    /// A create's OrderID cannot be told, so nothing can be said about it.
+    /// A create has no OrderID: which order it is about cannot be told, and it may be one that was accepted.
+    OrderMissing,
+    /// An OrderID cannot be told, so nothing can be said about it.
     OrderUnclear(Wrong),
     /// The body or the query string cannot be read, so neither can the OrderID.
     Unreadable(String),
@@ -221,6 +225,7 @@ impl Problem {
             Problem::TokenMissing => "token_missing",
             Problem::TokenTwice => "token_twice",
             Problem::TokenNotText => "token_not_text",
+            Problem::TokenUnreadable(_) => "token_unreadable",
             Problem::TokenNotAccepted => "token_not_accepted",
             Problem::AddressNotAllowed(_) => "address_not_allowed",
             Problem::ForwardedUnreadable => "forwarded_unreadable",
@@ -230,6 +235,7 @@ impl Problem {
             Problem::MalformedKnown(_) => "malformed_known",
             Problem::ComplaintMalformed(_) => "complaint_malformed",
             Problem::Malformed(_) => "malformed",
+            Problem::OrderMissing => "order_missing",
             Problem::OrderUnclear(_) => "order_unclear",
             Problem::Unreadable(_) => "unreadable",
             Problem::RateLimited { .. } => "rate_limited",
@@ -251,12 +257,14 @@ impl Problem {
             Problem::TokenMissing
             | Problem::TokenTwice
             | Problem::TokenNotText
+            | Problem::TokenUnreadable(_)
             | Problem::TokenNotAccepted
             | Problem::AddressNotAllowed(_)
             | Problem::ForwardedUnreadable => 3,
             Problem::OrderNotFound | Problem::OrderMalformed(_) => 4,
             Problem::OrderReused | Problem::MalformedKnown(_) | Problem::ComplaintMalformed(_) => 5,
-            Problem::OrderUnclear(_)
+            Problem::OrderMissing
+            | Problem::OrderUnclear(_)
             | Problem::Unreadable(_)
             | Problem::RateLimited { .. }
             | Problem::Overloaded
@@ -276,22 +284,26 @@ impl Problem {
             // Not an answer of a call; always said.
             Problem::PathUnknown => return StatusCode::NOT_FOUND,
             Problem::MethodNotAllowed => return StatusCode::METHOD_NOT_ALLOWED,
-            Problem::BodySlow => return StatusCode::REQUEST_TIMEOUT,
             Problem::BodyTooLarge => return StatusCode::PAYLOAD_TOO_LARGE,
             Problem::MediaType(_) => return StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Problem::TokenMissing | Problem::TokenTwice | Problem::TokenNotText | Problem::TokenNotAccepted => {
-                StatusCode::UNAUTHORIZED
-            }
+            Problem::TokenMissing
+            | Problem::TokenTwice
+            | Problem::TokenNotText
+            | Problem::TokenUnreadable(_)
+            | Problem::TokenNotAccepted => StatusCode::UNAUTHORIZED,
             Problem::AddressNotAllowed(_) | Problem::ForwardedUnreadable => StatusCode::FORBIDDEN,
             Problem::OrderNotFound | Problem::OrderMalformed(_) => StatusCode::NOT_FOUND,
             Problem::OrderReused => StatusCode::CONFLICT,
             Problem::MalformedKnown(_)
             | Problem::ComplaintMalformed(_)
             | Problem::Malformed(_)
+            | Problem::OrderMissing
             | Problem::OrderUnclear(_)
             | Problem::Unreadable(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Problem::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Problem::Overloaded | Problem::Unknown | Problem::Broken => StatusCode::SERVICE_UNAVAILABLE,
+            Problem::Overloaded | Problem::Unknown | Problem::Broken | Problem::BodySlow => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         };
         if strict_http { strict } else { StatusCode::OK }
     }
@@ -303,6 +315,9 @@ impl Problem {
             Problem::TokenMissing => format!("Token is missing. Add it and {again}"),
             Problem::TokenTwice => format!("Token is given twice. Give it once and {again}"),
             Problem::TokenNotText => format!("Token must be a text. Correct it and {again}"),
+            Problem::TokenUnreadable(why) => {
+                format!("Request cannot be read: {why}, so its Token is not known. Correct it and {again}")
+            }
             Problem::TokenNotAccepted => {
                 format!("Token is not accepted. Check it, or ask the operator for another, and {again}")
             }
@@ -317,6 +332,9 @@ impl Problem {
             Problem::OrderNotFound => {
                 "Order not found. Check the OrderID, or send the payout again with the same OrderID".to_owned()
             }
+            Problem::OrderMalformed(wrong @ Wrong::Missing(_)) => {
+                format!("{}. Add it and send again", wrong.message(call))
+            }
             Problem::OrderMalformed(wrong) => format!("{}. Correct it and send again", wrong.message(call)),
             Problem::OrderReused => format!(
                 "{}. {nothing}Ask for the status of this OrderID before you pay under another",
@@ -328,6 +346,10 @@ impl Problem {
             ),
             Problem::ComplaintMalformed(wrong) => format!("{}. {nothing}Correct it and {again}", wrong.message(call)),
             Problem::Malformed(wrong) => wrong.message(call).into_owned(),
+            Problem::OrderMissing => {
+                let missing = Wrong::Missing(Field::OrderId).message(call);
+                format!("{missing}. {nothing}Add an OrderID of your own and send again")
+            }
             Problem::OrderUnclear(wrong) => format!("{}. {nothing}Correct it and {again}", wrong.message(call)),
             Problem::Unreadable(why) => {
                 format!("Request cannot be read: {why}. {nothing}Correct it and {again}")
@@ -357,12 +379,14 @@ impl Problem {
             Problem::TokenMissing
             | Problem::TokenTwice
             | Problem::TokenNotText
+            | Problem::TokenUnreadable(_)
             | Problem::OrderNotFound
             | Problem::OrderMalformed(_)
             | Problem::OrderReused
             | Problem::MalformedKnown(_)
             | Problem::ComplaintMalformed(_)
             | Problem::Malformed(_)
+            | Problem::OrderMissing
             | Problem::OrderUnclear(_)
             | Problem::Unreadable(_)
             | Problem::RateLimited { .. }
@@ -471,7 +495,8 @@ pub fn problems() -> impl Iterator<Item = Problem> {
         Some(match problem {
             Problem::TokenMissing => Problem::TokenTwice,
             Problem::TokenTwice => Problem::TokenNotText,
-            Problem::TokenNotText => Problem::TokenNotAccepted,
+            Problem::TokenNotText => Problem::TokenUnreadable("the body is not valid UTF-8".to_owned()),
+            Problem::TokenUnreadable(_) => Problem::TokenNotAccepted,
             Problem::TokenNotAccepted => Problem::AddressNotAllowed(IpAddr::from([203, 0, 113, 9])),
             Problem::AddressNotAllowed(_) => Problem::ForwardedUnreadable,
             Problem::ForwardedUnreadable => Problem::OrderNotFound,
@@ -480,7 +505,8 @@ pub fn problems() -> impl Iterator<Item = Problem> {
             Problem::OrderReused => Problem::MalformedKnown(Wrong::Amount),
             Problem::MalformedKnown(_) => Problem::ComplaintMalformed(Wrong::Subject),
             Problem::ComplaintMalformed(_) => Problem::Malformed(Wrong::Amount),
-            Problem::Malformed(_) => Problem::OrderUnclear(Wrong::Twice(Field::OrderId)),
+            Problem::Malformed(_) => Problem::OrderMissing,
+            Problem::OrderMissing => Problem::OrderUnclear(Wrong::Twice(Field::OrderId)),
             Problem::OrderUnclear(_) => Problem::Unreadable("the body is not valid UTF-8".to_owned()),
             Problem::Unreadable(_) => Problem::RateLimited { most: 60, wait_s: 7 },
             Problem::RateLimited { .. } => Problem::Overloaded,

@@ -58,7 +58,7 @@ where
     }
     let call = Call::at(head.uri.path());
     let result = match call {
-        Some(call) => merchant_call(&app, peer, call, &head, body).await,
+        Some(call) => merchant_call(&app, peer, call, &request_id, &head, body).await,
         None => Err(Problem::PathUnknown),
     };
     match result {
@@ -74,7 +74,14 @@ where
     }
 }
 
-async fn merchant_call<B>(app: &App, peer: IpAddr, call: Call, head: &Parts, body: B) -> Result<Answer, Problem>
+async fn merchant_call<B>(
+    app: &App,
+    peer: IpAddr,
+    call: Call,
+    request_id: &RequestId,
+    head: &Parts,
+    body: B,
+) -> Result<Answer, Problem>
 where
     B: Body<Data = Bytes>,
 {
@@ -87,7 +94,7 @@ where
         BodyError::TooSlow => Problem::BodySlow,
         BodyError::Broken => Problem::Unreadable("the body did not arrive whole".to_owned()),
     })?;
-    merchant_api::serve(app, peer, call, head, &body).await
+    merchant_api::serve(app, peer, call, request_id.text(), head, &body).await
 }
 
 fn refused(app: &App, problem: &Problem, call: Option<Call>, request_id: &RequestId) -> Response<Full<Bytes>> {

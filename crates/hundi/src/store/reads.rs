@@ -119,6 +119,17 @@ pub struct HistoryView {
     pub detail: String,
 }
 
+/// A line of a merchant's settings' history.
+#[derive(Clone, Debug)]
+pub struct SettingsLine {
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub actor: String,
+    /// What was changed.
+    pub what: String,
+}
+
 /// A message of a bank.
 #[derive(Clone, Debug)]
 pub struct MessageView {
@@ -198,6 +209,8 @@ const PAYOUTS_BEFORE: &str = concat!(
     payout_columns!(),
     " FROM payouts WHERE merchant_id = $1 AND payout_id < $2 ORDER BY payout_id DESC LIMIT $3"
 );
+const PAYOUTS_NEWEST: &str =
+    concat!("SELECT ", payout_columns!(), " FROM payouts WHERE payout_id < $1 ORDER BY payout_id DESC LIMIT $2");
 const MERCHANT_COLUMNS: &str = "SELECT m.merchant_id, m.merchant, m.state, m.payout_most_paise, m.day_most_paise, m.fees_neft, m.fees_rtgs, \
     m.fees_imps, m.fees_upi, m.callback_url, m.callback_pending, m.callback_secret, m.created_at, a.wallet_paise, \
     a.reserved_paise, a.fees_paise, a.gst_paise, a.banks, a.journal_seq, a.journal_link \
@@ -206,6 +219,16 @@ const TOKEN_BY_HASH: &str = "SELECT token_id, merchant_id, allow_ip, rate_per_mi
     WHERE token_hash = $1";
 const TOKENS: &str = "SELECT token_id, merchant_id, allow_ip, rate_per_minute, actor, created_at, revoked_at FROM tokens \
     WHERE merchant_id = $1 ORDER BY token_id";
+const TOKENS_ALL: &str = "SELECT token_id, merchant_id, allow_ip, rate_per_minute, actor, created_at, revoked_at FROM tokens \
+    ORDER BY token_id";
+const EXCEPTION_COLUMNS: &str =
+    "SELECT connector, reference, kind, payout_id, detail, at FROM exceptions ORDER BY at DESC LIMIT $1";
+const EXCEPTION_BY_KEY: &str = "SELECT connector, reference, kind, payout_id, detail, at FROM exceptions \
+    WHERE connector = $1 AND reference = $2 AND kind = $3";
+const COMPLAINTS: &str = "SELECT c.merchant_id, m.merchant, c.complaint_id, c.payout_id, c.state, c.text, c.created_at FROM complaints c \
+    JOIN merchants m ON m.merchant_id = c.merchant_id ORDER BY c.state, c.created_at DESC LIMIT $1";
+const COMPLAINT_BY_KEY: &str = "SELECT c.merchant_id, m.merchant, c.complaint_id, c.payout_id, c.state, c.text, c.created_at \
+    FROM merchants m JOIN complaints c ON c.merchant_id = m.merchant_id WHERE m.merchant = $1 AND c.complaint_id = $2";
 // Cross joins keep the order of the tables: the merchant's due callbacks come from their index, already sorted.
 const CALLBACKS_DUE: &str = "SELECT c.merchant_id, c.payout_id, c.seq, c.news, c.rrn, c.tries, c.next_at, p.order_id, m.merchant, \
     m.callback_url, m.callback_secret FROM callbacks c CROSS JOIN payouts p CROSS JOIN merchants m \
@@ -218,6 +241,8 @@ const CALLBACKS_NEXT: &str = "SELECT m.merchant_id, (SELECT c.next_at FROM callb
     AND c.next_at IS NOT NULL ORDER BY c.next_at LIMIT 1) FROM merchants m ORDER BY m.merchant_id";
 const JOURNAL_COLUMNS: &str = "SELECT merchant_id, seq, at, kind, amount_paise, fee_paise, gst_paise, payout_id, connector, actor, memo, \
     wallet_after_paise, link FROM journal WHERE merchant_id = $1 AND seq >= $2 ORDER BY seq LIMIT $3";
+const JOURNAL_RANGE: &str = "SELECT merchant_id, seq, at, kind, amount_paise, fee_paise, gst_paise, payout_id, connector, actor, memo, \
+    wallet_after_paise, link FROM journal WHERE merchant_id = $1 AND seq >= $2 AND seq < $3 ORDER BY seq";
 
 impl Store {
     /// A value of the installation.
@@ -234,6 +259,19 @@ impl Store {
     /// A merchant's tokens.
     pub async fn tokens(&self, merchant: MerchantId) -> Result<Vec<Token>, StoreError> {
         self.query(TOKENS, &[Arg::Int(merchant.0)]).await?.into_iter().map(token).collect()
+    }
+
+    /// The tokens of all merchants.
+    pub async fn tokens_of_all(&self) -> Result<Vec<Token>, StoreError> {
+        self.query(TOKENS_ALL, &[]).await?.into_iter().map(token).collect()
+    }
+
+    /// The newest lines of a merchant's settings' history, oldest of them first.
+    pub async fn settings_history(&self, merchant: MerchantId, limit: i64) -> Result<Vec<SettingsLine>, StoreError> {
+        let sql = "SELECT at, actor, what FROM settings_history WHERE merchant_id = $1 ORDER BY seq DESC LIMIT $2";
+        let rows = self.query(sql, &[Arg::Int(merchant.0), Arg::Int(limit)]).await?;
+        let line = |mut row: Row| Ok(SettingsLine { at: Timestamp(row.int()?), actor: row.text()?, what: row.text()? });
+        rows.into_iter().rev().map(line).collect()
     }
 
     /// What a merchant can spend now.
@@ -291,6 +329,15 @@ impl Store {
     ) -> Result<Vec<Payout>, StoreError> {
         let args = [Arg::Int(merchant.0), Arg::Int(before.0), Arg::Int(limit)];
         self.query(PAYOUTS_BEFORE, &args).await?.into_iter().map(decode_payout).collect()
+    }
+
+    /// A page of all merchants' payouts, newest first, with ids below `before`.
+    pub async fn payouts_of_all_before(&self, before: PayoutId, limit: i64) -> Result<Vec<Payout>, StoreError> {
+        self.query(PAYOUTS_NEWEST, &[Arg::Int(before.0), Arg::Int(limit)])
+            .await?
+            .into_iter()
+            .map(decode_payout)
+            .collect()
     }
 
     /// Hands over all payouts of a merchant, oldest first.
@@ -431,6 +478,17 @@ impl Store {
         self.scan(JOURNAL_COLUMNS, &args, &mut |row| each(linked(row)?)).await
     }
 
+    /// Hands over a part of a merchant's journal, from a row's number to before another's, in order.
+    pub async fn each_journal_row_between(
+        &self,
+        merchant: MerchantId,
+        (from_seq, to_seq): (i64, i64),
+        each: &mut (dyn FnMut(Linked) -> Result<(), StoreError> + Send),
+    ) -> Result<(), StoreError> {
+        let args = [Arg::Int(merchant.0), Arg::Int(from_seq), Arg::Int(to_seq)];
+        self.scan(JOURNAL_RANGE, &args, &mut |row| each(linked(row)?)).await
+    }
+
     /// The number of the first journal row of a merchant at or after a moment: times rise with numbers, so a search by
     /// halves finds it without an index.
     pub async fn journal_seq_at(&self, merchant: MerchantId, at: Timestamp) -> Result<i64, StoreError> {
@@ -449,38 +507,29 @@ impl Store {
 
     /// Everything that waits for the operator, newest first.
     pub async fn exceptions(&self, limit: i64) -> Result<Vec<ExceptionView>, StoreError> {
-        let sql = "SELECT connector, reference, kind, payout_id, detail, at FROM exceptions ORDER BY at DESC LIMIT $1";
-        let rows = self.query(sql, &[Arg::Int(limit)]).await?;
-        let view = |mut row: Row| {
-            Ok(ExceptionView {
-                connector: row.text()?,
-                reference: row.text()?,
-                kind: row.int()?,
-                payout: row.int_or_null()?,
-                detail: row.text()?,
-                at: Timestamp(row.int()?),
-            })
-        };
-        rows.into_iter().map(view).collect()
+        self.query(EXCEPTION_COLUMNS, &[Arg::Int(limit)]).await?.into_iter().map(exception_view).collect()
+    }
+
+    /// One exception.
+    pub async fn exception(
+        &self,
+        connector: &str,
+        reference: &str,
+        kind: i64,
+    ) -> Result<Option<ExceptionView>, StoreError> {
+        let args = [Arg::Text(connector), Arg::Text(reference), Arg::Int(kind)];
+        self.query(EXCEPTION_BY_KEY, &args).await?.into_iter().next().map(exception_view).transpose()
     }
 
     /// Complaints, open ones first, then the newest.
     pub async fn complaints(&self, limit: i64) -> Result<Vec<ComplaintView>, StoreError> {
-        let sql = "SELECT c.merchant_id, m.merchant, c.complaint_id, c.payout_id, c.state, c.text, c.created_at FROM complaints c \
-            JOIN merchants m ON m.merchant_id = c.merchant_id ORDER BY c.state, c.created_at DESC LIMIT $1";
-        let rows = self.query(sql, &[Arg::Int(limit)]).await?;
-        let view = |mut row: Row| {
-            Ok(ComplaintView {
-                merchant_id: MerchantId(row.int()?),
-                merchant: row.text()?,
-                complaint_id: row.int()?,
-                payout: PayoutId(row.int()?),
-                open: row.int()? == 1,
-                text: row.bytes()?,
-                created_at: Timestamp(row.int()?),
-            })
-        };
-        rows.into_iter().map(view).collect()
+        self.query(COMPLAINTS, &[Arg::Int(limit)]).await?.into_iter().map(complaint_view).collect()
+    }
+
+    /// One complaint, by its merchant's ID and its number.
+    pub async fn complaint(&self, merchant: &str, complaint: i64) -> Result<Option<ComplaintView>, StoreError> {
+        let args = [Arg::Text(merchant), Arg::Int(complaint)];
+        self.query(COMPLAINT_BY_KEY, &args).await?.into_iter().next().map(complaint_view).transpose()
     }
 
     /// What was done with a complaint.
@@ -535,6 +584,29 @@ fn token(mut row: Row) -> Result<Token, StoreError> {
         actor: row.text()?,
         created_at: Timestamp(row.int()?),
         revoked_at: row.int_or_null()?.map(Timestamp),
+    })
+}
+
+fn exception_view(mut row: Row) -> Result<ExceptionView, StoreError> {
+    Ok(ExceptionView {
+        connector: row.text()?,
+        reference: row.text()?,
+        kind: row.int()?,
+        payout: row.int_or_null()?,
+        detail: row.text()?,
+        at: Timestamp(row.int()?),
+    })
+}
+
+fn complaint_view(mut row: Row) -> Result<ComplaintView, StoreError> {
+    Ok(ComplaintView {
+        merchant_id: MerchantId(row.int()?),
+        merchant: row.text()?,
+        complaint_id: row.int()?,
+        payout: PayoutId(row.int()?),
+        open: row.int()? == 1,
+        text: row.bytes()?,
+        created_at: Timestamp(row.int()?),
     })
 }
 

@@ -8,6 +8,7 @@ use hundi_core::ids::{Actor, Connector, MerchantId, PayoutId, Reference};
 use hundi_core::money::Amount;
 use hundi_core::rails::Rail;
 use hundi_core::schedule::Timestamp;
+use std::fmt;
 
 /// Statements that stand or fall together. The first decides: if it changes no row, the others are not run, and the
 /// caller is told so.
@@ -18,6 +19,13 @@ impl Plain {
     /// The statements, in order.
     pub fn steps(&self) -> impl Iterator<Item = (&'static str, &[Value])> {
         self.0.iter().map(|(sql, values)| (*sql, values.as_slice()))
+    }
+
+    /// These statements, and then those of `other`, which no longer decide.
+    #[must_use]
+    pub fn and(mut self, other: Plain) -> Plain {
+        self.0.extend(other.0);
+        self
     }
 }
 
@@ -86,7 +94,32 @@ pub enum Setting {
     CallbackPending(bool),
 }
 
-/// Sets something about a merchant; changes nothing if there is no such merchant.
+impl fmt::Display for Setting {
+    /// As the settings' history tells it, with neither URL nor secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let limit = |most: &Option<Amount>| most.map_or_else(|| "none".to_owned(), |most| most.to_string());
+        match self {
+            Setting::State(MerchantState::Active) => f.write_str("state=active"),
+            Setting::State(MerchantState::Suspended) => f.write_str("state=suspended"),
+            Setting::PayoutMost(most) => write!(f, "payout_most={}", limit(most)),
+            Setting::DayMost(most) => write!(f, "day_most={}", limit(most)),
+            Setting::Fees(rail, plan) => write!(f, "fees {}={plan}", rail.as_str()),
+            Setting::CallbackUrl(Some(_)) => f.write_str("callback_url changed"),
+            Setting::CallbackUrl(None) => f.write_str("callback_url removed"),
+            Setting::CallbackPending(wanted) => write!(f, "callback_pending={wanted}"),
+        }
+    }
+}
+
+/// Adds a line to a merchant's settings' history.
+pub fn settings_line(merchant: MerchantId, what: &str, actor: &Actor, now: Timestamp) -> Plain {
+    let sql = "INSERT INTO settings_history (merchant_id, seq, at, actor, what) \
+        SELECT $1, COALESCE(MAX(seq), 0) + 1, $2, $3, $4 FROM settings_history WHERE merchant_id = $1";
+    Plain(vec![(sql, vec![Value::Int(merchant.0), Value::Int(now.0), text(&actor.to_string()), text(what)])])
+}
+
+/// Sets something about a merchant; changes nothing if there is no such merchant. Whoever sets it for a person adds a
+/// [`settings_line`].
 pub fn merchant_set(merchant: MerchantId, setting: Setting) -> Plain {
     let (sql, value) = match setting {
         Setting::State(state) => ("UPDATE merchants SET state = $1 WHERE merchant_id = $2", Value::Int(state as i64)),
@@ -115,7 +148,27 @@ pub fn merchant_set(merchant: MerchantId, setting: Setting) -> Plain {
     Plain(vec![(sql, vec![value, Value::Int(merchant.0)])])
 }
 
-/// Adds a token.
+macro_rules! token_line {
+    ($which:literal) => {
+        concat!(
+            "INSERT INTO settings_history (merchant_id, seq, at, actor, what) \
+             SELECT t.merchant_id, (SELECT COALESCE(MAX(h.seq), 0) + 1 FROM settings_history h \
+             WHERE h.merchant_id = t.merchant_id), $1, $2, 'token ' || CAST(t.token_id AS TEXT) || $3 \
+             FROM tokens t WHERE t.",
+            $which,
+            " = $4"
+        )
+    };
+}
+const TOKEN_BY_HASH: &str = token_line!("token_hash");
+const TOKEN_BY_NUMBER: &str = token_line!("token_id");
+
+/// Adds a line about a token to the settings' history of its merchant: `said` follows its number.
+fn token_line(sql: &'static str, token: Value, said: &str, actor: &Actor, now: Timestamp) -> Plain {
+    Plain(vec![(sql, vec![Value::Int(now.0), text(&actor.to_string()), text(said), token])])
+}
+
+/// Adds a token, with a line in the settings' history.
 pub fn token_add(
     hash: [u8; 32],
     merchant: MerchantId,
@@ -134,13 +187,20 @@ pub fn token_add(
         text(&actor.to_string()),
         Value::Int(now.0),
     ];
-    Plain(vec![(sql, values)])
+    let said = format!(" made for {allow_ip}");
+    Plain(vec![(sql, values)]).and(token_line(TOKEN_BY_HASH, Value::Bytes(hash.to_vec()), &said, actor, now))
 }
 
-/// Revokes a token; changes nothing if there is none or it is revoked already.
-pub fn token_revoke(token: i64, now: Timestamp) -> Plain {
+/// Revokes a token, with a line in the settings' history; changes nothing if there is none or it is revoked already.
+pub fn token_revoke(token: i64, actor: &Actor, now: Timestamp) -> Plain {
     let sql = "UPDATE tokens SET revoked_at = $1 WHERE token_id = $2 AND revoked_at IS NULL";
-    Plain(vec![(sql, vec![Value::Int(now.0), Value::Int(token)])])
+    Plain(vec![(sql, vec![Value::Int(now.0), Value::Int(token)])]).and(token_line(
+        TOKEN_BY_NUMBER,
+        Value::Int(token),
+        " revoked",
+        actor,
+        now,
+    ))
 }
 
 /// Adds a complaint; `sealed` holds subject and message.

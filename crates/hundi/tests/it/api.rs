@@ -8,21 +8,29 @@
 //! | promises | what code 0 may say, waiting, another merchant's orders, no secret in a log |
 //! | others | banks that call, and the operator's machines |
 
-use crate::support::{Answer, World, operator};
+use crate::support::{Answer, KEY, World, operator};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hundi::App;
 use hundi::admin::{self, MerchantChanges};
 use hundi::http::problem::{Call, problems, wrongs};
 use hundi::http::router;
+use hundi::http_out::HttpOut;
+use hundi::keys::{Keys, Place};
+use hundi::store::Store;
 use hundi_core::command::MerchantState;
 use hundi_core::ids::{Connector, MerchantId, OrderId, Reference};
 use hundi_core::signing;
 use hyper::Request;
+use hyper::body::{Body, Frame};
 use serde_json::{Value, json};
+use std::convert::Infallible;
 use std::io::Write;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::time::Instant;
 
 const PAY: &str = "/PayoutBankTransafer";
 const BY_REF: &str = "/PayoutTransactionStatusByClientRef";
@@ -212,19 +220,19 @@ async fn every_end_of_a_payout_has_its_body() {
     assert_eq!(golden(&pay("low", too_much.clone()).await), too_low);
     let changes =
         MerchantChanges { payout_most: Some("300".into()), day_most: Some("1200".into()), ..Default::default() };
-    admin::merchant_set(&world.app, "demo", changes).await.unwrap();
+    admin::merchant_set(&world.app, "demo", changes, &operator()).await.unwrap();
     let over = "Transaction Failed: Amount is above the merchant's limit for one payout";
     assert_eq!(golden(&pay("over", json!({"Amount": "301"})).await), failed("over", over, "Failure"));
     let changes = MerchantChanges { day_most: Some("900".into()), ..Default::default() };
-    admin::merchant_set(&world.app, "demo", changes).await.unwrap();
+    admin::merchant_set(&world.app, "demo", changes, &operator()).await.unwrap();
     let today = "Transaction Failed: Amount is above what is left of the merchant's limit for today";
     // 600 of today have not failed.
     assert_eq!(golden(&pay("day", json!({"Amount": "300"})).await), paid("day"));
     assert_eq!(golden(&pay("day-2", json!({"Amount": "1"})).await), failed("day-2", today, "Failure"));
-    admin::merchant_state(&world.app, "demo", MerchantState::Suspended).await.unwrap();
+    admin::merchant_state(&world.app, "demo", MerchantState::Suspended, &operator()).await.unwrap();
     let stopped = "Transaction Failed: Merchant is suspended; contact the operator";
     assert_eq!(golden(&pay("stopped", json!({})).await), failed("stopped", stopped, "Failure"));
-    admin::merchant_state(&world.app, "demo", MerchantState::Active).await.unwrap();
+    admin::merchant_state(&world.app, "demo", MerchantState::Active, &operator()).await.unwrap();
     assert_eq!(golden(&pay("low", too_much).await), too_low);
     assert_eq!(golden(&world.status("stopped").await), failed("stopped", stopped, "Failure"));
 }
@@ -321,11 +329,13 @@ async fn what_cannot_be_told_apart_from_an_accepted_order_is_never_a_0() {
     let world = World::new().await;
     let again = "send again with the same OrderID";
     let correct = format!("{NOTHING} Correct it and {again}");
+    let add = format!("{NOTHING} Add an OrderID of your own and send again");
+    let unread = |why| format!("Request cannot be read: {why}, so its Token is not known. Correct it and {again}");
     let with = |rest: &str| format!("{{\"Token\":\"{}\"{rest}}}", world.token);
     let query = format!("{PAY}?token={}", world.token);
     for (path, body, code, message) in [
-        (PAY, with(""), 6, format!("OrderID is missing. {correct}")),
-        (PAY, with(r#","OrderID":"""#), 6, format!("OrderID is missing. {correct}")),
+        (PAY, with(""), 6, format!("OrderID is missing. {add}")),
+        (PAY, with(r#","OrderID":"""#), 6, format!("OrderID is missing. {add}")),
         (PAY, with(r#","OrderID":"1","orderid":"1""#), 6, format!("OrderID is given twice. {correct}")),
         (PAY, with(r#","OrderID":[1]"#), 6, format!("OrderID must be a text or a whole number. {correct}")),
         (
@@ -340,9 +350,18 @@ async fn what_cannot_be_told_apart_from_an_accepted_order_is_never_a_0() {
             0,
             "OrderID must be 1 to 64 printable ASCII characters without spaces".into(),
         ),
-        (PAY, "{".into(), 3, format!("Token is missing. Add it and {again}")),
+        // The token was sent, but nobody can tell which it is.
+        (PAY, with(r#","x":"\u0000""#), 3, unread("the body holds the character U+0000")),
+        (BY_REF, "[]".into(), 3, unread("the body must be a JSON object")),
+        (
+            COMPLAIN,
+            "[]".into(),
+            3,
+            "Request cannot be read: the body must be a JSON object, so its Token is not known. Correct it and send again"
+                .into(),
+        ),
         (PAY, "".into(), 3, format!("Token is missing. Add it and {again}")),
-        (&query, "".into(), 6, format!("OrderID is missing. {correct}")),
+        (&query, "".into(), 6, format!("OrderID is missing. {add}")),
         (&query, "[]".into(), 6, format!("Request cannot be read: the body must be a JSON object. {correct}")),
         (
             &query,
@@ -356,7 +375,7 @@ async fn what_cannot_be_told_apart_from_an_accepted_order_is_never_a_0() {
             6,
             format!("Request cannot be read: the body is not valid JSON (line 1 column 16). {correct}"),
         ),
-        (BY_REF, with(""), 4, "OrderID is missing. Correct it and send again".into()),
+        (BY_REF, with(""), 4, "OrderID is missing. Add it and send again".into()),
         (
             BY_REF,
             with(r#","OrderID":"a b""#),
@@ -382,7 +401,7 @@ async fn what_cannot_be_told_apart_from_an_accepted_order_is_never_a_0() {
             4,
             "OrderID must be the OrderID of our answer, at most 15 digits. Correct it and send again".into(),
         ),
-        (COMPLAIN, with(""), 4, "OrderId is missing. Correct it and send again".into()),
+        (COMPLAIN, with(""), 4, "OrderId is missing. Add it and send again".into()),
         (
             COMPLAIN,
             with(r#","OrderId":"123","Subject":"s","Message":"m""#),
@@ -503,7 +522,7 @@ async fn a_call_needs_a_token_and_its_address() {
     let made = admin::token_new(&world.app, "demo", "127.0.0.1", None, &operator()).await.unwrap();
     let revoked = made["token"].as_str().unwrap();
     assert_eq!(world.post(BY_REF, &body(revoked)).await.code(), 4);
-    admin::token_revoke(&world.app, made["token_id"].as_i64().unwrap()).await.unwrap();
+    admin::token_revoke(&world.app, made["token_id"].as_i64().unwrap(), &operator()).await.unwrap();
     world.pass(Duration::from_secs(1)).await;
     assert_eq!(world.post(BY_REF, &body(revoked)).await.body, refused(3, &not_accepted));
     assert_eq!(world.post(BY_REF, &body(&token)).await.code(), 4);
@@ -551,6 +570,7 @@ async fn strict_http_has_statuses_and_the_rest_has_them_always() {
         ("127.0.0.1", PAY, body(json!({})), 200, 1),
         ("127.0.0.1", PAY, body(json!({"Token": null})), 401, 3),
         ("127.0.0.1", PAY, body(json!({"Token": "x"})), 401, 3),
+        ("127.0.0.1", PAY, "{".into(), 401, 3),
         ("9.9.9.9", PAY, body(json!({})), 403, 3),
         ("127.0.0.1", PAY, body(json!({"Amount": "7"})), 409, 5),
         ("127.0.0.1", PAY, body(json!({"Amount": "x"})), 422, 5),
@@ -676,6 +696,57 @@ async fn what_is_not_known_is_said_to_be_so() {
     assert_eq!((status, body.as_str()), (503, r#"{"status":"the writer does not write: the writer has stopped"}"#));
 }
 
+/// The writer never comes to a job, as when somebody else holds the database: a create does not wait without end.
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_the_writer_is_told_in_time() {
+    let world = World::new().await;
+    let complaint = json!({"Token": world.token, "Subject": "s", "Message": "m",
+        "OrderId": world.pay("a", 200, "50100012345678").await.json()["Data"]["OrderID"]});
+    let (config, clock) = (world.app.config.clone(), world.app.clock.clone());
+    let store = Store::open_sqlite(&config.database(), true).unwrap();
+    let (_, ids) = hundi::lease_process(&store, clock.now(), 3_000_000).await.unwrap();
+    let nobody: HttpOut = Arc::new(|_| Box::pin(std::future::pending()));
+    let (app, _ends) = App::new(config, store, Keys::parse(KEY).unwrap(), clock, nobody, ids).await.unwrap();
+    for (path, body, again) in [
+        (PAY, bank(&world, "b", json!({})), "send again with the same OrderID"),
+        (PAY, bank(&world, "c", json!({"TransferMode": "NEFT"})), "send again with the same OrderID"),
+        (COMPLAIN, complaint, "send again"),
+    ] {
+        let began = Instant::now();
+        let request = Request::post(path).body(Full::new(Bytes::from(body.to_string()))).unwrap();
+        let response = router::api(Arc::clone(&app), [127, 0, 0, 1].into(), request).await;
+        let took = began.elapsed();
+        assert!((5_000..5_100).contains(&took.as_millis()), "{took:?}");
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(body, refused(6, &format!("Outcome is not known. Wait a moment and {again}")));
+    }
+}
+
+/// A body of which nothing comes.
+struct Never;
+
+impl Body for Never {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Pending
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_is_not_known() {
+    for (strict, status) in [(false, 200), (true, 503)] {
+        let world = World::with(|config| config.api.strict_http = strict).await;
+        let request = Request::post(PAY).body(Never).unwrap();
+        let response = router::api(Arc::clone(&world.app), [127, 0, 0, 1].into(), request).await;
+        assert_eq!(response.status(), status);
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let again = "Wait a moment and send again with the same OrderID";
+        assert_eq!(body, refused(6, &format!("Request did not arrive in time. {NOTHING} {again}")));
+    }
+}
+
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -732,6 +803,11 @@ async fn no_log_holds_a_token_or_a_persons_data() {
     drop(guard);
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert!(text.contains("token_not_accepted") && text.contains("request_id") && text.contains("malformed"), "{text}");
+    let accepted = text.lines().find(|line| line.contains("a payout was accepted")).unwrap();
+    assert!(
+        accepted.contains("DEBUG") && accepted.contains("request_id=") && accepted.contains("payout="),
+        "{accepted}"
+    );
     for canary in canaries {
         assert!(!text.contains(&canary), "{canary} in {text}");
     }
@@ -801,7 +877,12 @@ async fn a_banks_call_does_what_its_proof_allows() {
     assert_eq!(world.status("a").await.code(), 2);
 
     // The bank.
-    assert_eq!((say(unknown.as_str(), true).await, exceptions().await, kept(unknown).await), (200, 1, 0));
+    assert_eq!((say(unknown.as_str(), true).await, exceptions().await, kept(unknown).await), (200, 1, 1));
+    // Sealed as the house's, for it is about nobody's payout.
+    let place = Place { merchant: MerchantId::HOUSE, row: 0, field: "bank_messages.body" };
+    let sealed = &world.app.store.bank_messages(connector, unknown).await.unwrap()[0].body;
+    let said: Value = serde_json::from_slice(&world.app.keys.open(place, sealed).unwrap()).unwrap();
+    assert_eq!(said["reference"], unknown.as_str());
     assert_eq!((say(reference.as_str(), true).await, kept(reference).await), (200, 1));
     assert_eq!(world.status("a").await.json()["Data"]["RRN"], "036516753713");
 

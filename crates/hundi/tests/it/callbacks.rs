@@ -347,7 +347,7 @@ async fn world(url: &str) -> World {
 
 async fn set_url(world: &World, merchant: &str, url: &str) {
     let changes = MerchantChanges { callback_url: Some(url.to_owned()), ..MerchantChanges::default() };
-    admin::merchant_set(&world.app, merchant, changes).await.unwrap();
+    admin::merchant_set(&world.app, merchant, changes, &operator()).await.unwrap();
 }
 
 /// Adds a merchant with money, and gives back a token of his.

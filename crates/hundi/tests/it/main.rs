@@ -3,6 +3,7 @@
 // Helpers of tests may unwrap as tests may.
 #![allow(clippy::unwrap_used)]
 
+mod admin;
 mod api;
 mod callbacks;
 mod canaries;
