@@ -1,6 +1,6 @@
 //! Who is calling, and may he: token, then address, then how often (WIRE 6 and 18).
 //!
-//! A token that was read from the store is believed for [`BELIEVED_US`], so that a revoked one is refused within a
+//! A token that was read from the store is believed for `BELIEVED_US`, so that a revoked one is refused within a
 //! second and a busy merchant costs one read a second. Tokens that are not accepted are never remembered. Neither a token nor
 //! its hash is ever logged.
 

@@ -1,6 +1,6 @@
 //! What a batch of commands reads and writes.
 //!
-//! [`load`] fills a [`Snapshot`] with everything that the commands name; [`write`] writes what was decided: the last
+//! [`load`] fills a [`Snapshot`] with everything that the commands name; [`write()`] writes what was decided: the last
 //! state of each payout once, however often the batch changed it, and every journal row with its link.
 
 use super::{Arg, Row, StoreError, Tx};

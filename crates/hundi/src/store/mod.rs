@@ -1,4 +1,4 @@
-//! The only SQL. An engine runs statements ([`sqlite`]); what the statements say is written once for all engines:
+//! The only SQL. An engine runs statements (`sqlite.rs`); what the statements say is written once for all engines:
 //! [`batch`] reads and writes what a batch of commands decides, [`rows`] are the writes that decide nothing about money,
 //! [`reads`] are lists, lookups and the streams that `hundi verify` folds.
 //!
