@@ -33,7 +33,7 @@ use hundi_core::schedule::{SECOND, Timestamp};
 use keys::Keys;
 use metrics::Metrics;
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use store::{Store, StoreError, rows};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
@@ -186,8 +186,8 @@ pub struct Hub {
     waiting: Mutex<HashMap<PayoutId, oneshot::Sender<Payout>>>,
     /// The payouts whose request is on its way to a bank. What the bank says about them before it is over proves nothing.
     sending: Mutex<HashSet<PayoutId>>,
-    /// Whether the last transaction failed.
-    pub writes_fail: AtomicBool,
+    /// When a transaction last failed, by the clock that never goes back; far in the past if none has.
+    pub write_failed_us: AtomicI64,
     /// Wakes the worker: something is due sooner than it believes.
     pub payouts_due: Alarm,
     /// Wakes the callbacks.
@@ -203,7 +203,7 @@ impl Hub {
             sends: Arc::new(Semaphore::new(sends_max)),
             waiting: Mutex::default(),
             sending: Mutex::default(),
-            writes_fail: AtomicBool::new(false),
+            write_failed_us: AtomicI64::new(i64::MIN / 2),
             payouts_due: Alarm::default(),
             callbacks_due: Alarm::default(),
         };

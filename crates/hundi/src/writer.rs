@@ -193,7 +193,7 @@ async fn run_batch(app: &App, jobs: Vec<Job>) {
         Err(error) => {
             tracing::error!(%error, jobs = jobs.len(), "a batch was not written; its callers are told that the outcome is unknown");
             app.metrics.store_errors.inc();
-            app.hub.writes_fail.store(true, Ordering::Relaxed);
+            app.hub.write_failed_us.store(app.clock.boot_us(), Ordering::Relaxed);
             if matches!(error, StoreError::Disk(_)) {
                 // Nothing is gained by failing as fast as callers can ask.
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -238,7 +238,6 @@ async fn transact(app: &App, works: &[&Work]) -> Result<Vec<Answer>, StoreError>
         let began = tokio::time::Instant::now();
         tx.commit().await?;
         app.metrics.committed(works.len(), rows, began.elapsed());
-        app.hub.writes_fail.store(false, Ordering::Relaxed);
     }
     Ok(answers)
 }

@@ -156,15 +156,18 @@ where
     }
 }
 
+/// After a failed write Hundi is not ready for so long, microseconds.
+const FAILED_LATELY_US: i64 = 5_000_000;
+
 async fn ready(app: &App) -> Result<(), String> {
     app.store.meta("installation").await.map_err(|error| format!("the store cannot be read: {error}"))?;
     settled(app, READY_WITHIN).await.map_err(|error| format!("the writer does not write: {error}"))?;
-    // The writer writes at least the lease of the process number every second, so this is news.
-    if app.hub.writes_fail.load(Ordering::Relaxed) {
-        Err("the last write failed; see the log".to_owned())
-    } else {
-        Ok(())
+    // A disk that is nearly full takes small writes and refuses large ones, so one good write is not the end of it.
+    let failed_us_ago = app.clock.boot_us().saturating_sub(app.hub.write_failed_us.load(Ordering::Relaxed));
+    if failed_us_ago < FAILED_LATELY_US {
+        return Err("writes have failed lately; see the log".to_owned());
     }
+    Ok(())
 }
 
 fn response(
