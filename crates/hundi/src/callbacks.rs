@@ -85,7 +85,7 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     loop {
         tokio::select! {
             biased;
-            () = told(&mut stop) => break,
+            () = crate::told_to_stop(&mut stop) => break,
             Some(ended) = desk.calls.join_next_with_id() => {
                 if desk.ended(&app.config.callbacks, ended) {
                     look_at = look_at.min(app.clock.now());
@@ -98,11 +98,6 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     if tokio::time::timeout(STOP_WITHIN, rest).await.is_err() {
         tracing::info!("some callbacks were not answered; they are made again after the next start");
     }
-}
-
-/// Waits until `stop` is told, or nobody is left to tell it.
-async fn told(stop: &mut watch::Receiver<bool>) {
-    drop(stop.wait_for(|stop| *stop).await);
 }
 
 /// What is in flight, and how much each merchant may have of it.

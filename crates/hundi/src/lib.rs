@@ -315,8 +315,8 @@ impl Alarm {
         }
     }
 
-    /// Sleeps until `at`, or until something is due sooner. Call before looking what is due:
-    /// what is announced between [`Alarm::reset`] and this is not missed.
+    /// Sleeps until `at`, or until something is due sooner. What was announced since [`Alarm::reset`] is not missed, so
+    /// reset first, then look what is due, then sleep.
     pub async fn sleep_until(&self, clock: &Clock, at: Timestamp) {
         let at = self.at.fetch_min(at.0, Ordering::AcqRel).min(at.0);
         let pause = u64::try_from(at.saturating_sub(clock.now().0)).unwrap_or(0);

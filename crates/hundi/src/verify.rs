@@ -80,13 +80,13 @@ struct Moved {
 pub async fn verify(store: &Store, keys: &Keys, anchors: &str) -> Result<Report, StoreError> {
     let mut laws = Laws::new();
     let anchors = read_anchors(anchors, &mut laws.anchors);
-    let credits: BTreeMap<MerchantId, i64> =
-        store.credits_by_merchant().await?.into_iter().map(|(merchant, _, paise)| (merchant, paise)).collect();
+    let credits: BTreeMap<MerchantId, i64> = store.credits_by_merchant().await?.into_iter().collect();
     let installation = store.meta("installation").await?.unwrap_or_default();
     let exceptions = store.exceptions(i64::MAX).await?;
     let excepted: BTreeSet<PayoutId> =
         exceptions.iter().filter_map(|exception| exception.payout.map(PayoutId)).collect();
-    for merchant in store.merchants().await? {
+    let merchants = store.merchants().await?;
+    for merchant in &merchants {
         let stored = Accounts {
             wallet: merchant.balances[0],
             reserved: merchant.balances[1],
@@ -155,7 +155,7 @@ pub async fn verify(store: &Store, keys: &Keys, anchors: &str) -> Result<Report,
         }
     }
     // A merchant who was erased is not walked; whatever still speaks of him gives it away.
-    let known: BTreeSet<MerchantId> = store.merchants().await?.iter().map(|merchant| merchant.id).collect();
+    let known: BTreeSet<MerchantId> = merchants.iter().map(|merchant| merchant.id).collect();
     let spoken_of = anchors.keys().chain(credits.keys()).copied().chain(store.merchants_with_rows().await?);
     for merchant in spoken_of.collect::<BTreeSet<_>>() {
         laws.balances

@@ -11,6 +11,7 @@
 //! A handler that panics costs its own connection and nothing else. The answer's body is in memory, so that no reader,
 //! however slow, holds anything else of us; and one that reads nothing does not hold its connection for long.
 
+use crate::told_to_stop;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -70,7 +71,7 @@ where
     loop {
         let accepted = tokio::select! {
             biased;
-            () = stopped(&mut stop) => break,
+            () = told_to_stop(&mut stop) => break,
             accepted = accept(&listener, &connections) => accepted,
         };
         match accepted {
@@ -88,7 +89,7 @@ where
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::select! {
                     biased;
-                    () = stopped(&mut stop) => break,
+                    () = told_to_stop(&mut stop) => break,
                     () = sleep(ACCEPT_PAUSE) => {}
                 }
             }
@@ -135,11 +136,6 @@ fn protocol(limits: Limits) -> http1::Builder {
     http
 }
 
-async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // An error says that the sender is gone, and nobody could stop us any more.
-    drop(stop.wait_for(|stop| *stop).await);
-}
-
 /// First the permit, then the socket: what we cannot serve yet stays in the kernel's queue.
 async fn accept(
     listener: &TcpListener,
@@ -182,7 +178,7 @@ async fn connection<H, F>(
     let ended = tokio::select! {
         biased;
         ended = connection.as_mut() => ended,
-        () = stopped(&mut stop) => {
+        () = told_to_stop(&mut stop) => {
             connection.as_mut().graceful_shutdown();
             timeout(DRAIN_TIME, connection).await.unwrap_or(Ok(()))
         }

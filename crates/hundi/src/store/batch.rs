@@ -247,7 +247,7 @@ async fn write_news(tx: &mut Tx<'_>, transition: &Transition, now: Timestamp) ->
         rows += tx.execute(REFERENCE_INSERT, &args).await?;
     }
     for callback in &transition.callbacks {
-        // News after the first wait for it: they have no time of their own until it is delivered or given up.
+        // All are due at once; that news waits for older news of its payout is seen to when what is due is read.
         let args = [
             Arg::Int(callback.merchant.0),
             Arg::Int(callback.payout.0),

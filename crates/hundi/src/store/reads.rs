@@ -461,12 +461,6 @@ impl Store {
             .collect()
     }
 
-    /// A page of a merchant's journal, from a row's number on.
-    pub async fn journal(&self, merchant: MerchantId, from_seq: i64, limit: i64) -> Result<Vec<Linked>, StoreError> {
-        let args = [Arg::Int(merchant.0), Arg::Int(from_seq), Arg::Int(limit)];
-        self.query(JOURNAL_COLUMNS, &args).await?.into_iter().map(linked).collect()
-    }
-
     /// Hands over a merchant's journal from a row's number on, in order.
     pub async fn each_journal_row(
         &self,
@@ -568,10 +562,10 @@ impl Store {
     }
 
     /// How much each bank credit has funded, by merchant.
-    pub async fn credits_by_merchant(&self) -> Result<Vec<(MerchantId, i64, i64)>, StoreError> {
-        let sql = "SELECT merchant_id, COUNT(*), CAST(SUM(amount_paise) AS BIGINT) FROM bank_credits GROUP BY merchant_id ORDER BY merchant_id";
+    pub async fn credits_by_merchant(&self) -> Result<Vec<(MerchantId, i64)>, StoreError> {
+        let sql = "SELECT merchant_id, CAST(SUM(amount_paise) AS BIGINT) FROM bank_credits GROUP BY merchant_id ORDER BY merchant_id";
         let rows = self.query(sql, &[]).await?;
-        rows.into_iter().map(|mut row| Ok((MerchantId(row.int()?), row.int()?, row.int()?))).collect()
+        rows.into_iter().map(|mut row| Ok((MerchantId(row.int()?), row.int()?))).collect()
     }
 }
 
