@@ -86,8 +86,12 @@ pub enum Command {
 /// How a bank's word reached us. It decides what the word may do ([`Source::may`]).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Source {
-    /// The answer to our own request.
-    Reply,
+    /// The answer to our own request, or that there was none.
+    Reply {
+        /// The `send_before` of the start that sent it. An attempt of which no byte left us is started again under the
+        /// same reference, so the reference alone does not say which request is meant.
+        send_before: Timestamp,
+    },
     /// The answer to our own question.
     Enquiry,
     /// The bank called us, and proved that it was the bank.
@@ -112,7 +116,7 @@ pub struct Word {
 /// What a bank's reply comes to. A connector's pure `outcome` function makes it; it is not an error.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
-    /// No byte of our request left us.
+    /// No byte of our request left us. Only the [`Source::Reply`] of the start in progress may say so.
     NotWritten,
     /// The bank has the order.
     Accepted,
@@ -138,7 +142,7 @@ impl Source {
     /// unsigned callback proves nothing, and what gives money back is confirmed by a question of ours.
     pub const fn may(self, outcome: Outcome) -> bool {
         match self {
-            Source::Reply | Source::Enquiry => true,
+            Source::Reply { .. } | Source::Enquiry => true,
             Source::SignedCallback => matches!(outcome, Outcome::Paid | Outcome::Accepted | Outcome::Silent),
             Source::UnsignedCallback => false,
         }
@@ -401,7 +405,8 @@ pub fn decide(snapshot: &mut Snapshot, rules: &Rules, command: &Command, now: Ti
                     payout.reference = Some(reference);
                     payout.enquiries = 0;
                     payout.rrn = "".into();
-                    payout.send_before = now.after(*send_within_us);
+                    // It names the start, so no two of a payout may have the same, whatever the clock does.
+                    payout.send_before = now.after(*send_within_us).max(payout.send_before.after(1));
                     payout.next_at = Some(payout.send_before.after(*enquire_after_us));
                     let attempt = payout.attempts;
                     snapshot.references.insert((*connector, reference), (payout.order.id, attempt));
@@ -613,6 +618,11 @@ fn record(
         payout.version += 1;
         return Ok(Decision::Done(Box::new(Transition { payout: Some(payout.clone()), ..Transition::default() })));
     }
+    if word.outcome == Outcome::NotWritten && source != (Source::Reply { send_before: payout.send_before }) {
+        // Another process may have started it again under the same reference, and that request is on its way: whoever
+        // was paused, or writes twice, speaks of a request that is over. (A question that never left says nothing.)
+        return Ok(Decision::Repeat(Some(Box::new(payout.clone()))));
+    }
     let same_amount = word.amount_paise.is_none_or(|paise| paise == payout.order.amount.paise());
     let final_at =
         rules.connectors.iter().find(|rules| rules.connector == connector).and_then(|rules| rules.not_found_final_us);
@@ -638,7 +648,7 @@ fn record(
         actor: Actor::Connector(connector),
         detail: &word.why,
         word: Some((word, connector, reference)),
-        asked: matches!(source, Source::Reply | Source::Enquiry),
+        asked: matches!(source, Source::Reply { .. } | Source::Enquiry),
     };
     apply(snapshot, rules, merchant, id, &change, now)
 }

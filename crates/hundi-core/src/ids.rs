@@ -33,32 +33,76 @@ const TICKS_PER_SECOND: i64 = 50_000;
 /// 2024-01-01T00:00:00Z in microseconds: ids count from here.
 const IDS_EPOCH_US: i64 = 1_704_067_200_000_000;
 
+/// The number of the tick that a moment lies in.
+fn tick_of(at: Timestamp) -> i64 {
+    at.0.saturating_sub(IDS_EPOCH_US).max(0) / (1_000_000 / TICKS_PER_SECOND)
+}
+
+/// The first moment of a tick.
+fn moment_of(tick: i64) -> Timestamp {
+    Timestamp(IDS_EPOCH_US.saturating_add(tick.saturating_mul(1_000_000 / TICKS_PER_SECOND)))
+}
+
+impl PayoutId {
+    /// The first moment whose ids all come after this one.
+    pub fn moment_after(self) -> Timestamp {
+        moment_of(self.0.div_euclid(PROCESSES_MAX).saturating_add(1))
+    }
+}
+
 /// Makes payout ids in one process, from time and the process's leased number.
 ///
-/// An id is `ticks since 2024 * 32 + process number`: it tells when, and nothing about how many.
+/// An id is `ticks since 2024 * 32 + process number`: it tells when, and nothing about how many. **The lease of a number
+/// is a lease of ticks**: its holder gives out ids of ticks before the end of the lease, as it is stored, and whoever
+/// holds the number next those from there on. So no id is given out twice, however long a process was paused and
+/// whatever the clocks of two processes say.
 #[derive(Debug)]
 pub struct PayoutIds {
     process: i64,
-    last_tick: i64,
+    next_tick: i64,
+    until_tick: i64,
 }
 
 impl PayoutIds {
-    /// A maker for the process with this leased number (0 to [`PROCESSES_MAX`] - 1), for ids after `floor`, the
-    /// highest id that an earlier holder of the number may have given out.
-    pub fn new(process: i64, floor: PayoutId) -> PayoutIds {
-        PayoutIds { process: process.rem_euclid(PROCESSES_MAX), last_tick: floor.0.div_euclid(PROCESSES_MAX) }
+    /// A maker for the process with this leased number (0 to [`PROCESSES_MAX`] - 1): from the end of the lease before,
+    /// to the end of its own.
+    pub fn new(process: i64, from: Timestamp, until: Timestamp) -> PayoutIds {
+        PayoutIds { process: process.rem_euclid(PROCESSES_MAX), next_tick: tick_of(from), until_tick: tick_of(until) }
     }
 
-    /// The next id; `None` once it would need more than 15 digits.
+    /// A maker that gives out nothing, for who holds no number.
+    pub fn none() -> PayoutIds {
+        PayoutIds::new(0, Timestamp(0), Timestamp(0))
+    }
+
+    /// The next id; `None` once the lease is used up, or it would need more than 15 digits.
     pub fn next(&mut self, now: Timestamp) -> Option<PayoutId> {
-        let tick = (now.0.checked_sub(IDS_EPOCH_US)?.max(0) / (1_000_000 / TICKS_PER_SECOND)).max(self.last_tick + 1);
-        let id = tick.checked_mul(PROCESSES_MAX)?.checked_add(self.process)?;
-        if id > 999_999_999_999_999 {
-            // One absurd reading of the clock must not spoil those after it.
+        // A clock that steps back gives no id twice, and an absurd reading of it does not spoil those after it.
+        let tick = tick_of(now).max(self.next_tick);
+        if tick >= self.until_tick {
             return None;
         }
-        self.last_tick = tick;
+        let id = tick.checked_mul(PROCESSES_MAX)?.checked_add(self.process)?;
+        if id > 999_999_999_999_999 {
+            return None;
+        }
+        self.next_tick = tick + 1;
         Some(PayoutId(id))
+    }
+
+    /// The first moment of which no id was given out yet: a lease that is given back ends here.
+    pub fn spent(&self) -> Timestamp {
+        moment_of(self.next_tick)
+    }
+
+    /// The lease is known to be stored until this moment. It never becomes shorter.
+    pub fn prolong(&mut self, until: Timestamp) {
+        self.until_tick = self.until_tick.max(tick_of(until));
+    }
+
+    /// Gives out nothing any more.
+    pub fn end(&mut self) {
+        self.until_tick = 0;
     }
 }
 
@@ -198,12 +242,14 @@ impl fmt::Display for Actor {
 mod tests {
     use super::*;
 
+    const NEVER: Timestamp = Timestamp(i64::MAX);
+
     #[test]
     fn ids_rise_are_unique_across_processes_and_fit_javascript() {
         let now = Timestamp(IDS_EPOCH_US + 19 * 365 * 86_400 * 1_000_000);
         let mut seen = std::collections::BTreeSet::new();
         for process in 0..PROCESSES_MAX {
-            let mut ids = PayoutIds::new(process, PayoutId(0));
+            let mut ids = PayoutIds::new(process, Timestamp(0), NEVER);
             let mut last = PayoutId(0);
             for i in 0..1_000 {
                 let id = ids.next(Timestamp(now.0 + i)).unwrap();
@@ -216,10 +262,33 @@ mod tests {
 
     #[test]
     fn a_clock_that_steps_back_gives_no_id_twice() {
-        let mut ids = PayoutIds::new(3, PayoutId(0));
+        let mut ids = PayoutIds::new(3, Timestamp(0), NEVER);
         let first = ids.next(Timestamp(IDS_EPOCH_US + 9_000_000)).unwrap();
         assert!(ids.next(Timestamp(IDS_EPOCH_US)).unwrap() > first);
-        assert!(PayoutIds::new(3, first).next(Timestamp(0)).unwrap() > first);
+        assert!(PayoutIds::new(3, first.moment_after(), NEVER).next(Timestamp(0)).unwrap() > first);
+        assert_eq!(ids.next(NEVER), None);
+        assert!(ids.next(Timestamp(IDS_EPOCH_US)).is_some());
+    }
+
+    #[test]
+    fn no_id_lies_beyond_the_lease_and_the_next_holder_begins_there() {
+        // Not at the edge of a tick, and neither holder has the right time.
+        let (from, until) = (Timestamp(IDS_EPOCH_US), Timestamp(IDS_EPOCH_US + 1_010));
+        let mut before = PayoutIds::new(3, from, until);
+        let given: Vec<PayoutId> = std::iter::from_fn(|| before.next(Timestamp(0))).collect();
+        assert_eq!(given.len(), 50);
+        assert_eq!(before.next(Timestamp(until.0 - 1)), None);
+        let mut after = PayoutIds::new(3, until, Timestamp(until.0 + 1_000));
+        assert!(after.next(Timestamp(0)).unwrap() > *given.last().unwrap());
+        // What was prolonged goes on, what was given back does not, and says where it ended.
+        before.prolong(Timestamp(until.0 + 1_000));
+        before.prolong(until);
+        let last = before.next(Timestamp(0)).unwrap();
+        assert!(last > *given.last().unwrap());
+        assert_eq!(before.spent(), last.moment_after());
+        before.end();
+        assert_eq!((before.next(Timestamp(0)), before.next(NEVER)), (None, None));
+        assert_eq!(PayoutIds::none().next(until), None);
     }
 
     #[test]

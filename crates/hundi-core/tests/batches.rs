@@ -92,6 +92,23 @@ fn text(snapshot: &Snapshot) -> String {
     format!("{:#?}", reloaded(snapshot))
 }
 
+/// A reply to the newest start of the payout that it speaks of, and one to a start of long ago.
+const BOUND: Source = Source::Reply { send_before: Timestamp(0) };
+const LATE: Source = Source::Reply { send_before: Timestamp(1) };
+
+/// The command, a reply bound to its start.
+fn bound(store: &Snapshot, command: &Command) -> Command {
+    let mut command = command.clone();
+    if let Command::Record { connector, reference, source, .. } = &mut command
+        && *source == BOUND
+        && let Some((payout, _)) = store.references.get(&(*connector, *reference))
+        && let Some(payout) = store.payouts.get(payout)
+    {
+        *source = Source::Reply { send_before: payout.send_before };
+    }
+    command
+}
+
 /// The ids of an order: unique, and told by merchant and letter, but for a create, which brings a new one each time.
 fn id(merchant: MerchantId, letter: usize, nonce: i64) -> PayoutId {
     PayoutId(merchant.0 * 100 + i64::try_from(letter).expect("a small number") * 10 + nonce)
@@ -113,7 +130,7 @@ prop_compose! {
         outcome in select(vec![Outcome::NotWritten, Outcome::Accepted, Outcome::Silent, Outcome::NotFound, Outcome::Paid, Outcome::Paid,
             Outcome::Refused { elsewhere: false }, Outcome::Refused { elsewhere: true }, Outcome::Refused { elsewhere: true },
             Outcome::Reversed]),
-        source in select(vec![Source::Reply, Source::Enquiry, Source::Enquiry, Source::SignedCallback, Source::UnsignedCallback]),
+        source in select(vec![BOUND, BOUND, LATE, Source::Enquiry, Source::Enquiry, Source::SignedCallback, Source::UnsignedCallback]),
         rupees in select(vec![100i64, 100, 100, 100, 400]),
         utr in 0..4u8,
         elapsed_us in select(vec![0, 0, SECOND, 9 * SECOND, HOUR, -SECOND, 14 * HOUR]),
@@ -163,6 +180,7 @@ proptest! {
         let mut now = NOON;
         for (command, elapsed_us) in &commands {
             now = Timestamp(now.0 + elapsed_us);
+            let command = &bound(&store, command);
             let together = decide(&mut batch, &rules, command, now);
             let mut loaded = load(&store, command);
             let alone = decide(&mut loaded, &rules, command, now);

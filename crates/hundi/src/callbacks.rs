@@ -6,7 +6,9 @@
 //! ```
 //!
 //! A callback is sent at least once: a claim is a lease, and a result that was not recorded lets the lease run out. One
-//! payout's news go one after the other, because newer news are not found while older ones are open.
+//! payout's news go one after the other, because newer news are not found while older ones are open. Of several processes
+//! the one that moves a callback's time makes the call; a result counts only while that claim is the last one, but for a
+//! success, which is one whoever records it. Lanes are a process's own: of n processes a merchant is called by n lanes.
 //!
 //! | what keeps one merchant from delaying another | how |
 //! |---|---|
@@ -17,7 +19,6 @@
 //!
 //! It refuses to follow redirects, to reach private addresses, and to log a URL or a secret.
 
-use crate::App;
 use crate::clock::random;
 use crate::config::Callbacks;
 use crate::http_out::{self, Method, OutError, OutReply, OutRequest, Reach};
@@ -25,6 +26,7 @@ use crate::keys::{Keys, Place};
 use crate::store::StoreError;
 use crate::store::reads::DueCallback;
 use crate::store::rows::{self, CallbackFate, CallbackKey};
+use crate::{App, Floor};
 use bytes::Bytes;
 use hundi_core::ids::MerchantId;
 use hundi_core::schedule::{SECOND, Timestamp, next_callback};
@@ -108,6 +110,7 @@ struct Desk {
     /// Only looked up, never iterated: the order of the calls must not depend on it.
     keys: HashMap<Id, CallbackKey>,
     looks: u64,
+    floor: Floor,
 }
 
 struct Lane {
@@ -155,15 +158,18 @@ impl Desk {
         self.looks += 1;
         let mut look_at = now.after(LOOK_EVERY);
         let mut due = Vec::new();
-        for (merchant, next_at) in app.store.callbacks_next().await? {
+        let mut first = None;
+        for (merchant, next_at) in app.store.callbacks_next(self.floor.at(now)).await? {
             if next_at <= now {
-                due.push(merchant);
+                due.push((merchant, next_at));
+                first = Some(first.map_or(next_at, |first: Timestamp| first.min(next_at)));
             } else {
                 look_at = look_at.min(next_at);
             }
         }
-        due.sort_by_key(|merchant| self.lanes.get(merchant).map_or(0, |lane| lane.served));
-        for merchant in due {
+        self.floor.looked(now, first);
+        due.sort_by_key(|(merchant, _)| self.lanes.get(merchant).map_or(0, |lane| lane.served));
+        for (merchant, from) in due {
             let free = self.free(&app.config.callbacks, merchant);
             if free == 0 {
                 continue;
@@ -171,7 +177,7 @@ impl Desk {
             let lane = self.lanes.entry(merchant).or_default();
             // A call whose claim is not committed yet is still found.
             let limit = i64::try_from(free + lane.open.len()).unwrap_or(i64::MAX);
-            let found = match app.store.callbacks_due(merchant, now, limit).await {
+            let found = match app.store.callbacks_due(merchant, (from, now), limit).await {
                 Ok(found) => found,
                 Err(error) => {
                     // One merchant's rows must not hold up the others'.
@@ -225,8 +231,9 @@ impl Desk {
 /// Claims a callback, makes the call and records what came of it.
 async fn call(app: Arc<App>, callback: DueCallback) -> Call {
     let deadline = Duration::from_millis(app.config.callbacks.deadline_ms);
-    let until = app.clock.now().after(micros(deadline)).after(LEASE_SPARE_US);
-    match app.writer.write(rows::callback_claim(callback.key, callback.next_at, until)).await {
+    let until = claim_until(&app);
+    match app.writer.write_for(callback.key.merchant, rows::callback_claim(callback.key, callback.next_at, until)).await
+    {
         Ok(1) => {}
         // Another process makes the call.
         Ok(_) => return Call::NotMade,
@@ -236,7 +243,7 @@ async fn call(app: Arc<App>, callback: DueCallback) -> Call {
         }
     }
     let Some(sealed_url) = &callback.url else {
-        record(&app, &callback, Verdict::Nowhere).await;
+        record(&app, &callback, until, Verdict::Nowhere).await;
         return Call::NotMade;
     };
     let url = open_setting(&app.keys, &callback.merchant, Setting::Url, sealed_url)
@@ -247,11 +254,11 @@ async fn call(app: Arc<App>, callback: DueCallback) -> Call {
             merchant = callback.merchant,
             "a callback URL or secret cannot be unsealed; is the key the right one?"
         );
-        record(&app, &callback, Verdict::Failed("the URL or the secret cannot be unsealed".into())).await;
+        record(&app, &callback, until, Verdict::Failed("the URL or the secret cannot be unsealed".into())).await;
         return Call::NotMade;
     };
     let Some(request) = request(&app.config.callbacks, &callback, &url, &secret, app.clock.now()) else {
-        record(&app, &callback, Verdict::Failed("the URL is not valid".into())).await;
+        record(&app, &callback, until, Verdict::Failed("the URL is not valid".into())).await;
         return Call::NotMade;
     };
     // A claim that was long in coming leaves less time: a call must not outlive it, or newer news could overtake it.
@@ -262,8 +269,13 @@ async fn call(app: Arc<App>, callback: DueCallback) -> Call {
     let took_us = app.clock.boot_us() - began_us;
     let verdict = judge(&reply, took_us >= micros(deadline));
     let well = matches!(verdict, Verdict::Delivered(_)) && took_us < micros(deadline / 2);
-    record(&app, &callback, verdict).await;
+    record(&app, &callback, until, verdict).await;
     if well { Call::Well } else { Call::Badly }
+}
+
+/// The end of a claim that is made now.
+fn claim_until(app: &App) -> Timestamp {
+    app.clock.now().after(micros(Duration::from_millis(app.config.callbacks.deadline_ms))).after(LEASE_SPARE_US)
 }
 
 /// What a try came to, with a short text that tells nothing of the URL.
@@ -288,7 +300,8 @@ fn judge(reply: &Result<OutReply, OutError>, out_of_time: bool) -> Verdict {
     }
 }
 
-async fn record(app: &App, callback: &DueCallback, verdict: Verdict) {
+/// Records what the try came to that was claimed until `until`.
+async fn record(app: &App, callback: &DueCallback, until: Timestamp, verdict: Verdict) {
     let now = app.clock.now();
     let (fate, result) = match verdict {
         Verdict::Delivered(result) => (CallbackFate::Delivered, result),
@@ -316,7 +329,19 @@ async fn record(app: &App, callback: &DueCallback, verdict: Verdict) {
         }
     };
     app.metrics.callbacks.get_or_create(&[("result", label)]).inc();
-    if let Err(error) = app.writer.write(rows::callback_result(callback.key, fate, &result, now)).await {
+    let mut recorded = app
+        .writer
+        .write_for(callback.key.merchant, rows::callback_result(callback.key, until, fate, &result, now))
+        .await;
+    if recorded == Ok(0) && fate == CallbackFate::Delivered {
+        // The claim ran out while this process was paused. A failure is no longer its to tell; a success is one for good.
+        let latest = claim_until(app);
+        recorded = app
+            .writer
+            .write_for(callback.key.merchant, rows::callback_delivered_late(callback.key, &result, now, latest))
+            .await;
+    }
+    if let Err(error) = recorded {
         tracing::warn!(%error, merchant, %payout, seq, "a callback's result was not recorded; the call is made again");
     }
 }

@@ -51,6 +51,22 @@ impl Clock {
             Source::Held { since, .. } => micros(since.elapsed()),
         }
     }
+
+    /// Keeps a held clock where it is while the guard lives: for an answer from outside of the program (a database's
+    /// server), which takes no time that the program can see. The machine's clocks do not care.
+    pub fn still(&self) -> Still {
+        let Source::Held { .. } = &self.0 else { return Still { _waits: None } };
+        // Tokio does not move a paused clock while a blocking task runs; this one ends with the guard.
+        let (sender, receiver) = std::sync::mpsc::sync_channel::<()>(0);
+        drop(tokio::task::spawn_blocking(move || receiver.recv()));
+        Still { _waits: Some(sender) }
+    }
+}
+
+/// While it lives, a held clock stands still.
+#[derive(Debug)]
+pub struct Still {
+    _waits: Option<std::sync::mpsc::SyncSender<()>>,
 }
 
 /// Fills a buffer with the system's randomness.

@@ -15,6 +15,11 @@ pub struct Config {
     pub data: PathBuf,
     /// The file of the keys, unless the environment variable `HUNDI_KEY` holds them. Default `DATA/hundi.key`.
     pub key_file: Option<PathBuf>,
+    /// A PostgreSQL server in place of the embedded database, `postgres://USER:PASSWORD@HOST/DATABASE`; the environment
+    /// variable `HUNDI_DATABASE_URL` comes before it. Default none.
+    pub database_url: Option<DatabaseUrl>,
+    /// How PostgreSQL is used.
+    pub postgres: Postgres,
     /// The merchant API.
     pub api: Api,
     /// Health, metrics and logs.
@@ -27,6 +32,29 @@ pub struct Config {
     pub callbacks: Callbacks,
     /// The sandbox bank's connector; absent, no payout is sent.
     pub sandbox: Option<Sandbox>,
+}
+
+/// The address of a PostgreSQL server. It may hold a password, so it is never printed.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct DatabaseUrl(pub String);
+
+impl std::fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DatabaseUrl(..)")
+    }
+}
+
+/// `[postgres]`: how a PostgreSQL server is used.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Postgres {
+    /// The certificates of the authorities that may vouch for the server, a PEM file; absent, those of the web.
+    pub ca_file: Option<PathBuf>,
+    /// Connections of this process at once, beside those of the writer. Default 16.
+    pub connections_max: usize,
+    /// Accept payouts even while a standby is not synchronous, so that a failover may lose some. Default false.
+    pub allow_async_standby: bool,
 }
 
 /// `[api]`: the merchant API.
@@ -85,6 +113,8 @@ pub struct Writer {
     pub batch_max: usize,
     /// Commands that may wait; beyond it a create is answered "unknown" at once. Default 8192.
     pub queue_max: usize,
+    /// Batches at once on PostgreSQL, each of merchants of its own; the embedded database writes one. Default 4.
+    pub lanes: usize,
 }
 
 /// `[worker]`: sending and enquiring.
@@ -150,6 +180,8 @@ impl Default for Config {
         Config {
             data: PathBuf::from("hundi-data"),
             key_file: None,
+            database_url: None,
+            postgres: Postgres::default(),
             api: Api::default(),
             operations: Operations::default(),
             writer: Writer::default(),
@@ -157,6 +189,12 @@ impl Default for Config {
             callbacks: Callbacks::default(),
             sandbox: None,
         }
+    }
+}
+
+impl Default for Postgres {
+    fn default() -> Postgres {
+        Postgres { ca_file: None, connections_max: 16, allow_async_standby: false }
     }
 }
 
@@ -189,7 +227,7 @@ impl Default for Operations {
 
 impl Default for Writer {
     fn default() -> Writer {
-        Writer { batch_max: 512, queue_max: 8_192 }
+        Writer { batch_max: 512, queue_max: 8_192, lanes: 4 }
     }
 }
 
@@ -228,6 +266,8 @@ impl Config {
             ("api.connections_max", config.api.connections_max, 1, 1 << 20),
             ("writer.batch_max", config.writer.batch_max, 1, 4_096),
             ("writer.queue_max", config.writer.queue_max, 1, 1 << 20),
+            ("writer.lanes", config.writer.lanes, 1, 64),
+            ("postgres.connections_max", config.postgres.connections_max, 1, 1_000),
             ("worker.sends_max", config.worker.sends_max, 1, 4_096),
             ("callbacks.per_merchant_max", config.callbacks.per_merchant_max, 1, 1_024),
             ("callbacks.total_max", config.callbacks.total_max, 1, 4_096),

@@ -13,10 +13,12 @@ pub mod callbacks;
 pub mod clock;
 pub mod config;
 pub mod connectors;
+pub mod copy;
 pub mod http;
 pub mod http_out;
 pub mod keys;
 pub mod metrics;
+pub mod process;
 pub mod store;
 pub mod verify;
 pub mod worker;
@@ -27,16 +29,24 @@ use config::Config;
 use connectors::Connectors;
 use http_out::HttpOut;
 use hundi_core::command::{Rules, Transition};
-use hundi_core::ids::{PROCESSES_MAX, PayoutId, PayoutIds};
+use hundi_core::ids::{MerchantId, PayoutId};
 use hundi_core::payout::{Payout, State};
 use hundi_core::schedule::{SECOND, Timestamp};
 use keys::Keys;
 use metrics::Metrics;
-use std::collections::{HashMap, HashSet};
+use process::ProcessNumber;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use store::{Store, StoreError, rows};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use tokio::time::Instant;
+
+/// How long somebody waits before it is looked up whether another process has heard the end of his payout, and how often
+/// that is looked up again; for so many at once.
+const LISTEN_EVERY: Duration = Duration::from_millis(250);
+const LISTEN_MAX: usize = 1_000;
 
 /// Everything that the program is made of.
 pub struct App {
@@ -64,7 +74,8 @@ pub struct App {
     pub metrics: Metrics,
     /// The tokens that were read lately.
     pub tokens: http::auth::Tokens,
-    ids: Mutex<PayoutIds>,
+    /// The number that payout ids are made of.
+    pub process: ProcessNumber,
 }
 
 /// The receiving ends that an [`App`] is made with; `main.rs` hands them to the tasks.
@@ -76,19 +87,20 @@ pub struct Ends {
 }
 
 impl App {
-    /// Puts the parts together. The store must have this binary's schema; `ids` comes from [`lease_process`], or is any
-    /// for a command-line tool, which creates no payouts.
+    /// Puts the parts together. The store must have this binary's schema; `process` comes from [`lease_process`], or is
+    /// [`ProcessNumber::none`] for a command-line tool, which creates no payouts.
     pub async fn new(
         config: Config,
         store: Store,
         keys: Keys,
         clock: Clock,
         http_out: HttpOut,
-        ids: PayoutIds,
+        process: ProcessNumber,
     ) -> Result<(Arc<App>, Ends), String> {
         let installation = store.meta("installation").await.map_err(|error| error.to_string())?;
         let installation = installation.ok_or("the database has no installation number; run `hundi migrate`")?;
         check_key(&store, &keys, &config).await?;
+        check_not_moved(&store).await?;
         let connectors = Connectors::new(&config)?;
         let rules = Rules {
             attempts_max: config.worker.attempts_max,
@@ -101,7 +113,6 @@ impl App {
         let (hub, fresh) = Hub::new(config.writer.queue_max, config.worker.sends_max);
         let metrics = Metrics::new();
         let tokens = http::auth::Tokens::default();
-        let ids = Mutex::new(ids);
         let app = App {
             config,
             store,
@@ -115,14 +126,19 @@ impl App {
             hub,
             metrics,
             tokens,
-            ids,
+            process,
         };
         Ok((Arc::new(app), Ends { queue, fresh }))
     }
 
-    /// A new payout id; `None` when there are no 15-digit numbers left (in 2043).
+    /// A new payout id; `None` while this process holds no number: then nothing can be accepted.
     pub fn next_payout_id(&self) -> Option<PayoutId> {
-        locked(&self.ids).next(self.clock.now())
+        self.process.next_id(self.clock.now())
+    }
+
+    /// Prolongs the lease of the process number, or takes another if it was lost. Whoever runs the tasks does this often.
+    pub async fn keep_process(&self, lease_us: i64) -> Result<(), writer::Unknown> {
+        self.process.keep(&self.store, process::Write::Writer(&self.writer), self.clock.now(), lease_us).await
     }
 }
 
@@ -139,6 +155,16 @@ pub async fn check_key(store: &Store, keys: &Keys, config: &Config) -> Result<()
     ))
 }
 
+/// Refuses a store whose installation lives elsewhere now: to go on with both would pay everything twice.
+pub async fn check_not_moved(store: &Store) -> Result<(), String> {
+    match store.meta("moved").await.map_err(|error| error.to_string())? {
+        None => Ok(()),
+        Some(moved) => Err(format!(
+            "this database was copied ({moved}) and must not be used any more; use the new one (`database_url`)"
+        )),
+    }
+}
+
 /// Makes a store ready: schema, installation number, and the key that it belongs to.
 pub async fn prepare(store: &Store, keys: &Keys) -> Result<bool, StoreError> {
     let migrated = store.migrate().await?;
@@ -148,16 +174,9 @@ pub async fn prepare(store: &Store, keys: &Keys) -> Result<bool, StoreError> {
     Ok(migrated)
 }
 
-/// Leases a process number for payout ids. The ids begin after any that an earlier holder can have given out.
-pub async fn lease_process(store: &Store, now: Timestamp, lease_us: i64) -> Result<(i64, PayoutIds), StoreError> {
-    // Ids are made of the time. Should the clock have been set back since, they go on after the last one all the same.
-    let floor = store.last_payout().await?;
-    for process in 0..PROCESSES_MAX {
-        if write_alone(store, rows::process_take(process, now, now.after(lease_us))).await? == 1 {
-            return Ok((process, PayoutIds::new(process, floor)));
-        }
-    }
-    Err(StoreError::Unusable(format!("{PROCESSES_MAX} processes already use this database; stop one and try again")))
+/// Leases a process number for payout ids, at start. The ids begin where those of its last holder must have ended.
+pub async fn lease_process(store: &Store, now: Timestamp, lease_us: i64) -> Result<ProcessNumber, StoreError> {
+    process::lease(store, now, lease_us).await
 }
 
 /// Writes plain rows before there is an [`App`], at start.
@@ -183,7 +202,10 @@ pub struct Hub {
     batched: mpsc::Sender<worker::Taken>,
     /// Room for sends of instant payouts, at most `worker.sends_max`.
     pub(crate) sends: Arc<Semaphore>,
-    waiting: Mutex<HashMap<PayoutId, oneshot::Sender<Payout>>>,
+    /// By our id, which rises with time: whoever has waited longest comes first.
+    waiting: Mutex<BTreeMap<PayoutId, Wait>>,
+    /// Somebody waits, and nobody did before.
+    first_waits: Notify,
     /// The payouts whose request is on its way to a bank. What the bank says about them before it is over proves nothing.
     sending: Mutex<HashSet<PayoutId>>,
     /// When a transaction last failed, by the clock that never goes back; far in the past if none has.
@@ -202,6 +224,7 @@ impl Hub {
             batched,
             sends: Arc::new(Semaphore::new(sends_max)),
             waiting: Mutex::default(),
+            first_waits: Notify::new(),
             sending: Mutex::default(),
             write_failed_us: AtomicI64::new(i64::MIN / 2),
             payouts_due: Alarm::default(),
@@ -226,11 +249,16 @@ impl Hub {
         } else if let Some(at) = payout.next_at {
             self.payouts_due.sooner(at);
         }
-        if !payout.state.is_open()
-            && let Some(waiting) = locked(&self.waiting).remove(&payout.order.id)
-        {
+        if !payout.state.is_open() {
+            self.ended(payout);
+        }
+    }
+
+    /// Tells whoever waits that a payout has ended.
+    fn ended(&self, payout: &Payout) {
+        if let Some(waiting) = locked(&self.waiting).remove(&payout.order.id) {
             // Whoever waited may have given up.
-            drop(waiting.send(payout.clone()));
+            drop(waiting.sender.send(payout.clone()));
         }
     }
 
@@ -255,10 +283,56 @@ impl Hub {
     }
 
     /// Waits for the end of a payout. Begin before the command that creates it is sent.
-    pub fn wait_for(&self, payout: PayoutId) -> Waiting<'_> {
+    pub fn wait_for(&self, merchant: MerchantId, payout: PayoutId) -> Waiting<'_> {
         let (sender, receiver) = oneshot::channel();
-        locked(&self.waiting).insert(payout, sender);
+        let mut waiting = locked(&self.waiting);
+        if waiting.is_empty() {
+            self.first_waits.notify_one();
+        }
+        waiting.insert(payout, Wait { merchant, since: Instant::now(), sender });
+        drop(waiting);
         Waiting { hub: self, payout, receiver }
+    }
+
+    /// The payouts that somebody has waited for at least so long, the longest first, at most so many.
+    fn waited_for(&self, least: Duration, most: usize) -> Vec<(MerchantId, PayoutId)> {
+        let waiting = locked(&self.waiting);
+        let long = waiting.iter().filter(|(_, wait)| wait.since.elapsed() >= least);
+        long.map(|(payout, wait)| (wait.merchant, *payout)).take(most).collect()
+    }
+}
+
+/// Somebody who waits for the end of a payout.
+struct Wait {
+    merchant: MerchantId,
+    since: Instant,
+    sender: oneshot::Sender<Payout>,
+}
+
+/// Tells those who wait what other processes have heard, until `stop` is told: a callback of the bank, an enquiry or the
+/// operator may have ended the payout there. It sleeps without a timer while nobody waits.
+pub async fn listen(app: Arc<App>, mut stop: tokio::sync::watch::Receiver<bool>) {
+    loop {
+        let nobody_waits = locked(&app.hub.waiting).is_empty();
+        let pause = async {
+            if nobody_waits {
+                app.hub.first_waits.notified().await;
+            }
+            tokio::time::sleep(LISTEN_EVERY).await;
+        };
+        tokio::select! {
+            biased;
+            () = told_to_stop(&mut stop) => return,
+            () = pause => {}
+        }
+        let waited_for = app.hub.waited_for(LISTEN_EVERY, LISTEN_MAX);
+        if waited_for.is_empty() {
+            continue;
+        }
+        match app.store.payouts_ended(&waited_for).await {
+            Ok(ended) => ended.iter().for_each(|payout| app.hub.ended(payout)),
+            Err(error) => tracing::warn!(%error, "nobody knows what other processes have heard; looking again"),
+        }
     }
 }
 
@@ -323,13 +397,49 @@ impl Alarm {
         tokio::select! {
             biased;
             () = self.notify.notified() => {}
-            () = tokio::time::sleep(std::time::Duration::from_micros(pause)) => {}
+            () = tokio::time::sleep(Duration::from_micros(pause)) => {}
         }
     }
 
     /// Forgets what was announced; the caller now looks for itself.
     pub fn reset(&self) {
         self.at.store(i64::MAX, Ordering::Release);
+    }
+}
+
+/// From which time on a look for what is due need search. What was done leaves dead entries in a server's index until they
+/// are swept up, so a search from the beginning of time gets slower with every payout; but nothing becomes due in the past
+/// that was not there at the last look, except by another process's clock or delay.
+#[derive(Debug)]
+pub(crate) struct Floor {
+    from: Timestamp,
+    all_at: Timestamp,
+}
+
+impl Default for Floor {
+    /// Nothing is known to have been done.
+    fn default() -> Floor {
+        Floor { from: Timestamp(i64::MIN), all_at: Timestamp(i64::MIN) }
+    }
+}
+
+impl Floor {
+    /// Another process may be late by this much,
+    const LATE_US: i64 = 5 * SECOND;
+    /// and by more if it is found by the next search for everything.
+    const ALL_EVERY_US: i64 = 15 * SECOND;
+
+    /// Where a look at `now` begins.
+    pub(crate) fn at(&self, now: Timestamp) -> Timestamp {
+        if now >= self.all_at { Timestamp(i64::MIN) } else { self.from }
+    }
+
+    /// A look at `now` was made; `first` is the earliest that it found due.
+    pub(crate) fn looked(&mut self, now: Timestamp, first: Option<Timestamp>) {
+        if now >= self.all_at {
+            self.all_at = now.after(Floor::ALL_EVERY_US);
+        }
+        self.from = first.unwrap_or(now).min(now).after(-Floor::LATE_US);
     }
 }
 

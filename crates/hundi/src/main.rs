@@ -6,6 +6,7 @@
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+mod bench;
 mod print;
 mod run;
 
@@ -13,12 +14,13 @@ use clap::{Args, Parser, Subcommand};
 use hundi::App;
 use hundi::admin::{self, MerchantChanges};
 use hundi::clock::Clock;
-use hundi::config::Config;
+use hundi::config::{Config, DatabaseUrl};
+use hundi::process::ProcessNumber;
 use hundi::store::Store;
 use hundi::store::rows::ComplaintEvent;
 use hundi::verify::verify;
 use hundi_core::command::MerchantState;
-use hundi_core::ids::{Actor, PayoutId, PayoutIds};
+use hundi_core::ids::Actor;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -64,11 +66,27 @@ enum Command {
         callback_url: Option<String>,
     },
     /// Serve the merchant API and do the work
-    Serve,
+    Serve {
+        /// Leave the work to other processes on the same PostgreSQL server: sending, asking banks, callbacks
+        #[arg(long)]
+        no_worker: bool,
+        /// Do the work only; merchants and banks call other processes
+        #[arg(long)]
+        no_api: bool,
+    },
     /// Run the sandbox bank
     Bank(run::BankOptions),
     /// Create or upgrade the database
     Migrate,
+    /// Move an installation from one database engine to the other; both sides are verified
+    Copy {
+        /// Where it is now: sqlite (in the folder of the data) or postgres (`database_url`)
+        #[arg(long, value_enum)]
+        from: Engine,
+        /// Where it is to be: an empty database of the other engine
+        #[arg(long, value_enum)]
+        to: Engine,
+    },
     /// Merchants
     #[command(subcommand)]
     Merchant(Merchant),
@@ -120,6 +138,24 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         anchors: Option<PathBuf>,
     },
+    /// Measure how fast a Hundi is, or fill a store for measuring
+    Bench(bench::Options),
+}
+
+/// A database engine.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+impl From<Engine> for hundi::copy::Engine {
+    fn from(engine: Engine) -> hundi::copy::Engine {
+        match engine {
+            Engine::Sqlite => hundi::copy::Engine::Sqlite,
+            Engine::Postgres => hundi::copy::Engine::Postgres,
+        }
+    }
 }
 
 #[derive(Subcommand)]
@@ -307,40 +343,59 @@ fn run(cli: Cli) -> Result<(Output, ExitCode), String> {
             run::demo(listen, configuration(&cli.place)?, callback_url.as_deref(), cli.place.json)?;
             done(Output::Nothing)
         }
-        Command::Serve => {
-            run::serve(configuration(&cli.place)?, cli.place.json)?;
+        Command::Serve { no_worker, no_api } => {
+            let roles = run::Roles { api: !no_api, worker: !no_worker };
+            run::serve(configuration(&cli.place)?, roles, cli.place.json)?;
             done(Output::Nothing)
         }
         Command::Bank(options) => {
             run::bank(&options, &configuration(&cli.place)?.data, cli.place.json)?;
             done(Output::Nothing)
         }
+        Command::Copy { from, to } => {
+            let config = configuration(&cli.place)?;
+            let anchors = read_anchors(&config, None)?;
+            done(Output::Document(run::copy(&config, &anchors, (from.into(), to.into()))?))
+        }
         Command::Migrate => done(Output::Document(run::migrate(&configuration(&cli.place)?)?)),
+        Command::Bench(options) => {
+            let made = bench::bench(&options, configuration(&cli.place)?, cli.place.data.as_deref())?;
+            done(Output::Text(made.text, made.document))
+        }
         Command::Verify { anchors } => check_laws(&configuration(&cli.place)?, anchors.as_deref()),
         command => done(operate(&cli.place, command)?),
     }
 }
 
 fn configuration(place: &Place) -> Result<Config, String> {
-    match (&place.config, &place.data) {
-        (Some(file), _) => Config::read(file),
-        (None, Some(data)) => Ok(Config { data: data.clone(), ..Config::default() }),
-        (None, None) => Ok(Config::default()),
+    let mut config = match (&place.config, &place.data) {
+        (Some(file), _) => Config::read(file)?,
+        (None, Some(data)) => Config { data: data.clone(), ..Config::default() },
+        (None, None) => Config::default(),
+    };
+    if let Some(url) = std::env::var("HUNDI_DATABASE_URL").ok().filter(|url| !url.is_empty()) {
+        config.database_url = Some(DatabaseUrl(url));
+    }
+    Ok(config)
+}
+
+/// The text of the anchor file that was named, or of the one beside the data.
+fn read_anchors(config: &Config, named: Option<&Path>) -> Result<String, String> {
+    let path = named.map_or_else(|| config.anchors(), Path::to_owned);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(text),
+        // A store that has not been anchored yet has no file; one that was named must be there.
+        Err(_) if named.is_none() && !path.exists() => Ok(String::new()),
+        Err(error) => Err(format!("cannot read the anchors {}: {error}", path.display())),
     }
 }
 
 /// `hundi verify`: exit code 0 only if every law holds.
 fn check_laws(config: &Config, anchors: Option<&Path>) -> Result<(Output, ExitCode), String> {
     let keys = run::keys(config, false)?;
-    let path = anchors.map_or_else(|| config.anchors(), Path::to_owned);
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        // A store that has not been anchored yet has no file; one that was named must be there.
-        Err(_) if anchors.is_none() && !path.exists() => String::new(),
-        Err(error) => return Err(format!("cannot read the anchors {}: {error}", path.display())),
-    };
-    let store = Store::open_sqlite_view(&config.database()).map_err(|error| error.to_string())?;
+    let text = read_anchors(config, anchors)?;
     let report = run::block_on(async {
+        let store = Store::open_view(config, &Clock::system()).await.map_err(|error| error.to_string())?;
         store.check_schema().await.map_err(|error| error.to_string())?;
         hundi::check_key(&store, &keys, config).await?;
         verify(&store, &keys, &text).await.map_err(|error| error.to_string())
@@ -369,11 +424,11 @@ fn operate(place: &Place, command: Command) -> Result<Output, String> {
     let actor = Actor::Operator(name.unwrap_or_else(|| "operator".to_owned()).into());
     run::block_on(async {
         let keys = run::keys(&config, false)?;
-        let store = Store::open_sqlite(&config.database(), false).map_err(|error| error.to_string())?;
+        let store = Store::open(&config, &Clock::system(), false).await.map_err(|error| error.to_string())?;
         store.check_schema().await.map_err(|error| error.to_string())?;
         // No subcommand creates payouts, so none needs a process number.
-        let ids = PayoutIds::new(0, PayoutId(0));
-        let (app, ends) = App::new(config, store, keys, Clock::system(), hundi::http_out::http_out(), ids).await?;
+        let process = ProcessNumber::none();
+        let (app, ends) = App::new(config, store, keys, Clock::system(), hundi::http_out::http_out(), process).await?;
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let writer = run::on_a_thread("writer", {
             let app = Arc::clone(&app);
@@ -430,7 +485,13 @@ async fn act(app: &App, command: Command, actor: &Actor) -> Result<Output, Strin
             let text = if format == "csv" { csv } else { format!("{document}\n") };
             return Ok(Output::Text(text, document));
         }
-        Command::Demo { .. } | Command::Serve | Command::Bank(_) | Command::Migrate | Command::Verify { .. } => {
+        Command::Demo { .. }
+        | Command::Serve { .. }
+        | Command::Bank(_)
+        | Command::Copy { .. }
+        | Command::Migrate
+        | Command::Verify { .. }
+        | Command::Bench(_) => {
             return Ok(Output::Nothing);
         }
     };

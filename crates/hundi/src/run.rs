@@ -4,11 +4,12 @@ use clap::Args;
 use hundi::config::{Config, LogFormat, Sandbox};
 use hundi::http::{router, serve as http};
 use hundi::keys::Keys;
-use hundi::store::{Store, rows};
-use hundi::{App, admin, callbacks, clock::Clock, verify, worker, writer};
+use hundi::process::Write;
+use hundi::store::Store;
+use hundi::{App, admin, callbacks, clock::Clock, copy, verify, worker, writer};
 use hundi_bank::{Bank, BankConfig, Faults, Times};
 use hundi_core::ids::{Actor, MerchantId};
-use hundi_core::schedule::{SECOND, Timestamp};
+use hundi_core::schedule::SECOND;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -21,9 +22,13 @@ use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
-/// How long a process number is leased, and how often the lease is prolonged.
-const PROCESS_LEASE_US: i64 = 3 * SECOND;
+/// How long a process number is leased, and how often the lease is prolonged. As long as a create waits for the writer:
+/// while the database is away so long, creates are answered "unknown" anyway. Not longer, or processes that are killed and
+/// started over and over hold all numbers.
+const PROCESS_LEASE_US: i64 = 5 * SECOND;
 const PROCESS_KEEP: Duration = Duration::from_secs(1);
+/// How often it is looked whether the database's standbys are synchronous.
+const REPLICATION_EVERY: Duration = Duration::from_secs(10);
 /// After a stop, what is in flight has this long, and everything together so long.
 const WORK_WITHIN: Duration = Duration::from_millis(4_200);
 const STOP_WITHIN: Duration = Duration::from_millis(4_800);
@@ -66,7 +71,7 @@ where
     M: FnOnce() -> F + Send + 'static,
 {
     let (ended, end) = oneshot::channel();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start the {name}: {error}"))?;
     let thread = std::thread::Builder::new().name(name.to_owned());
     let spawned = thread.spawn(move || {
@@ -78,46 +83,110 @@ where
     Ok(end)
 }
 
-/// The keys: from `HUNDI_KEY`, or from the key file, which is made with `create` for a new database only.
-pub fn keys(config: &Config, create: bool) -> Result<Keys, String> {
+/// Which part of the work a process does.
+#[derive(Clone, Copy)]
+pub struct Roles {
+    /// It serves merchants and banks.
+    pub api: bool,
+    /// It sends, asks banks and calls merchants back.
+    pub worker: bool,
+}
+
+/// The keys: from `HUNDI_KEY`, or from the key file, which is made for a `new` database only.
+pub fn keys(config: &Config, new: bool) -> Result<Keys, String> {
     if let Ok(text) = std::env::var("HUNDI_KEY") {
         return Keys::parse(&text).map_err(|error| format!("HUNDI_KEY is not valid: {error}"));
     }
     let path = config.key_path();
-    if create && !path.exists() && !config.database().exists() {
+    if new && !path.exists() {
+        path.parent().map_or(Ok(()), make_folder)?;
         Keys::create(&path)?;
     }
+    if config.database_url.is_some() && !path.exists() {
+        return Err(format!(
+            "there is no key at {}; set HUNDI_KEY or `key_file` to the key that this database was made with",
+            path.display()
+        ));
+    }
     Keys::read(&path)
+}
+
+/// Opens the database with its keys; with `create` both are made where there are none yet.
+pub async fn open(config: &Config, clock: &Clock, create: bool) -> Result<(Store, Keys, bool), String> {
+    let embedded = config.database_url.is_none();
+    // The embedded database's file comes with its first opening, so the keys come before.
+    let first = if embedded { Some(keys(config, create && !config.database().exists())?) } else { None };
+    let store = Store::open(config, clock, create).await.map_err(text)?;
+    let keys = match first {
+        Some(keys) => keys,
+        None => keys(config, create && store.schema().await.map_err(text)? == 0)?,
+    };
+    let migrated = create && hundi::prepare(&store, &keys).await.map_err(text)?;
+    store.check_schema().await.map_err(text)?;
+    Ok((store, keys, migrated))
+}
+
+/// The folder for one process alone. Processes on one PostgreSQL server may share a folder or not: each needs its own only
+/// for what it keeps beside the database.
+pub fn own_folder(config: &Config) -> Result<Option<File>, String> {
+    if config.database_url.is_none() {
+        return lock(&config.data).map(Some);
+    }
+    if let Err(error) = make_folder(&config.data) {
+        tracing::warn!("{error}; the journals are not anchored by this process");
+    }
+    Ok(None)
 }
 
 /// `hundi migrate`.
 pub fn migrate(config: &Config) -> Result<Value, String> {
     make_folder(&config.data)?;
-    let _lock = lock(&config.data)?;
-    let keys = keys(config, true)?;
+    let _lock = own_folder(config)?;
     block_on(async {
-        let store = Store::open_sqlite(&config.database(), true).map_err(text)?;
-        let migrated = hundi::prepare(&store, &keys).await.map_err(text)?;
+        let (store, _, migrated) = open(config, &Clock::system(), true).await?;
         store.close().await;
-        Ok(json!({ "database": config.database(), "key_file": config.key_path(), "migrated": migrated }))
+        let database = config.database();
+        // The address of a server may hold a password.
+        let shown = if config.database_url.is_some() { json!("`database_url`") } else { json!(database) };
+        Ok(json!({ "database": shown, "key_file": config.key_path(), "migrated": migrated }))
     })?
 }
 
+/// `hundi copy`.
+pub fn copy(config: &Config, anchors: &str, way: (copy::Engine, copy::Engine)) -> Result<Value, String> {
+    make_folder(&config.data)?;
+    let _lock = lock(&config.data)?;
+    let keys = keys(config, false)?;
+    block_on(copy::copy_installation(config, &keys, anchors, way))?
+}
+
 /// `hundi serve`.
-pub fn serve(config: Config, as_json: bool) -> Result<(), String> {
+pub fn serve(config: Config, roles: Roles, as_json: bool) -> Result<(), String> {
     log(&config.operations)?;
+    if !roles.api && !roles.worker {
+        return Err("--no-api and --no-worker together leave nothing to do; give one of them".to_owned());
+    }
+    if !roles.worker && config.database_url.is_none() {
+        return Err(
+            "--no-worker needs a PostgreSQL server: the embedded database is served by one process, so nobody would \
+            send what it accepts; set `database_url`, or leave --no-worker out"
+                .to_owned(),
+        );
+    }
     if config.sandbox.is_none() {
         return Err("no bank is configured, so nothing could be paid; add a [sandbox] section to hundi.toml (docs/operating.md)".to_owned());
     }
-    let _lock = lock(&config.data)?;
-    let keys = keys(&config, false)?;
+    let _lock = own_folder(&config)?;
     block_on(async {
-        let api = bind("api.listen", config.api.listen).await?;
+        let clock = Clock::system();
+        let api = if roles.api { Some(bind("api.listen", config.api.listen).await?) } else { None };
         let operations = bind("operations.listen", config.operations.listen).await?;
-        let hundi = Hundi::start(config, keys, false, api, operations).await?;
-        tracing::info!(api = %hundi.api, operations = %hundi.operations, "hundi serves");
+        let (store, keys, _) = open(&config, &clock, false).await?;
+        let hundi = Hundi::start(config, (store, keys, clock), roles.worker, api, operations).await?;
+        let api = hundi.api.map(|api| format!("http://{api}"));
+        let operations = format!("http://{}", hundi.operations);
+        tracing::info!(api, operations, worker = roles.worker, "hundi serves");
         if as_json {
-            let (api, operations) = (format!("http://{}", hundi.api), format!("http://{}", hundi.operations));
             println!("{}", json!({ "api_url": api, "operations_url": operations, "data": hundi.app.config.data }));
         }
         let result = hundi.until_told().await;
@@ -170,8 +239,8 @@ pub fn demo(listen: SocketAddr, mut config: Config, callback_url: Option<&str>, 
     log(&config.operations)?;
     make_folder(data)?;
     let _lock = lock(data)?;
-    let keys = keys(&config, true)?;
     block_on(async {
+        let clock = Clock::system();
         let api = bind("--listen", listen).await?;
         let operations = beside(listen, 1).await?;
         let bank = beside(listen, 2).await?;
@@ -196,7 +265,8 @@ pub fn demo(listen: SocketAddr, mut config: Config, callback_url: Option<&str>, 
             callback_secret: Some(secret),
             reply_within_ms: 5_000,
         });
-        let hundi = Hundi::start(config, keys, true, api, operations).await?;
+        let (store, keys, _) = open(&config, &clock, true).await?;
+        let hundi = Hundi::start(config, (store, keys, clock), true, Some(api), operations).await?;
         let (stop_sink, sink_stopped) = watch::channel(false);
         let sink = tokio::spawn(http::serve(sink, limits(&hundi.app.config), sink_stopped, |_, request| async move {
             // The merchant's side of a callback. It shows what came, for a look at how callbacks are.
@@ -301,57 +371,64 @@ impl SandboxBank {
 /// A Hundi that serves.
 struct Hundi {
     app: Arc<App>,
-    api: SocketAddr,
+    api: Option<SocketAddr>,
     operations: SocketAddr,
     stop: watch::Sender<bool>,
     stop_writer: watch::Sender<bool>,
-    process: i64,
     tasks: Vec<JoinHandle<()>>,
     house: JoinHandle<BTreeMap<MerchantId, i64>>,
     writer: tokio::sync::Mutex<oneshot::Receiver<()>>,
 }
 
 impl Hundi {
+    /// Starts what this process does: the merchant API if it has a listener for it, and the `work`.
     async fn start(
-        config: Config,
-        keys: Keys,
-        create: bool,
-        api: TcpListener,
+        mut config: Config,
+        (store, keys, clock): (Store, Keys, Clock),
+        work: bool,
+        api: Option<TcpListener>,
         operations: TcpListener,
     ) -> Result<Hundi, String> {
-        let clock = Clock::system();
-        let store = Store::open_sqlite(&config.database(), create).map_err(text)?;
-        if create {
-            hundi::prepare(&store, &keys).await.map_err(text)?;
+        if !work {
+            // What is accepted here is another process's to send, and due to it at once.
+            config.worker.lease_ms = 0;
         }
-        store.check_schema().await.map_err(text)?;
-        let (process, ids) = hundi::lease_process(&store, clock.now(), PROCESS_LEASE_US).await.map_err(text)?;
-        let (app, ends) = App::new(config, store, keys, clock, hundi::http_out::http_out(), ids).await?;
+        let process = hundi::lease_process(&store, clock.now(), PROCESS_LEASE_US).await.map_err(text)?;
+        let (app, ends) = App::new(config, store, keys, clock, hundi::http_out::http_out(), process).await?;
         let (stop, stopped) = watch::channel(false);
         let (stop_writer, writer_stopped) = watch::channel(false);
         let writer = on_a_thread("writer", {
             let app = Arc::clone(&app);
             move || async move { writer::run(&app, ends.queue, writer_stopped).await }
         })?;
-        let addresses = (api.local_addr().map_err(text)?, operations.local_addr().map_err(text)?);
         let limits = limits(&app.config);
-        let for_house = stopped.clone();
-        let for_api = Arc::clone(&app);
-        let for_operations = Arc::clone(&app);
-        let tasks = vec![
-            tokio::spawn(worker::run(Arc::clone(&app), ends.fresh, stopped.clone())),
-            tokio::spawn(callbacks::run(Arc::clone(&app), stopped.clone())),
-            tokio::spawn(http::serve(api, limits, stopped.clone(), move |peer: IpAddr, request| {
+        let mut tasks = Vec::new();
+        if work {
+            tasks.push(tokio::spawn(worker::run(Arc::clone(&app), ends.fresh, stopped.clone())));
+            tasks.push(tokio::spawn(callbacks::run(Arc::clone(&app), stopped.clone())));
+        } else {
+            // Nobody takes up what is fresh, so nothing is started with its create.
+            drop(ends.fresh);
+        }
+        let addresses = (
+            api.as_ref().map(TcpListener::local_addr).transpose().map_err(text)?,
+            operations.local_addr().map_err(text)?,
+        );
+        if let Some(api) = api {
+            let for_api = Arc::clone(&app);
+            tasks.push(tokio::spawn(hundi::listen(Arc::clone(&app), stopped.clone())));
+            tasks.push(tokio::spawn(http::serve(api, limits, stopped.clone(), move |peer: IpAddr, request| {
                 router::api(Arc::clone(&for_api), peer, request)
-            })),
-            tokio::spawn(http::serve(operations, limits, stopped, move |peer: IpAddr, request| {
-                router::operations(Arc::clone(&for_operations), peer, request)
-            })),
-        ];
-        let house = tokio::spawn(keep_house(Arc::clone(&app), process, for_house));
+            })));
+        }
+        let for_operations = Arc::clone(&app);
+        tasks.push(tokio::spawn(http::serve(operations, limits, stopped.clone(), move |peer: IpAddr, request| {
+            router::operations(Arc::clone(&for_operations), peer, request)
+        })));
+        let house = tokio::spawn(keep_house(Arc::clone(&app), stopped));
         let (api, operations) = addresses;
         let writer = tokio::sync::Mutex::new(writer);
-        Ok(Hundi { app, api, operations, stop, stop_writer, process, tasks, house, writer })
+        Ok(Hundi { app, api, operations, stop, stop_writer, tasks, house, writer })
     }
 
     /// Waits for SIGTERM or SIGINT; an error if the writer has ended by itself, because then nothing can be done any more.
@@ -377,7 +454,9 @@ impl Hundi {
             if tokio::time::timeout(WORK_WITHIN, tasks).await.is_err() {
                 tracing::warn!("some work was not finished in time; it goes on after the next start");
             }
-            drop(self.app.writer.write(rows::process_keep(self.process, Timestamp(0))).await);
+            if let Err(error) = self.app.process.give_back(Write::Writer(&self.app.writer)).await {
+                tracing::debug!(%error, "the process number was not given back; it is free when its lease has run out");
+            }
             self.stop_writer.send_replace(true);
             drop(self.writer.into_inner().await);
             // Now that nothing is written any more, the anchors hold all there is.
@@ -391,29 +470,36 @@ impl Hundi {
     }
 }
 
-/// Prolongs the lease of the process number, and anchors the journals.
+/// Prolongs the lease of the process number, looks after the standbys, and anchors the journals.
 /// Gives back how far each journal is anchored.
-async fn keep_house(app: Arc<App>, process: i64, mut stop: watch::Receiver<bool>) -> BTreeMap<MerchantId, i64> {
+async fn keep_house(app: Arc<App>, mut stop: watch::Receiver<bool>) -> BTreeMap<MerchantId, i64> {
     let mut anchored = BTreeMap::new();
-    let mut since_anchors = Duration::ZERO;
-    let every = Duration::from_secs(app.config.operations.anchors_every_s.max(1));
+    let (mut since_anchors, mut since_replication) = (Duration::ZERO, Duration::ZERO);
+    let anchors_every = Duration::from_secs(app.config.operations.anchors_every_s.max(1));
     loop {
         let stopping = tokio::select! {
             biased;
             () = hundi::told_to_stop(&mut stop) => true,
             () = tokio::time::sleep(PROCESS_KEEP) => false,
         };
-        since_anchors += PROCESS_KEEP;
         if stopping {
             return anchored;
         }
-        if since_anchors >= every {
+        // First of all: without a lease nothing is accepted.
+        if let Err(error) = app.keep_process(PROCESS_LEASE_US).await {
+            tracing::warn!(%error, "the lease of the process number was not prolonged; trying again");
+        }
+        since_anchors += PROCESS_KEEP;
+        since_replication += PROCESS_KEEP;
+        if since_replication >= REPLICATION_EVERY {
+            since_replication = Duration::ZERO;
+            if let Err(error) = app.store.check_replication().await {
+                tracing::warn!(%error, "nobody knows whether the database's standbys are synchronous");
+            }
+        }
+        if since_anchors >= anchors_every {
             since_anchors = Duration::ZERO;
             anchor(&app, &mut anchored).await;
-        }
-        let until = app.clock.now().after(PROCESS_LEASE_US);
-        if let Err(error) = app.writer.write(rows::process_keep(process, until)).await {
-            tracing::warn!(%error, "the lease of the process number was not prolonged");
         }
     }
 }
@@ -434,7 +520,7 @@ fn limits(config: &Config) -> http::Limits {
 }
 
 /// Waits for SIGTERM or SIGINT.
-async fn told() {
+pub async fn told() {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
@@ -468,7 +554,7 @@ fn url(listener: &TcpListener) -> Result<String, String> {
     listener.local_addr().map(|address| format!("http://{address}")).map_err(text)
 }
 
-fn make_folder(path: &Path) -> Result<(), String> {
+pub fn make_folder(path: &Path) -> Result<(), String> {
     use std::os::unix::fs::DirBuilderExt;
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(|error| format!("cannot make the folder {}: {error}; choose another with --data", path.display()))

@@ -14,7 +14,7 @@ use crate::http_out::{OutReply, OutRequest};
 use crate::keys::{Place, hex};
 use crate::store::rows;
 use crate::writer::Unknown;
-use crate::{App, Fresh};
+use crate::{App, Floor, Fresh};
 use hundi_core::command::{CALLED, Command, Decision, Outcome, Source, Transition, Word, next_connector};
 use hundi_core::ids::{Connector, MerchantId, PayoutId, Reference};
 use hundi_core::party::Beneficiary;
@@ -34,8 +34,10 @@ const BUSY: usize = 8;
 const WEIGHT: u32 = 8;
 /// How soon a payout that is due while its request is on its way is looked at again.
 const LATER: i64 = SECOND / 5;
-/// The longest time without a look at what is due: another process may have made work.
+/// The longest time without a look at what is due: another process may have made work. Shorter where others serve the API
+/// of this database, and a merchant waits for what they have accepted.
 const LOOK_EVERY: i64 = SECOND;
+const LOOK_EVERY_FOR_OTHERS: i64 = SECOND / 4;
 /// The shortest time between two looks.
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
 /// If a crash hides what came of a send, the bank is asked so long after `send_before`.
@@ -113,30 +115,32 @@ async fn send_fresh(
 /// Does what the clock says is due.
 async fn do_due(app: &Arc<App>, room: &Arc<Semaphore>, mut stop: watch::Receiver<bool>) {
     let mut look_at = app.clock.now();
+    let mut floor = Floor::default();
     loop {
         tokio::select! {
             biased;
             () = crate::told_to_stop(&mut stop) => return,
             () = app.hub.payouts_due.sleep_until(&app.clock, look_at) => {}
         }
-        look_at = look(app, room, &stop).await;
+        look_at = look(app, room, &mut floor, &stop).await;
     }
 }
 
 /// Takes up what is due, and says when to look again.
-async fn look(app: &Arc<App>, room: &Arc<Semaphore>, stop: &watch::Receiver<bool>) -> Timestamp {
+async fn look(app: &Arc<App>, room: &Arc<Semaphore>, floor: &mut Floor, stop: &watch::Receiver<bool>) -> Timestamp {
     app.hub.payouts_due.reset();
     let now = app.clock.now();
     // Those of which somebody has called come first, and must not take the place of all others.
     let called = app.store.payouts_due(CALLED, CALLED, CALLED_MAX).await;
-    let others = app.store.payouts_due(CALLED.after(1), now, DUE_MAX).await;
+    let others = app.store.payouts_due(CALLED.after(1).max(floor.at(now)), now, DUE_MAX).await;
     let (mut due, others) = match (called, others) {
         (Ok(called), Ok(others)) => (called, others),
         (Err(error), _) | (_, Err(error)) => {
             tracing::error!(%error, "cannot read what is due");
-            return now.after(LOOK_EVERY);
+            return now.after(look_every(app));
         }
     };
+    floor.looked(now, others.first().and_then(|payout| payout.next_at));
     let more = due.len() as i64 == CALLED_MAX || others.len() as i64 == DUE_MAX;
     due.extend(others);
     let mut claimed = tokio::task::JoinSet::new();
@@ -168,9 +172,13 @@ async fn look(app: &Arc<App>, room: &Arc<Semaphore>, stop: &watch::Receiver<bool
     if later {
         return now.after(LATER);
     }
-    let next = app.store.next_payout_due().await.ok().flatten();
-    let latest = now.after(LOOK_EVERY);
+    let latest = now.after(look_every(app));
+    let next = app.store.next_payout_due(floor.at(now).min(now), latest).await.ok().flatten();
     next.map_or(latest, |next| next.min(latest))
+}
+
+fn look_every(app: &App) -> i64 {
+    if app.store.shared() { LOOK_EVERY_FOR_OTHERS } else { LOOK_EVERY }
 }
 
 /// Works on a payout that was found to be due; `claimed` is told (dropped) once nobody else would find it.
@@ -278,15 +286,8 @@ async fn send(app: &App, started: Started) {
     let order = &payout.order;
     let Some(beneficiary) = beneficiary(app, &payout) else {
         tracing::error!(payout = %order.id, "a beneficiary cannot be unsealed; is the key the right one?");
-        record(
-            app,
-            connector,
-            reference,
-            connectors::bare(Outcome::NotWritten, "Beneficiary cannot be read"),
-            None,
-            &payout,
-        )
-        .await;
+        let word = connectors::bare(Outcome::NotWritten, "Beneficiary cannot be read");
+        record(app, connector, reference, word, None, &payout).await;
         return;
     };
     let transfer = Transfer {
@@ -324,7 +325,7 @@ async fn enquire(app: &App, payout: &Payout) {
     record(app, connector, reference, word, reply.ok().map(|reply| ("enquiry", reply)), payout).await;
 }
 
-/// Records a bank's word, with the message that it came in.
+/// Records a bank's word, with the message that it came in. `payout` is as it was when the bank was asked.
 async fn record(
     app: &App,
     connector: Connector,
@@ -334,18 +335,17 @@ async fn record(
     payout: &Payout,
 ) {
     app.metrics.bank_word(word.outcome);
-    let source = if matches!(heard, Some(("enquiry", _))) { Source::Enquiry } else { Source::Reply };
+    let source = match &heard {
+        Some(("enquiry", _)) => Source::Enquiry,
+        _ => Source::Reply { send_before: payout.send_before },
+    };
     let command = Command::Record { connector, reference, word, source };
     let mut pause = Duration::from_millis(50);
     for _ in 0..RECORD_TRIES_MAX {
-        let result = match &heard {
-            Some((how, reply)) => {
-                let message =
-                    keep(app, (connector, reference), how, &reply.body, (payout.order.merchant, payout.order.id));
-                app.writer.write_and_execute(message, command.clone()).await
-            }
-            None => app.writer.execute(command.clone()).await,
-        };
+        let (merchant, id) = (payout.order.merchant, payout.order.id);
+        let message =
+            heard.as_ref().map(|(how, reply)| keep(app, (connector, reference), how, &reply.body, (merchant, id)));
+        let result = app.writer.record(merchant, message, command.clone()).await;
         match result {
             Err(Unknown::Store(error)) => tracing::warn!(%error, "a bank's word was not recorded; trying again"),
             other => return report("record", other),

@@ -7,19 +7,33 @@
 //! ```
 //!
 //! A refusal never spoils its batch. A statement that the database refuses makes the batch run again one by one, so that
-//! one poisonous row harms only itself. When the disk or the lock fails, every caller hears "unknown" and may ask again
-//! with the same key.
+//! one poisonous row harms only itself; when another transaction was in the way or the connection was lost before the
+//! commit, nothing was written and the batch runs again. When the disk, the lock or a commit fails, every caller hears
+//! "unknown" and may ask again with the same key.
+//!
+//! On PostgreSQL several batches run at once, each in a lane with merchants of its own: what one merchant asks stays in
+//! order, and nobody waits for another merchant's lock. Within a lane merchants take turns.
 
 use crate::App;
+use crate::clock::random;
 use crate::store::StoreError;
 use crate::store::batch::{self, Loaded};
 use crate::store::rows::Plain;
-use crate::worker::{Started, Taken};
+use crate::worker::{self, Started};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use hundi_core::command::{Command, Decision, Transition, decide};
+use hundi_core::ids::MerchantId;
 use hundi_core::schedule::Timestamp;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+/// How often a batch runs again because another transaction was in the way, and because the connection was lost.
+const AGAIN_MAX: u32 = 3;
+const LOST_MAX: u32 = 6;
 
 /// Nobody knows whether it was done; the caller may ask again with the same key.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -44,16 +58,30 @@ impl std::fmt::Display for Unknown {
 
 /// The way to the writer.
 #[derive(Clone, Debug)]
-pub struct Handle(mpsc::Sender<Job>);
+pub struct Handle {
+    jobs: mpsc::UnboundedSender<Job>,
+    /// A place for each job that waits.
+    places: Arc<Semaphore>,
+    places_max: usize,
+}
 
 /// The writer's end of the queue.
 #[derive(Debug)]
-pub struct Queue(mpsc::Receiver<Job>);
+pub struct Queue {
+    jobs: mpsc::UnboundedReceiver<Job>,
+    /// One merchant's jobs may take so many places; what he offers beyond them is turned away.
+    per_merchant_max: usize,
+}
 
 #[derive(Debug)]
 struct Job {
+    /// Whose wallet it needs; the house's if none, or if only the store can tell.
+    whose: MerchantId,
     work: Work,
     answer: oneshot::Sender<Result<Answer, Unknown>>,
+    _place: OwnedSemaphorePermit,
+    /// Whether its caller can be told that too much is waiting.
+    offered: bool,
 }
 
 #[derive(Debug)]
@@ -77,7 +105,7 @@ pub struct Payment {
     /// When the start was asked for, by the clock that counts suspension.
     pub boot_us: i64,
     /// A place in the worker's queue, so that what is started is also sent.
-    pub slot: mpsc::OwnedPermit<Taken>,
+    pub slot: mpsc::OwnedPermit<worker::Taken>,
 }
 
 /// What came of a job: how many rows the first statement changed, and the decision.
@@ -91,14 +119,15 @@ struct Answer {
 
 /// A queue for so many jobs.
 pub fn queue(length: usize) -> (Handle, Queue) {
-    let (sender, receiver) = mpsc::channel(length);
-    (Handle(sender), Queue(receiver))
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let handle = Handle { jobs: sender, places: Arc::new(Semaphore::new(length)), places_max: length };
+    (handle, Queue { jobs: receiver, per_merchant_max: length.div_ceil(4) * 3 })
 }
 
 impl Handle {
     /// How many jobs wait for the writer.
     pub fn waiting(&self) -> usize {
-        self.0.max_capacity() - self.0.capacity()
+        self.places_max - self.places.available_permits()
     }
 
     /// Has a command decided; gives up at once if too much is waiting.
@@ -113,33 +142,52 @@ impl Handle {
     }
 
     async fn offer_work(&self, work: Work) -> Result<Decision, Unknown> {
-        let (answer, answered) = oneshot::channel();
-        self.0.try_send(Job { work, answer }).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Unknown::Overload,
-            mpsc::error::TrySendError::Closed(_) => Unknown::Stopped,
-        })?;
-        decision(answered).await
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Unknown::Overload)?;
+        let whose = work.whose();
+        decision(self.queue(whose, work, place, true)?).await
     }
 
     /// Has a command decided; waits its turn. For Hundi's own work, which only it can do.
     pub async fn execute(&self, command: Command) -> Result<Decision, Unknown> {
-        decision(self.send(Work::Command(command)).await?).await
+        let work = Work::Command(command);
+        decision(self.send(work.whose(), work).await?).await
     }
 
-    /// Writes plain rows; gives back how many rows the first statement changed.
+    /// Has a bank's word about a payout of this merchant decided. `plain` keeps the message that it came in, in the same
+    /// transaction. Of a reference that nobody knows, the house is told.
+    pub async fn record(&self, whose: MerchantId, plain: Option<Plain>, command: Command) -> Result<Decision, Unknown> {
+        let work = match plain {
+            Some(plain) => Work::Plain(plain, Some(command)),
+            None => Work::Command(command),
+        };
+        decision(self.send(whose, work).await?).await
+    }
+
+    /// Writes plain rows of the house; gives back how many rows the first statement changed.
     pub async fn write(&self, plain: Plain) -> Result<u64, Unknown> {
-        let answered = self.send(Work::Plain(plain, None)).await?;
+        self.write_for(MerchantId::HOUSE, plain).await
+    }
+
+    /// Writes plain rows of a merchant, after all that he has asked before.
+    pub async fn write_for(&self, whose: MerchantId, plain: Plain) -> Result<u64, Unknown> {
+        let answered = self.send(whose, Work::Plain(plain, None)).await?;
         answered.await.map_err(|_| Unknown::Stopped)?.map(|answer| answer.changed)
     }
 
-    /// Writes plain rows and has a command decided in the same transaction: a bank's message and its effect.
-    pub async fn write_and_execute(&self, plain: Plain, command: Command) -> Result<Decision, Unknown> {
-        decision(self.send(Work::Plain(plain, Some(command))).await?).await
+    async fn send(&self, whose: MerchantId, work: Work) -> Result<oneshot::Receiver<Result<Answer, Unknown>>, Unknown> {
+        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| Unknown::Stopped)?;
+        self.queue(whose, work, place, false)
     }
 
-    async fn send(&self, work: Work) -> Result<oneshot::Receiver<Result<Answer, Unknown>>, Unknown> {
+    fn queue(
+        &self,
+        whose: MerchantId,
+        work: Work,
+        place: OwnedSemaphorePermit,
+        offered: bool,
+    ) -> Result<oneshot::Receiver<Result<Answer, Unknown>>, Unknown> {
         let (answer, answered) = oneshot::channel();
-        self.0.send(Job { work, answer }).await.map_err(|_| Unknown::Stopped)?;
+        self.jobs.send(Job { whose, work, answer, _place: place, offered }).map_err(|_| Unknown::Stopped)?;
         Ok(answered)
     }
 }
@@ -150,38 +198,141 @@ async fn decision(answered: oneshot::Receiver<Result<Answer, Unknown>>) -> Resul
     answer.decision.ok_or(Unknown::Stopped)
 }
 
-/// Writes until `stop` is told or the last handle is gone, then what is still waiting.
-pub async fn run(app: &App, mut queue: Queue, mut stop: tokio::sync::watch::Receiver<bool>) {
-    let mut jobs = Vec::with_capacity(app.config.writer.batch_max);
-    loop {
-        tokio::select! {
-            biased;
-            gathered = queue.0.recv_many(&mut jobs, app.config.writer.batch_max) => if gathered == 0 { return },
-            () = crate::told_to_stop(&mut stop) => {
-                // What was queued is still done; what comes later is told that the writer has stopped.
-                queue.0.close();
-                while queue.0.recv_many(&mut jobs, app.config.writer.batch_max).await > 0 {
-                    run_batch(app, std::mem::take(&mut jobs)).await;
-                }
-                return;
+impl Job {
+    /// What was offered by somebody who has been told "unknown" meanwhile need not be done: he asks again.
+    fn is_wanted(&self) -> bool {
+        !(self.offered && self.answer.is_closed())
+    }
+}
+
+/// What waits for a batch, by lane.
+struct Desk {
+    lanes: Vec<Lane>,
+    per_merchant_max: usize,
+}
+
+struct Lane {
+    /// By merchant, each in the order in which it came.
+    queues: BTreeMap<MerchantId, VecDeque<Job>>,
+    /// Who has the first turn.
+    turn: MerchantId,
+    busy: bool,
+}
+
+impl Desk {
+    fn new(lanes: usize, per_merchant_max: usize) -> Desk {
+        let lanes =
+            (0..lanes).map(|_| Lane { queues: BTreeMap::new(), turn: MerchantId::HOUSE, busy: false }).collect();
+        Desk { lanes, per_merchant_max }
+    }
+
+    fn add(&mut self, job: Job) {
+        // The house has a lane of its own where there are several.
+        let (house, others) = (self.lanes.len() - 1, (self.lanes.len() - 1).max(1));
+        let at = if job.whose == MerchantId::HOUSE { house } else { job.whose.0.unsigned_abs() as usize % others };
+        let Some(lane) = self.lanes.get_mut(at) else { return };
+        let queue = lane.queues.entry(job.whose).or_default();
+        if job.offered && queue.len() >= self.per_merchant_max {
+            // The places that are left are for the other merchants.
+            drop(job.answer.send(Err(Unknown::Overload)));
+        } else {
+            queue.push_back(job);
+        }
+    }
+
+    /// A lane that has work and no batch, with a batch for it.
+    fn next_batch(&mut self, most: usize) -> Option<(usize, Vec<Job>)> {
+        let ready = |lane: &Lane| !lane.busy && !lane.queues.is_empty();
+        let at = self.lanes.iter().position(ready)?;
+        let lane = self.lanes.get_mut(at)?;
+        lane.busy = true;
+        Some((at, lane.take(most)))
+    }
+
+    fn ended(&mut self, lane: usize) {
+        if let Some(lane) = self.lanes.get_mut(lane) {
+            lane.busy = false;
+        }
+    }
+}
+
+impl Lane {
+    /// A batch in which all merchants that wait have the same share, as far as they need it.
+    fn take(&mut self, most: usize) -> Vec<Job> {
+        let waiting: usize = self.queues.values().map(VecDeque::len).sum();
+        let mut batch = Vec::with_capacity(waiting.min(most));
+        if waiting <= most {
+            batch.extend(std::mem::take(&mut self.queues).into_values().flatten().filter(Job::is_wanted));
+            return batch;
+        }
+        while batch.len() < most {
+            let next = self.queues.range(self.turn..).next().or_else(|| self.queues.iter().next());
+            let Some(merchant) = next.map(|(merchant, _)| *merchant) else { break };
+            self.turn = MerchantId(merchant.0.saturating_add(1));
+            let Some(queue) = self.queues.get_mut(&merchant) else { break };
+            batch.extend(queue.pop_front().filter(Job::is_wanted));
+            if queue.is_empty() {
+                self.queues.remove(&merchant);
             }
         }
-        run_batch(app, std::mem::take(&mut jobs)).await;
+        batch
+    }
+}
+
+/// Writes until `stop` is told or the last handle is gone, then what is still waiting.
+pub async fn run(app: &App, mut queue: Queue, mut stop: tokio::sync::watch::Receiver<bool>) {
+    let lanes = if app.store.shared() { app.config.writer.lanes + 1 } else { 1 };
+    let mut desk = Desk::new(lanes, queue.per_merchant_max);
+    let mut running = FuturesUnordered::new();
+    let mut arrived = Vec::new();
+    let (mut open, mut stopping) = (true, false);
+    loop {
+        while let Ok(job) = queue.jobs.try_recv() {
+            desk.add(job);
+        }
+        while let Some((lane, jobs)) = desk.next_batch(app.config.writer.batch_max) {
+            running.push(async move {
+                run_batch(app, jobs).await;
+                lane
+            });
+        }
+        if !open && running.is_empty() {
+            return;
+        }
+        tokio::select! {
+            biased;
+            Some(lane) = running.next() => desk.ended(lane),
+            gathered = queue.jobs.recv_many(&mut arrived, app.config.writer.batch_max), if open => {
+                open = gathered > 0;
+                arrived.drain(..).for_each(|job| desk.add(job));
+            }
+            () = crate::told_to_stop(&mut stop), if !stopping => {
+                // What was queued is still done; what comes later is told that the writer has stopped.
+                stopping = true;
+                queue.jobs.close();
+            }
+        }
     }
 }
 
 /// Runs one batch to its end: every caller gets an answer.
 async fn run_batch(app: &App, jobs: Vec<Job>) {
+    if jobs.is_empty() {
+        return;
+    }
+    let jobs: Vec<Taken> = jobs.into_iter().map(|job| Taken { work: job.work, answer: job.answer }).collect();
     let works: Vec<&Work> = jobs.iter().map(|job| &job.work).collect();
-    match transact(app, &works).await {
+    match transact_again(app, &works).await {
         Ok(answers) => {
             for (job, answer) in jobs.into_iter().zip(answers) {
                 finish(app, job, Ok(answer));
             }
         }
-        Err(StoreError::Statement(_) | StoreError::Conflict | StoreError::Corrupt(_)) if jobs.len() > 1 => {
+        Err(StoreError::Statement(_) | StoreError::Conflict | StoreError::Corrupt(_) | StoreError::Again(_))
+            if jobs.len() > 1 =>
+        {
             for job in jobs {
-                let result = transact(app, &[&job.work]).await.map(|mut answers| answers.pop());
+                let result = transact_again(app, &[&job.work]).await.map(|mut answers| answers.pop());
                 if let Err(error) = &result {
                     tracing::error!(%error, "a job was not written; its caller is told that the outcome is unknown");
                     app.metrics.store_errors.inc();
@@ -202,6 +353,35 @@ async fn run_batch(app: &App, jobs: Vec<Job>) {
                 finish(app, job, Err(Unknown::Store(error.clone())));
             }
         }
+    }
+}
+
+/// A job whose place in the queue is free again.
+struct Taken {
+    work: Work,
+    answer: oneshot::Sender<Result<Answer, Unknown>>,
+}
+
+/// One transaction, and once more where nothing was written for a reason that may pass.
+async fn transact_again(app: &App, works: &[&Work]) -> Result<Vec<Answer>, StoreError> {
+    let (mut again, mut lost) = (0, 0);
+    loop {
+        let pause_ms = match transact(app, works).await {
+            Err(StoreError::Again(error)) if again < AGAIN_MAX => {
+                again += 1;
+                tracing::debug!(%error, "another transaction was in the way; the batch runs again");
+                5 << again
+            }
+            Err(StoreError::Lost(error)) if lost < LOST_MAX => {
+                lost += 1;
+                tracing::warn!(%error, "the database was lost before a commit; the batch runs again");
+                20 << lost
+            }
+            result => return result,
+        };
+        // Those that were in each other's way do not meet again.
+        let [jitter] = random::<1>();
+        tokio::time::sleep(Duration::from_millis(pause_ms + u64::from(jitter) % pause_ms)).await;
     }
 }
 
@@ -282,15 +462,15 @@ pub(crate) async fn write_plain(tx: &mut crate::store::Tx<'_>, plain: &Plain) ->
 }
 
 /// Answers the caller and tells everybody else what is new. Only now: it is committed.
-fn finish(app: &App, job: Job, result: Result<Answer, Unknown>) {
-    let Job { work, answer } = job;
+fn finish(app: &App, job: Taken, result: Result<Answer, Unknown>) {
+    let Taken { work, answer } = job;
     if let Ok(Answer { decision: Some(Decision::Done(transition)), started, .. }) = &result {
         app.metrics.decided(transition);
         match (started, work) {
             (Some(started), Work::Payment(payment)) => {
                 app.metrics.decided(started);
                 if let Some(started) = Started::new(started, payment.boot_us) {
-                    payment.slot.send(Taken::Started(started));
+                    payment.slot.send(worker::Taken::Started(started));
                 }
             }
             _ => app.hub.publish(transition),
@@ -301,6 +481,21 @@ fn finish(app: &App, job: Job, result: Result<Answer, Unknown>) {
 }
 
 impl Work {
+    /// Whose wallet it needs, as far as it says so itself.
+    fn whose(&self) -> MerchantId {
+        match self.commands()[0] {
+            Some(Command::CreatePayout(order)) => order.merchant,
+            Some(
+                Command::Start { merchant, .. }
+                | Command::Enquire { merchant, .. }
+                | Command::Expire { merchant, .. }
+                | Command::Cancel { merchant, .. }
+                | Command::Fund { merchant, .. },
+            ) => *merchant,
+            Some(Command::Record { .. }) | None => MerchantId::HOUSE,
+        }
+    }
+
     /// The commands, in order; the second only if the first is accepted.
     fn commands(&self) -> [Option<&Command>; 2] {
         match self {

@@ -59,17 +59,13 @@ where
         app.metrics.bank_word(called.word.outcome);
     }
     let command = Command::Record { connector, reference: called.reference, word: called.word, source };
-    let result = match (called.signed, known) {
-        (true, known) => {
-            // What concerns no payout of ours is the house's.
-            let whose = known.map_or((MerchantId::HOUSE, PayoutId(0)), |(merchant, payout, _)| (merchant, payout));
-            let message = keep(app, (connector, called.reference), "callback", &body, whose);
-            app.writer.write_and_execute(message, command).await
-        }
-        (false, Some(_)) => app.writer.execute(command).await,
-        (false, None) => return (StatusCode::OK, "heard"),
-    };
-    match result {
+    if !called.signed && known.is_none() {
+        return (StatusCode::OK, "heard");
+    }
+    // What concerns no payout of ours is the house's.
+    let whose = known.map_or((MerchantId::HOUSE, PayoutId(0)), |(merchant, payout, _)| (merchant, payout));
+    let message = called.signed.then(|| keep(app, (connector, called.reference), "callback", &body, whose));
+    match app.writer.record(whose.0, message, command).await {
         Ok(Decision::Done(_) | Decision::Repeat(_)) => (StatusCode::OK, "heard"),
         Ok(Decision::Refused(refusal)) => {
             tracing::error!(?refusal, "a bank's call could not be recorded");

@@ -18,7 +18,7 @@ use crate::store::{StoreError, rows};
 use crate::worker;
 use crate::writer::{Payment, Unknown};
 use hundi_core::command::{Command, Decision};
-use hundi_core::ids::{Actor, OrderId, PayoutId};
+use hundi_core::ids::{Actor, MerchantId, OrderId, PayoutId};
 use hundi_core::money::{Amount, AmountError};
 use hundi_core::party::{AccountNumber, Beneficiary, Ifsc, IfscError, Mobile, PersonName, Vpa};
 use hundi_core::payout::{Order, Payout, Sealed};
@@ -103,12 +103,12 @@ pub async fn serve(
     }
 }
 
-/// Waits until everything that was offered to the writer before is committed or refused; fails if the writer does not
-/// come to it in time. Writes nothing.
-pub async fn settled(app: &App, within: Duration) -> Result<(), Unknown> {
+/// Waits until everything that this merchant has offered to the writer before is committed or refused; fails if the
+/// writer does not come to it in time. Writes nothing.
+pub async fn settled(app: &App, whose: MerchantId, within: Duration) -> Result<(), Unknown> {
     // The installation has its number, so this changes no row; but it waits its turn, and takes the write lock.
     let nothing = rows::meta_once("installation", &app.installation);
-    timeout(within, app.writer.write(nothing)).await.unwrap_or(Err(Unknown::Overload)).map(|_| ())
+    timeout(within, app.writer.write_for(whose, nothing)).await.unwrap_or(Err(Unknown::Overload)).map(|_| ())
 }
 
 async fn pay(app: &App, caller: Caller, request_id: &str, fields: &Fields<'_>) -> Result<Box<Payout>, Problem> {
@@ -121,7 +121,16 @@ async fn pay(app: &App, caller: Caller, request_id: &str, fields: &Fields<'_>) -
         Ok(details) => details,
         Err(wrong) => return Err(malformed(app, caller, &order, wrong).await),
     };
-    let id = app.next_payout_id().ok_or(Problem::Broken)?;
+    if !app.store.durable() {
+        // A failover could lose what is accepted now.
+        return Err(Problem::Unknown);
+    }
+    // Without a number of its own this process can accept nothing; whoever asks again may be luckier.
+    if !app.store.durable() {
+        // What is accepted now could be lost in a failover.
+        return Err(Problem::Unknown);
+    }
+    let id = app.next_payout_id().ok_or(Problem::Unknown)?;
     let Details { rail, amount, beneficiary, name, number } = details;
     let text = format!("{}\n{}", beneficiary.canonical(), number.as_ref().map_or("", Mobile::as_str));
     let place = Place { merchant: caller.merchant, row: id.0, field: "payouts.sealed" };
@@ -139,7 +148,7 @@ async fn pay(app: &App, caller: Caller, request_id: &str, fields: &Fields<'_>) -
         created_at: Timestamp(0),
     };
     // Before the command is sent, or the end may come before anybody waits for it.
-    let mut waiting = rail.rules().instant.then(|| app.hub.wait_for(id));
+    let mut waiting = rail.rules().instant.then(|| app.hub.wait_for(caller.merchant, id));
     let first = waiting.as_ref().and_then(|_| worker::first_start(app, &order));
     let create = Command::CreatePayout(Box::new(order));
     let decision = match first {
@@ -227,15 +236,24 @@ fn name(fields: &Fields<'_>) -> Result<PersonName, Wrong> {
 
 /// What a malformed create is told: that nothing will come of its OrderID only if nothing has.
 async fn malformed(app: &App, caller: Caller, order: &OrderId, wrong: Wrong) -> Problem {
-    // A create under the same OrderID, of which the merchant has given up hope, may still be waiting for the writer.
-    if let Err(unknown) = settled(app, SETTLED_WITHIN).await {
-        return unknown.into();
+    // A create under the same OrderID, of which the merchant has given up hope, may still be waiting for the writer, or be
+    // on its way into the database from another process. (What still waits for another process's writer is not seen:
+    // docs/decisions.md.)
+    match timeout(SETTLED_WITHIN, app.writer.offer(nothing_of(caller.merchant))).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(unknown)) => return unknown.into(),
+        Err(_) => return Problem::Unknown,
     }
     match app.store.payout_by_order(caller.merchant, order).await {
         Ok(None) => Problem::Malformed(wrong),
         Ok(Some(_)) => Problem::MalformedKnown(wrong),
         Err(error) => unreadable_store(error),
     }
+}
+
+/// A command that changes nothing. It waits its turn among those of this merchant, and for the lock of his accounts.
+fn nothing_of(merchant: MerchantId) -> Command {
+    Command::Expire { merchant, payout: PayoutId(0) }
 }
 
 async fn our_payout(app: &App, caller: Caller, fields: &Fields<'_>) -> Result<Box<Payout>, Problem> {
@@ -262,7 +280,7 @@ async fn complain(app: &App, caller: Caller, fields: &Fields<'_>) -> Result<Answ
     let place = Place { merchant: caller.merchant, row: id.0, field: "complaints.text" };
     let sealed = app.keys.seal(place, format!("{subject}\n{message}").as_bytes());
     let row = rows::complaint_add(caller.merchant, id, sealed, &Actor::Token(caller.token_id), app.clock.now());
-    match in_time(app, app.writer.write(row)).await? {
+    match in_time(app, app.writer.write_for(caller.merchant, row)).await? {
         0 => Err(Problem::Unknown),
         _ => Ok(Answer::Plain(b"{\"StatusCode\":1,\"Message\":\"Success\"}".to_vec())),
     }

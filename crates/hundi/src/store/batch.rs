@@ -3,14 +3,14 @@
 //! [`load`] fills a [`Snapshot`] with everything that the commands name; [`write()`] writes what was decided: the last
 //! state of each payout once, however often the batch changed it, and every journal row with its link.
 
-use super::{Arg, Row, StoreError, Tx};
+use super::{Does, Kind, Lookup, Many, Row, StoreError, Tx, Value};
 use hundi_core::command::{CallbackWish, Command, Merchant, MerchantState, Snapshot, Transition};
 use hundi_core::fees::FeePlan;
 use hundi_core::ids::{Actor, Connector, MerchantId, OrderId, PayoutId, Reference};
 use hundi_core::money::{Amount, Balance};
 use hundi_core::party::PersonName;
 use hundi_core::payout::{Order, Payout, Sealed, State};
-use hundi_core::postings::{Accounts, chain};
+use hundi_core::postings::{Accounts, JournalRow, chain};
 use hundi_core::rails::{RAILS, Rail};
 use hundi_core::schedule::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,139 +36,316 @@ macro_rules! payout_columns {
 }
 pub(super) use payout_columns;
 
-const PAYOUT_BY_ID: &str =
-    concat!("SELECT ", payout_columns!(), " FROM payouts WHERE merchant_id = $1 AND payout_id = $2");
-const PAYOUT_BY_ORDER: &str =
-    concat!("SELECT ", payout_columns!(), " FROM payouts WHERE merchant_id = $1 AND order_id = $2");
-const PAYOUT_INSERT: &str = concat!(
-    "INSERT INTO payouts (",
-    payout_columns!(),
-    ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, \
-     $25, $26, $27, $28, $29)"
-);
-const PAYOUT_UPDATE: &str = "UPDATE payouts SET state = $1, held = $2, attempts = $3, connector = $4, reference = $5, \
-    paid_attempt = $6, refused_by = $7, send_before = $8, enquiries = $9, next_at = $10, rrn = $11, reason = $12, \
-    updated_at = $13, news = $14, version = $15 WHERE merchant_id = $16 AND payout_id = $17 AND version = $18";
-const MERCHANT: &str = "SELECT a.wallet_paise, a.reserved_paise, a.fees_paise, a.gst_paise, a.banks, a.journal_seq, a.journal_at, \
-    a.journal_link, a.day, a.day_paise, m.state, m.payout_most_paise, m.day_most_paise, m.fees_neft, m.fees_rtgs, m.fees_imps, \
-    m.fees_upi, CASE WHEN m.callback_url IS NULL THEN 0 ELSE 1 + m.callback_pending END \
-    FROM accounts a JOIN merchants m ON m.merchant_id = a.merchant_id WHERE a.merchant_id = $1";
-const ACCOUNTS_UPDATE: &str = "UPDATE accounts SET wallet_paise = $1, reserved_paise = $2, fees_paise = $3, gst_paise = $4, banks = $5, \
-    journal_seq = $6, journal_at = $7, journal_link = $8, day = $9, day_paise = $10 WHERE merchant_id = $11";
-const REFERENCE: &str =
-    "SELECT merchant_id, payout_id, attempt FROM bank_references WHERE connector = $1 AND reference = $2";
-const REFERENCE_INSERT: &str = "INSERT INTO bank_references (connector, reference, merchant_id, payout_id, attempt) \
-    VALUES ($1, $2, $3, $4, $5) ON CONFLICT (connector, reference) DO NOTHING";
-const CREDIT: &str = "SELECT merchant_id, amount_paise FROM bank_credits WHERE connector = $1 AND reference = $2";
-const CREDIT_INSERT: &str =
-    "INSERT INTO bank_credits (connector, reference, merchant_id, amount_paise) VALUES ($1, $2, $3, $4)";
-const JOURNAL_INSERT: &str = "INSERT INTO journal (merchant_id, seq, at, kind, amount_paise, fee_paise, gst_paise, payout_id, \
-    connector, actor, memo, wallet_after_paise, link) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
-const HISTORY_INSERT: &str = "INSERT INTO payout_history (merchant_id, payout_id, version, at, event, actor, detail) \
-    VALUES ($1, $2, $3, $4, $5, $6, $7)";
-const CALLBACK_INSERT: &str = "INSERT INTO callbacks (merchant_id, payout_id, seq, news, rrn, state, tries, next_at, result, \
-    created_at, updated_at) VALUES ($1, $2, $3, $4, $5, 1, 0, $6, '', $7, $8)";
-const EXCEPTION_INSERT: &str = "INSERT INTO exceptions (connector, reference, kind, merchant_id, payout_id, detail, at) \
-    VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (connector, reference, kind) DO NOTHING";
+pub(super) const INT: Kind = Kind::Int;
+pub(super) const TEXT: Kind = Kind::Text;
+pub(super) const BYTES: Kind = Kind::Bytes;
 
-/// Reads everything that the commands name.
+/// The wallets of a batch are locked first, in the order of their numbers.
+static ACCOUNTS: Lookup = Lookup::new(
+    "a.wallet_paise, a.reserved_paise, a.fees_paise, a.gst_paise, a.banks, a.journal_seq, a.journal_at, a.journal_link, \
+     a.day, a.day_paise, a.merchant_id, m.state, m.payout_most_paise, m.day_most_paise, m.fees_neft, m.fees_rtgs, m.fees_imps, \
+     m.fees_upi, CASE WHEN m.callback_url IS NULL THEN 0 ELSE 1 + m.callback_pending END",
+    "accounts a",
+    "JOIN merchants m ON m.merchant_id = a.merchant_id",
+    &[("merchant_id", INT)],
+)
+.locking();
+static BY_ORDER: Lookup = Lookup::new(payout_columns!(), "payouts", "", &[("merchant_id", INT), ("order_id", TEXT)]);
+pub(super) static BY_ID: Lookup =
+    Lookup::new(payout_columns!(), "payouts", "", &[("merchant_id", INT), ("payout_id", INT)]);
+static REFERENCES: Lookup = Lookup::new(
+    "connector, reference, merchant_id, payout_id, attempt",
+    "bank_references",
+    "",
+    &[("connector", TEXT), ("reference", TEXT)],
+);
+static CREDITS: Lookup = Lookup::new(
+    "connector, reference, merchant_id, amount_paise",
+    "bank_credits",
+    "",
+    &[("connector", TEXT), ("reference", TEXT)],
+);
+
+pub(super) static ADD_PAYOUTS: Many = Many::insert(
+    "payouts",
+    &[
+        ("merchant_id", INT),
+        ("payout_id", INT),
+        ("order_id", TEXT),
+        ("rail", INT),
+        ("amount_paise", INT),
+        ("fee_paise", INT),
+        ("gst_paise", INT),
+        ("fingerprint", BYTES),
+        ("sealed", BYTES),
+        ("name", TEXT),
+        ("hint", TEXT),
+        ("actor", TEXT),
+        ("created_at", INT),
+        ("queue_until", INT),
+        ("state", INT),
+        ("held", INT),
+        ("attempts", INT),
+        ("connector", TEXT),
+        ("reference", TEXT),
+        ("paid_attempt", INT),
+        ("refused_by", TEXT),
+        ("send_before", INT),
+        ("enquiries", INT),
+        ("next_at", INT),
+        ("rrn", TEXT),
+        ("reason", TEXT),
+        ("updated_at", INT),
+        ("news", INT),
+        ("version", INT),
+    ],
+    "",
+);
+/// The key includes the version under which the payout was read, under the name that it has in the table.
+static CHANGE_PAYOUTS: Many = Many::update(
+    "payouts",
+    &[
+        ("state", INT),
+        ("held", INT),
+        ("attempts", INT),
+        ("connector", TEXT),
+        ("reference", TEXT),
+        ("paid_attempt", INT),
+        ("refused_by", TEXT),
+        ("send_before", INT),
+        ("enquiries", INT),
+        ("next_at", INT),
+        ("rrn", TEXT),
+        ("reason", TEXT),
+        ("updated_at", INT),
+        ("news", INT),
+        ("version", INT),
+        ("merchant_id", INT),
+        ("payout_id", INT),
+        ("version", INT),
+    ],
+    3,
+);
+static CHANGE_ACCOUNTS: Many = Many::update(
+    "accounts",
+    &[
+        ("wallet_paise", INT),
+        ("reserved_paise", INT),
+        ("fees_paise", INT),
+        ("gst_paise", INT),
+        ("banks", TEXT),
+        ("journal_seq", INT),
+        ("journal_at", INT),
+        ("journal_link", BYTES),
+        ("day", INT),
+        ("day_paise", INT),
+        ("merchant_id", INT),
+    ],
+    1,
+);
+pub(super) static ADD_REFERENCES: Many = Many::insert(
+    "bank_references",
+    &[("connector", TEXT), ("reference", TEXT), ("merchant_id", INT), ("payout_id", INT), ("attempt", INT)],
+    "ON CONFLICT (connector, reference) DO NOTHING",
+);
+pub(super) static ADD_CREDITS: Many = Many::insert(
+    "bank_credits",
+    &[("connector", TEXT), ("reference", TEXT), ("merchant_id", INT), ("amount_paise", INT)],
+    "",
+);
+pub(super) static ADD_JOURNAL: Many = Many::insert(
+    "journal",
+    &[
+        ("merchant_id", INT),
+        ("seq", INT),
+        ("at", INT),
+        ("kind", INT),
+        ("amount_paise", INT),
+        ("fee_paise", INT),
+        ("gst_paise", INT),
+        ("payout_id", INT),
+        ("connector", TEXT),
+        ("actor", TEXT),
+        ("memo", TEXT),
+        ("wallet_after_paise", INT),
+        ("link", BYTES),
+    ],
+    "",
+);
+pub(super) static ADD_HISTORY: Many = Many::insert(
+    "payout_history",
+    &[
+        ("merchant_id", INT),
+        ("payout_id", INT),
+        ("version", INT),
+        ("at", INT),
+        ("event", TEXT),
+        ("actor", TEXT),
+        ("detail", TEXT),
+    ],
+    "",
+);
+pub(super) static ADD_CALLBACKS: Many = Many::insert(
+    "callbacks",
+    &[
+        ("merchant_id", INT),
+        ("payout_id", INT),
+        ("seq", INT),
+        ("news", INT),
+        ("rrn", TEXT),
+        ("state", INT),
+        ("tries", INT),
+        ("next_at", INT),
+        ("result", TEXT),
+        ("created_at", INT),
+        ("updated_at", INT),
+    ],
+    "",
+);
+pub(super) static ADD_EXCEPTIONS: Many = Many::insert(
+    "exceptions",
+    &[
+        ("connector", TEXT),
+        ("reference", TEXT),
+        ("kind", INT),
+        ("merchant_id", INT),
+        ("payout_id", INT),
+        ("detail", TEXT),
+        ("at", INT),
+    ],
+    "ON CONFLICT (connector, reference, kind) DO NOTHING",
+);
+
+/// Reads everything that the commands name, and locks the wallets.
 pub async fn load(tx: &mut Tx<'_>, commands: &[&Command]) -> Result<Loaded, StoreError> {
     let mut loaded = Loaded::default();
-    let mut merchants = BTreeSet::new();
-    let mut created = BTreeSet::new();
+    let (mut merchants, mut orders, mut payouts) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let (mut created, mut credits) = (BTreeSet::new(), BTreeSet::new());
+    let (mut spoken_of, mut taken) = (BTreeSet::new(), Vec::new());
     for command in commands {
         match command {
             Command::CreatePayout(order) => {
                 merchants.insert(order.merchant);
                 created.insert(order.id);
-                let key = [Arg::Int(order.merchant.0), Arg::Text(order.order.as_str())];
-                load_payout(tx, &mut loaded, PAYOUT_BY_ORDER, &key).await?;
+                orders.insert((order.merchant, order.order.as_str()));
             }
             Command::Start { merchant, payout, connector, references, .. } => {
                 merchants.insert(*merchant);
                 if !created.contains(payout) {
-                    load_by_id(tx, &mut loaded, *merchant, *payout).await?;
+                    payouts.insert((*merchant, *payout));
                 }
-                for reference in references {
-                    // The second is for the case that the first is taken.
-                    if load_reference(tx, &mut loaded, *connector, *reference).await?.is_none() {
-                        break;
-                    }
-                }
+                taken.push((*connector, *references));
             }
             Command::Record { connector, reference, .. } => {
-                if let Some((merchant, payout)) = load_reference(tx, &mut loaded, *connector, *reference).await? {
-                    merchants.insert(merchant);
-                    load_by_id(tx, &mut loaded, merchant, payout).await?;
-                }
+                spoken_of.insert((*connector, *reference));
             }
             Command::Enquire { merchant, payout, .. }
             | Command::Expire { merchant, payout }
             | Command::Cancel { merchant, payout, .. } => {
                 merchants.insert(*merchant);
-                load_by_id(tx, &mut loaded, *merchant, *payout).await?;
+                payouts.insert((*merchant, *payout));
             }
             Command::Fund { merchant, connector, reference, .. } => {
                 merchants.insert(*merchant);
-                let key = [Arg::Text(connector.as_str()), Arg::Text(reference)];
-                for mut row in tx.query(CREDIT, &key).await? {
-                    let credit = (MerchantId(row.int()?), amount(row.int()?)?);
-                    loaded.snapshot.credits.insert((*connector, reference.clone()), credit);
-                }
+                credits.insert((*connector, reference));
             }
         }
     }
-    for merchant in merchants {
-        for row in tx.query(MERCHANT, &[Arg::Int(merchant.0)]).await? {
-            let (decoded, link) = decode_merchant(row)?;
-            loaded.snapshot.merchants.insert(merchant, decoded);
-            loaded.links.insert(merchant, link);
+    // Which payout a reference belongs to never changes, so this needs no lock; it says whose lock is needed.
+    if !spoken_of.is_empty() {
+        let keys = spoken_of.iter().flat_map(|(connector, reference)| reference_key(*connector, *reference)).collect();
+        for (merchant, payout) in load_references(tx, &mut loaded, keys).await? {
+            merchants.insert(merchant);
+            payouts.insert((merchant, payout));
         }
     }
-    Ok(loaded)
-}
-
-async fn load_by_id(
-    tx: &mut Tx<'_>,
-    loaded: &mut Loaded,
-    merchant: MerchantId,
-    payout: PayoutId,
-) -> Result<(), StoreError> {
-    if loaded.snapshot.payouts.contains_key(&payout) {
-        return Ok(());
+    let mut found = tx
+        .find(&[
+            (&ACCOUNTS, merchants.iter().map(|merchant| Value::Int(merchant.0)).collect()),
+            (&BY_ORDER, orders.iter().flat_map(|(merchant, order)| [Value::Int(merchant.0), text(order)]).collect()),
+            (
+                &BY_ID,
+                payouts.iter().flat_map(|(merchant, payout)| [Value::Int(merchant.0), Value::Int(payout.0)]).collect(),
+            ),
+            (
+                &CREDITS,
+                credits.iter().flat_map(|(connector, reference)| [text(connector.as_str()), text(reference)]).collect(),
+            ),
+            (&REFERENCES, taken.iter().flat_map(|(connector, [first, _])| reference_key(*connector, *first)).collect()),
+        ])
+        .await?
+        .into_iter();
+    let mut next = || found.next().unwrap_or_default();
+    for row in next() {
+        let (id, merchant, link) = decode_merchant(row)?;
+        loaded.snapshot.merchants.insert(id, merchant);
+        loaded.links.insert(id, link);
     }
-    load_payout(tx, loaded, PAYOUT_BY_ID, &[Arg::Int(merchant.0), Arg::Int(payout.0)]).await
-}
-
-async fn load_payout(
-    tx: &mut Tx<'_>,
-    loaded: &mut Loaded,
-    sql: &'static str,
-    key: &[Arg<'_>],
-) -> Result<(), StoreError> {
-    for row in tx.query(sql, key).await? {
+    for row in next().into_iter().chain(next()) {
         let payout = decode_payout(row)?;
         let order = &payout.order;
         loaded.snapshot.orders.insert((order.merchant, order.order.clone()), order.id);
         loaded.versions.insert(order.id, payout.version);
         loaded.snapshot.payouts.insert(order.id, payout);
     }
-    Ok(())
+    for mut row in next() {
+        let (connector, reference) = (decode_connector(&row.text()?)?, row.text()?);
+        let credit = (MerchantId(row.int()?), amount(row.int()?)?);
+        loaded.snapshot.credits.insert((connector, reference.into()), credit);
+    }
+    decode_references(&mut loaded, next())?;
+    // The second is for the case that the first is taken.
+    let again =
+        taken.iter().filter(|(connector, [first, _])| loaded.snapshot.references.contains_key(&(*connector, *first)));
+    let again: Vec<Value> = again.flat_map(|(connector, [_, second])| reference_key(*connector, *second)).collect();
+    if !again.is_empty() {
+        load_references(tx, &mut loaded, again).await?;
+    }
+    Ok(loaded)
 }
 
-async fn load_reference(
+fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
+}
+
+fn reference_key(connector: Connector, reference: Reference) -> [Value; 2] {
+    [text(connector.as_str()), text(reference.as_str())]
+}
+
+async fn load_references(
     tx: &mut Tx<'_>,
     loaded: &mut Loaded,
-    connector: Connector,
-    reference: Reference,
-) -> Result<Option<(MerchantId, PayoutId)>, StoreError> {
-    let mut found = None;
-    for mut row in tx.query(REFERENCE, &[Arg::Text(connector.as_str()), Arg::Text(reference.as_str())]).await? {
+    keys: Vec<Value>,
+) -> Result<Vec<(MerchantId, PayoutId)>, StoreError> {
+    let mut found = tx.find(&[(&REFERENCES, keys)]).await?;
+    decode_references(loaded, found.pop().unwrap_or_default())
+}
+
+fn decode_references(loaded: &mut Loaded, rows: Vec<Row>) -> Result<Vec<(MerchantId, PayoutId)>, StoreError> {
+    let mut found = Vec::with_capacity(rows.len());
+    for mut row in rows {
+        let connector = decode_connector(&row.text()?)?;
+        let reference = Reference::parse(&row.text()?);
+        let reference = reference.ok_or_else(|| StoreError::Corrupt("a reference is not valid".into()))?;
         let (merchant, payout, attempt) = (MerchantId(row.int()?), PayoutId(row.int()?), small(row.int()?)?);
         loaded.snapshot.references.insert((connector, reference), (payout, attempt));
-        found = Some((merchant, payout));
+        found.push((merchant, payout));
     }
     Ok(found)
+}
+
+/// Everything that a batch writes, by table.
+#[derive(Default)]
+struct Rows {
+    references: Vec<Value>,
+    callbacks: Vec<Value>,
+    history: Vec<Value>,
+    exceptions: Vec<Value>,
+    credits: Vec<Value>,
+    journal: Vec<Value>,
+    new_payouts: Vec<Value>,
+    payouts: Vec<Value>,
+    accounts: Vec<Value>,
 }
 
 /// Writes what was decided, and gives back how many rows that took. `key` chains the journal.
@@ -179,171 +356,198 @@ pub async fn write(
     key: &[u8; 32],
     now: Timestamp,
 ) -> Result<u64, StoreError> {
-    let mut rows = 0;
+    let mut rows = Rows::default();
     let mut touched = BTreeSet::new();
     for transition in transitions {
         if let Some(payout) = &transition.payout {
             touched.insert(payout.order.id);
         }
-        rows += write_news(tx, transition, now).await?;
+        rows.news(transition, now);
         for row in &transition.journal {
             let link = loaded.links.get_mut(&row.merchant).ok_or(StoreError::Conflict)?;
             *link = chain(key, link, row);
-            let (movement, actor) = (&row.movement, row.actor.to_string());
-            let args = [
-                Arg::Int(row.merchant.0),
-                Arg::Int(row.seq),
-                Arg::Int(row.at.0),
-                Arg::Int(movement.kind as i64),
-                Arg::Int(movement.cost.amount.paise()),
-                Arg::Int(movement.cost.fee_paise),
-                Arg::Int(movement.cost.gst_paise),
-                row.payout.map_or(Arg::Null, |id| Arg::Int(id.0)),
-                movement.connector.as_ref().map_or(Arg::Null, |connector| Arg::Text(connector.as_str())),
-                Arg::Text(&actor),
-                Arg::Text(&row.memo),
-                Arg::Int(row.wallet_after.paise()),
-                Arg::Bytes(link.as_slice()),
-            ];
-            rows += tx.execute(JOURNAL_INSERT, &args).await?;
+            rows.journal(row, link);
         }
     }
     for id in touched {
         let payout = loaded.snapshot.payouts.get(&id).ok_or(StoreError::Conflict)?;
-        rows += write_payout(tx, payout, loaded.versions.get(&id).copied()).await?;
+        rows.payout(payout, loaded.versions.get(&id).copied());
     }
     for (id, merchant) in loaded.snapshot.merchants.iter().filter(|(_, merchant)| merchant.changed) {
-        let (accounts, link) = (&merchant.accounts, loaded.links.get(id).ok_or(StoreError::Conflict)?);
-        let banks = encode_banks(&accounts.banks);
-        let args = [
-            Arg::Int(accounts.wallet.paise()),
-            Arg::Int(accounts.reserved.paise()),
-            Arg::Int(accounts.fees.paise()),
-            Arg::Int(accounts.gst.paise()),
-            Arg::Text(&banks),
-            Arg::Int(accounts.journal_seq),
-            Arg::Int(accounts.journal_at.0),
-            Arg::Bytes(link.as_slice()),
-            Arg::Int(merchant.day),
-            Arg::Int(merchant.day_paise),
-            Arg::Int(id.0),
-        ];
-        rows += tx.execute(ACCOUNTS_UPDATE, &args).await?;
+        rows.accounts(*id, merchant, loaded.links.get(id).ok_or(StoreError::Conflict)?);
     }
-    Ok(rows)
+    rows.write(tx).await
 }
 
-/// Everything of a transition but the payout, the journal and the balances.
-async fn write_news(tx: &mut Tx<'_>, transition: &Transition, now: Timestamp) -> Result<u64, StoreError> {
-    let mut rows = 0;
-    if let Some(attempt) = &transition.attempt {
-        let args = [
-            Arg::Text(attempt.connector.as_str()),
-            Arg::Text(attempt.reference.as_str()),
-            Arg::Int(attempt.merchant.0),
-            Arg::Int(attempt.payout.0),
-            Arg::Int(i64::from(attempt.attempt)),
+impl Rows {
+    async fn write(self, tx: &mut Tx<'_>) -> Result<u64, StoreError> {
+        let writes = [
+            (&ADD_REFERENCES, self.references),
+            (&ADD_CALLBACKS, self.callbacks),
+            (&ADD_HISTORY, self.history),
+            (&ADD_EXCEPTIONS, self.exceptions),
+            (&ADD_CREDITS, self.credits),
+            (&ADD_JOURNAL, self.journal),
+            (&ADD_PAYOUTS, self.new_payouts),
+            (&CHANGE_PAYOUTS, self.payouts),
+            (&CHANGE_ACCOUNTS, self.accounts),
         ];
-        rows += tx.execute(REFERENCE_INSERT, &args).await?;
+        if writes.iter().all(|(_, values)| values.is_empty()) {
+            return Ok(0);
+        }
+        let changed = tx.write(&writes).await?;
+        for ((many, values), changed) in writes.iter().zip(&changed) {
+            // What was to change has been changed by somebody else meanwhile.
+            if matches!(many.does, Does::Update { .. }) && *changed != (values.len() / many.columns.len()) as u64 {
+                return Err(StoreError::Conflict);
+            }
+        }
+        Ok(changed.iter().sum())
     }
-    for callback in &transition.callbacks {
-        // All are due at once; that news waits for older news of its payout is seen to when what is due is read.
-        let args = [
-            Arg::Int(callback.merchant.0),
-            Arg::Int(callback.payout.0),
-            Arg::Int(i64::from(callback.seq)),
-            Arg::Int(callback.news as i64),
-            Arg::Text(&callback.rrn),
-            Arg::Int(now.0),
-            Arg::Int(now.0),
-            Arg::Int(now.0),
-        ];
-        rows += tx.execute(CALLBACK_INSERT, &args).await?;
+
+    /// Everything of a transition but the payout, the journal and the balances.
+    fn news(&mut self, transition: &Transition, now: Timestamp) {
+        if let Some(attempt) = &transition.attempt {
+            self.references.extend(reference_key(attempt.connector, attempt.reference));
+            self.references.extend([
+                Value::Int(attempt.merchant.0),
+                Value::Int(attempt.payout.0),
+                Value::Int(i64::from(attempt.attempt)),
+            ]);
+        }
+        for callback in &transition.callbacks {
+            // All are due at once; that news waits for older news of its payout is seen to when what is due is read.
+            self.callbacks.extend([
+                Value::Int(callback.merchant.0),
+                Value::Int(callback.payout.0),
+                Value::Int(i64::from(callback.seq)),
+                Value::Int(callback.news as i64),
+                text(&callback.rrn),
+                Value::Int(1),
+                Value::Int(0),
+                Value::Int(now.0),
+                text(""),
+                Value::Int(now.0),
+                Value::Int(now.0),
+            ]);
+        }
+        if let (Some(history), Some(payout)) = (&transition.history, &transition.payout) {
+            self.history.extend([
+                Value::Int(payout.order.merchant.0),
+                Value::Int(payout.order.id.0),
+                Value::Int(payout.version),
+                Value::Int(payout.updated_at.0),
+                text(&history.event),
+                Value::Text(history.actor.to_string()),
+                text(&history.detail),
+            ]);
+        }
+        if let Some(exception) = &transition.exception {
+            self.exceptions.extend([
+                text(exception.connector.as_str()),
+                text(exception.reference.as_str()),
+                Value::Int(exception.kind as i64),
+                exception.payout.map(|(merchant, _)| merchant.0).into(),
+                exception.payout.map(|(_, payout)| payout.0).into(),
+                text(&exception.detail),
+                Value::Int(now.0),
+            ]);
+        }
+        if let Some(credit) = &transition.credit {
+            self.credits.extend([
+                text(credit.connector.as_str()),
+                text(&credit.reference),
+                Value::Int(credit.merchant.0),
+                Value::Int(credit.amount.paise()),
+            ]);
+        }
     }
-    if let (Some(history), Some(payout)) = (&transition.history, &transition.payout) {
-        let actor = history.actor.to_string();
-        let args = [
-            Arg::Int(payout.order.merchant.0),
-            Arg::Int(payout.order.id.0),
-            Arg::Int(payout.version),
-            Arg::Int(payout.updated_at.0),
-            Arg::Text(&history.event),
-            Arg::Text(&actor),
-            Arg::Text(&history.detail),
-        ];
-        rows += tx.execute(HISTORY_INSERT, &args).await?;
+
+    fn journal(&mut self, row: &JournalRow, link: &[u8; 32]) {
+        let movement = &row.movement;
+        self.journal.extend([
+            Value::Int(row.merchant.0),
+            Value::Int(row.seq),
+            Value::Int(row.at.0),
+            Value::Int(movement.kind as i64),
+            Value::Int(movement.cost.amount.paise()),
+            Value::Int(movement.cost.fee_paise),
+            Value::Int(movement.cost.gst_paise),
+            row.payout.map(|id| id.0).into(),
+            text_or_null(movement.connector.as_ref().map(Connector::as_str)),
+            Value::Text(row.actor.to_string()),
+            text(&row.memo),
+            Value::Int(row.wallet_after.paise()),
+            Value::Bytes(link.to_vec()),
+        ]);
     }
-    if let Some(exception) = &transition.exception {
-        let args = [
-            Arg::Text(exception.connector.as_str()),
-            Arg::Text(exception.reference.as_str()),
-            Arg::Int(exception.kind as i64),
-            exception.payout.map_or(Arg::Null, |(merchant, _)| Arg::Int(merchant.0)),
-            exception.payout.map_or(Arg::Null, |(_, payout)| Arg::Int(payout.0)),
-            Arg::Text(&exception.detail),
-            Arg::Int(now.0),
-        ];
-        rows += tx.execute(EXCEPTION_INSERT, &args).await?;
+
+    /// A payout's last state; `read_version` is the version under which it was read, if it is not new.
+    fn payout(&mut self, payout: &Payout, read_version: Option<i64>) {
+        let order = &payout.order;
+        let rows = if read_version.is_none() {
+            self.new_payouts.extend([
+                Value::Int(order.merchant.0),
+                Value::Int(order.id.0),
+                text(order.order.as_str()),
+                Value::Int(order.rail as i64),
+                Value::Int(order.amount.paise()),
+                Value::Int(payout.fee_paise),
+                Value::Int(payout.gst_paise),
+                Value::Bytes(order.fingerprint.to_vec()),
+                Value::Bytes(order.sealed.0.to_vec()),
+                text(order.name.as_str()),
+                text(&order.hint),
+                Value::Text(order.actor.to_string()),
+                Value::Int(order.created_at.0),
+                Value::Int(payout.queue_until.0),
+            ]);
+            &mut self.new_payouts
+        } else {
+            &mut self.payouts
+        };
+        rows.extend([
+            Value::Int(payout.state as i64),
+            Value::Int(i64::from(payout.held)),
+            Value::Int(i64::from(payout.attempts)),
+            text_or_null(payout.connector.as_ref().map(Connector::as_str)),
+            text_or_null(payout.reference.as_ref().map(Reference::as_str)),
+            payout.paid_attempt.map(i64::from).into(),
+            Value::Text(payout.refused_by.iter().map(Connector::as_str).collect::<Vec<_>>().join(",")),
+            Value::Int(payout.send_before.0),
+            Value::Int(i64::from(payout.enquiries)),
+            payout.next_at.map(|at| at.0).into(),
+            text(&payout.rrn),
+            text(&payout.reason),
+            Value::Int(payout.updated_at.0),
+            Value::Int(i64::from(payout.news)),
+            Value::Int(payout.version),
+        ]);
+        if let Some(version) = read_version {
+            rows.extend([Value::Int(order.merchant.0), Value::Int(order.id.0), Value::Int(version)]);
+        }
     }
-    if let Some(credit) = &transition.credit {
-        let args = [
-            Arg::Text(credit.connector.as_str()),
-            Arg::Text(&credit.reference),
-            Arg::Int(credit.merchant.0),
-            Arg::Int(credit.amount.paise()),
-        ];
-        rows += tx.execute(CREDIT_INSERT, &args).await?;
+
+    fn accounts(&mut self, id: MerchantId, merchant: &Merchant, link: &[u8; 32]) {
+        let accounts = &merchant.accounts;
+        self.accounts.extend([
+            Value::Int(accounts.wallet.paise()),
+            Value::Int(accounts.reserved.paise()),
+            Value::Int(accounts.fees.paise()),
+            Value::Int(accounts.gst.paise()),
+            Value::Text(encode_banks(&accounts.banks)),
+            Value::Int(accounts.journal_seq),
+            Value::Int(accounts.journal_at.0),
+            Value::Bytes(link.to_vec()),
+            Value::Int(merchant.day),
+            Value::Int(merchant.day_paise),
+            Value::Int(id.0),
+        ]);
     }
-    Ok(rows)
 }
 
-async fn write_payout(tx: &mut Tx<'_>, payout: &Payout, read_version: Option<i64>) -> Result<u64, StoreError> {
-    let order = &payout.order;
-    let refused_by = payout.refused_by.iter().map(Connector::as_str).collect::<Vec<_>>().join(",");
-    let changing = [
-        Arg::Int(payout.state as i64),
-        Arg::Int(i64::from(payout.held)),
-        Arg::Int(i64::from(payout.attempts)),
-        payout.connector.as_ref().map_or(Arg::Null, |connector| Arg::Text(connector.as_str())),
-        payout.reference.as_ref().map_or(Arg::Null, |reference| Arg::Text(reference.as_str())),
-        payout.paid_attempt.map_or(Arg::Null, |attempt| Arg::Int(i64::from(attempt))),
-        Arg::Text(&refused_by),
-        Arg::Int(payout.send_before.0),
-        Arg::Int(i64::from(payout.enquiries)),
-        payout.next_at.map_or(Arg::Null, |at| Arg::Int(at.0)),
-    ];
-    let ending = [
-        Arg::Text(&payout.rrn),
-        Arg::Text(&payout.reason),
-        Arg::Int(payout.updated_at.0),
-        Arg::Int(i64::from(payout.news)),
-        Arg::Int(payout.version),
-    ];
-    let Some(version) = read_version else {
-        let actor = order.actor.to_string();
-        let fixed = [
-            Arg::Int(order.merchant.0),
-            Arg::Int(order.id.0),
-            Arg::Text(order.order.as_str()),
-            Arg::Int(order.rail as i64),
-            Arg::Int(order.amount.paise()),
-            Arg::Int(payout.fee_paise),
-            Arg::Int(payout.gst_paise),
-            Arg::Bytes(&order.fingerprint),
-            Arg::Bytes(&order.sealed.0),
-            Arg::Text(order.name.as_str()),
-            Arg::Text(&order.hint),
-            Arg::Text(&actor),
-            Arg::Int(order.created_at.0),
-        ];
-        let queue_until = [Arg::Int(payout.queue_until.0)];
-        return tx.execute(PAYOUT_INSERT, &[&fixed[..], &changing, &queue_until, &ending].concat()).await;
-    };
-    let key = [Arg::Int(order.merchant.0), Arg::Int(order.id.0), Arg::Int(version)];
-    match tx.execute(PAYOUT_UPDATE, &[&changing[..], &ending, &key].concat()).await? {
-        1 => Ok(1),
-        _ => Err(StoreError::Conflict),
-    }
+fn text_or_null(text: Option<&str>) -> Value {
+    text.map_or(Value::Null, |text| Value::Text(text.to_owned()))
 }
 
 /// Reads a payout from a row of its columns.
@@ -398,7 +602,7 @@ pub fn decode_payout(mut row: Row) -> Result<Payout, StoreError> {
     })
 }
 
-fn decode_merchant(mut row: Row) -> Result<(Merchant, [u8; 32]), StoreError> {
+fn decode_merchant(mut row: Row) -> Result<(MerchantId, Merchant, [u8; 32]), StoreError> {
     let row = &mut row;
     let mut balance = || row.int().map(Balance::from_paise);
     let (wallet, reserved, fees, gst) = (balance()?, balance()?, balance()?, balance()?);
@@ -407,6 +611,7 @@ fn decode_merchant(mut row: Row) -> Result<(Merchant, [u8; 32]), StoreError> {
         Accounts { wallet, reserved, fees, gst, banks, journal_seq: row.int()?, journal_at: Timestamp(row.int()?) };
     let link = row.hash()?;
     let (day, day_paise) = (row.int()?, row.int()?);
+    let id = MerchantId(row.int()?);
     let state = decode_merchant_state(row.int()?)?;
     let (payout_most_paise, day_most_paise) = (row.int_or_null()?, row.int_or_null()?);
     let mut plan = || FeePlan::parse(&row.text()?).map_err(StoreError::Corrupt);
@@ -417,6 +622,7 @@ fn decode_merchant(mut row: Row) -> Result<(Merchant, [u8; 32]), StoreError> {
         _ => CallbackWish::All,
     };
     Ok((
+        id,
         Merchant {
             accounts,
             state,

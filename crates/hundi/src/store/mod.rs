@@ -1,19 +1,26 @@
-//! The only SQL. An engine runs statements (`sqlite.rs`); what the statements say is written once for all engines:
+//! The only SQL. An engine runs statements (`sqlite.rs`, `postgres.rs`); what the statements say is written once for both:
 //! [`batch`] reads and writes what a batch of commands decides, [`rows`] are the writes that decide nothing about money,
 //! [`reads`] are lists, lookups and the streams that `hundi verify` folds.
 //!
 //! Statements keep to the dialect of DESIGN 5: `$n` in order of first use, `BIGINT`, `TEXT`, bytes, time as microseconds.
 
 pub mod batch;
+pub mod copy;
+mod postgres;
 pub mod reads;
 pub mod rows;
+pub mod scratch;
 mod sqlite;
 
+use crate::clock::Clock;
+use crate::config::Config;
 use std::fmt;
-use std::path::Path;
+use std::sync::OnceLock;
 
 /// The schema that this binary writes.
-pub const SCHEMA: i64 = 1;
+pub const SCHEMA: i64 = MIGRATIONS.len() as i64;
+/// What leads from each schema to the next, in the words of both engines.
+const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001.sql")];
 
 /// A value on its way into a statement.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +58,176 @@ impl Value {
             Value::Bytes(bytes) => Arg::Bytes(bytes),
         }
     }
+}
+
+/// What a column of many rows holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// Numbers.
+    Int,
+    /// Texts.
+    Text,
+    /// Bytes.
+    Bytes,
+}
+
+/// A statement in the words of each engine: row by row for the embedded one, where a statement costs no round trip, and an
+/// array a column for the other.
+#[derive(Debug)]
+pub struct Sql {
+    sqlite: &'static str,
+    postgres: &'static str,
+}
+
+/// Rows that are looked up by many keys at once.
+#[derive(Debug)]
+pub struct Lookup {
+    /// The columns.
+    columns: &'static str,
+    /// The table whose columns the keys are, under the name that `columns` uses.
+    table: &'static str,
+    /// Other tables, as `JOIN ...`.
+    joined: &'static str,
+    /// The key's columns.
+    keys: &'static [(&'static str, Kind)],
+    /// Locks the rows of `table`, in the order of the keys.
+    lock: bool,
+    sql: OnceLock<Sql>,
+}
+
+/// Rows that are written at once.
+#[derive(Debug)]
+pub struct Many {
+    table: &'static str,
+    /// All columns, in the order of the values; of an update, the last ones are the key.
+    columns: &'static [(&'static str, Kind)],
+    does: Does,
+    sql: OnceLock<Sql>,
+}
+
+#[derive(Debug)]
+enum Does {
+    /// Adds rows; the text says what to do with those that exist.
+    Insert(&'static str),
+    /// Changes rows, found by so many key columns.
+    Update { keys: usize },
+}
+
+impl Lookup {
+    const fn new(
+        columns: &'static str,
+        table: &'static str,
+        joined: &'static str,
+        keys: &'static [(&'static str, Kind)],
+    ) -> Lookup {
+        Lookup { columns, table, joined, keys, lock: false, sql: OnceLock::new() }
+    }
+
+    const fn locking(mut self) -> Lookup {
+        self.lock = true;
+        self
+    }
+
+    fn sql(&self) -> &Sql {
+        self.sql.get_or_init(|| {
+            let Lookup { columns, table, joined, keys, .. } = self;
+            let name = table.rsplit(' ').next().unwrap_or(table);
+            let by = |what: &dyn Fn(usize) -> String| {
+                let keys = keys.iter().enumerate();
+                keys.map(|(at, (key, _))| format!("{name}.{key} = {}", what(at + 1))).collect::<Vec<_>>().join(" AND ")
+            };
+            let (given, names) = unnest(keys);
+            let first = keys.first().map_or("", |(key, _)| key);
+            let lock = if self.lock { format!(" ORDER BY {name}.{first} FOR UPDATE OF {name}") } else { String::new() };
+            let (row, many) = (by(&|at| format!("${at}")), by(&|at| format!("k.c{at}")));
+            Sql {
+                sqlite: leak(format!("SELECT {columns} FROM {table} {joined} WHERE {row}")),
+                postgres: leak(format!(
+                    "SELECT {columns} FROM UNNEST({given}) AS k({names}) JOIN {table} ON {many} {joined}{lock}"
+                )),
+            }
+        })
+    }
+}
+
+impl Many {
+    const fn insert(table: &'static str, columns: &'static [(&'static str, Kind)], on_conflict: &'static str) -> Many {
+        Many { table, columns, does: Does::Insert(on_conflict), sql: OnceLock::new() }
+    }
+
+    const fn update(table: &'static str, columns: &'static [(&'static str, Kind)], keys: usize) -> Many {
+        Many { table, columns, does: Does::Update { keys }, sql: OnceLock::new() }
+    }
+
+    /// Reads all of the table, in these columns.
+    fn all(&self) -> String {
+        let columns: Vec<&str> = self.columns.iter().map(|(column, _)| *column).collect();
+        format!("SELECT {} FROM {}", columns.join(", "), self.table)
+    }
+
+    fn sql(&self) -> &Sql {
+        self.sql.get_or_init(|| {
+            let (given, names) = unnest(self.columns);
+            let columns: Vec<&str> = self.columns.iter().map(|(column, _)| *column).collect();
+            let table = self.table;
+            match self.does {
+                Does::Insert(on_conflict) => {
+                    let places: Vec<String> = (1..=columns.len()).map(|at| format!("${at}")).collect();
+                    let (columns, places) = (columns.join(", "), places.join(", "));
+                    Sql {
+                        sqlite: leak(format!("INSERT INTO {table} ({columns}) VALUES ({places}) {on_conflict}")),
+                        postgres: leak(format!(
+                            "INSERT INTO {table} ({columns}) SELECT * FROM UNNEST({given}) AS v({names}) {on_conflict}"
+                        )),
+                    }
+                }
+                Does::Update { keys } => {
+                    let changed = columns.len() - keys;
+                    let list = |range: std::ops::Range<usize>, separator: &str, what: &dyn Fn(usize) -> String| {
+                        range.map(what).collect::<Vec<_>>().join(separator)
+                    };
+                    let set = |value: &dyn Fn(usize) -> String| {
+                        list(0..changed, ", ", &|at| format!("{} = {}", columns[at], value(at + 1)))
+                    };
+                    let found = |value: &dyn Fn(usize) -> String| {
+                        list(changed..columns.len(), " AND ", &|at| {
+                            format!("{table}.{} = {}", columns[at], value(at + 1))
+                        })
+                    };
+                    let (row, many): (&dyn Fn(usize) -> String, &dyn Fn(usize) -> String) =
+                        (&|at| format!("${at}"), &|at| format!("v.c{at}"));
+                    Sql {
+                        sqlite: leak(format!("UPDATE {table} SET {} WHERE {}", set(row), found(row))),
+                        postgres: leak(format!(
+                            "UPDATE {table} SET {} FROM UNNEST({given}) AS v({names}) WHERE {}",
+                            set(many),
+                            found(many)
+                        )),
+                    }
+                }
+            }
+        })
+    }
+}
+
+/// `CAST($1 AS BIGINT[]), ...` and `c1, ...`.
+fn unnest(columns: &[(&str, Kind)]) -> (String, String) {
+    let array = |(at, (_, kind)): (usize, &(&str, Kind))| {
+        let kind = match kind {
+            Kind::Int => "BIGINT",
+            Kind::Text => "TEXT",
+            Kind::Bytes => "BYTEA",
+        };
+        format!("CAST(${} AS {kind}[])", at + 1)
+    };
+    let arrays: Vec<String> = columns.iter().enumerate().map(array).collect();
+    let names: Vec<String> = (1..=columns.len()).map(|at| format!("c{at}")).collect();
+    (arrays.join(", "), names.join(", "))
+}
+
+/// There are as many of these texts as statements in this program; they live as long as it does.
+fn leak(text: String) -> &'static str {
+    Box::leak(text.into_boxed_str())
 }
 
 impl fmt::Debug for Value {
@@ -153,6 +330,12 @@ pub enum StoreError {
     Statement(String),
     /// A payout was changed by somebody else since it was read.
     Conflict,
+    /// Another transaction was in the way: nothing was written, and the same again may well go through.
+    Again(String),
+    /// The connection to the server was lost before the commit: nothing was written.
+    Lost(String),
+    /// The connection was lost during the commit: nobody knows whether it was written.
+    Unknown(String),
 }
 
 impl fmt::Display for StoreError {
@@ -166,6 +349,19 @@ impl fmt::Display for StoreError {
             StoreError::Corrupt(text) => write!(f, "the database is damaged: {text}; restore a backup"),
             StoreError::Statement(text) => write!(f, "the database refused a statement: {text}"),
             StoreError::Conflict => f.write_str("a payout was changed by another process meanwhile"),
+            StoreError::Again(text) => write!(f, "another transaction was in the way: {text}; try again"),
+            StoreError::Lost(text) => {
+                write!(
+                    f,
+                    "the connection to the database was lost: {text}; see whether the server of `database_url` runs"
+                )
+            }
+            StoreError::Unknown(text) => {
+                write!(
+                    f,
+                    "the connection to the database was lost during a commit: {text}; look whether it was written"
+                )
+            }
         }
     }
 }
@@ -177,37 +373,74 @@ impl std::error::Error for StoreError {}
 pub enum Store {
     /// The embedded one.
     Sqlite(sqlite::Sqlite),
+    /// The one for more than one machine.
+    Postgres(Box<postgres::Postgres>),
 }
 
 /// A transaction that writes. Dropped without [`Tx::commit`], it leaves nothing behind.
 pub enum Tx<'a> {
     /// On the embedded engine.
     Sqlite(sqlite::SqliteTx<'a>),
+    /// On a server.
+    Postgres(Box<postgres::PostgresTx<'a>>),
 }
 
 impl Store {
-    /// Opens the embedded database in a file, creating it if `create`; it must be of this binary's schema unless the
-    /// caller goes on to [`Store::migrate`].
-    pub fn open_sqlite(path: &Path, create: bool) -> Result<Store, StoreError> {
-        sqlite::Sqlite::open(path, create).map(Store::Sqlite)
+    /// Opens the database that the options name. The embedded one is created if `create`; a PostgreSQL database is made by
+    /// its operator. It must be of this binary's schema unless the caller goes on to [`Store::migrate`].
+    pub async fn open(config: &Config, clock: &Clock, create: bool) -> Result<Store, StoreError> {
+        match &config.database_url {
+            Some(url) => postgres::Postgres::open(config, &url.0, clock).await.map(Box::new).map(Store::Postgres),
+            None => sqlite::Sqlite::open(&config.database(), create).map(Store::Sqlite),
+        }
     }
 
-    /// Opens the embedded database for reading, as it is at this moment: what is written later is not seen.
-    pub fn open_sqlite_view(path: &Path) -> Result<Store, StoreError> {
-        sqlite::Sqlite::open_view(path).map(Store::Sqlite)
+    /// Opens the database for reading, as it is at this moment: what is written later is not seen.
+    pub async fn open_view(config: &Config, clock: &Clock) -> Result<Store, StoreError> {
+        match &config.database_url {
+            Some(url) => postgres::Postgres::open_view(config, &url.0, clock).await.map(Box::new).map(Store::Postgres),
+            None => sqlite::Sqlite::open_view(&config.database()).map(Store::Sqlite),
+        }
+    }
+
+    /// Whether several processes may serve it at once, each with several batches.
+    pub fn shared(&self) -> bool {
+        matches!(self, Store::Postgres(_))
+    }
+
+    /// Whether what is committed now survives a failover. Always so where there is none.
+    pub fn durable(&self) -> bool {
+        match self {
+            Store::Sqlite(_) => true,
+            Store::Postgres(engine) => engine.durable(),
+        }
+    }
+
+    /// Looks at the server's standbys again; [`Store::durable`] says what came of it.
+    pub async fn check_replication(&self) -> Result<(), StoreError> {
+        match self {
+            Store::Sqlite(_) => Ok(()),
+            Store::Postgres(engine) => engine.check_replication().await,
+        }
     }
 
     /// Creates or upgrades the schema; true if there was anything to do. Refuses a schema newer than this binary.
     pub async fn migrate(&self) -> Result<bool, StoreError> {
-        let Store::Sqlite(engine) = self;
-        match self.schema().await? {
-            SCHEMA => Ok(false),
-            newer if newer > SCHEMA => Err(newer_schema(newer)),
-            _ => {
-                engine.run_script(&sqlite::dialect(include_str!("../../migrations/0001.sql"))).await?;
-                Ok(true)
-            }
+        let from = self.schema().await?;
+        if from == SCHEMA {
+            return Ok(false);
         }
+        let todo = usize::try_from(from).ok().and_then(|from| MIGRATIONS.get(from..));
+        let script = todo.ok_or_else(|| newer_schema(from))?.concat();
+        match self {
+            Store::Sqlite(engine) => engine.run_script(&sqlite::dialect(&script)).await?,
+            Store::Postgres(engine) => match engine.run_script(&postgres::dialect(&script)).await {
+                // Another process may have done it at the same time.
+                Err(_) if self.schema().await == Ok(SCHEMA) => return Ok(false),
+                done => done?,
+            },
+        }
+        Ok(true)
     }
 
     /// Refuses a store of another schema.
@@ -224,15 +457,28 @@ impl Store {
         }
     }
 
-    async fn schema(&self) -> Result<i64, StoreError> {
-        let Store::Sqlite(engine) = self;
-        engine.schema()
+    /// The schema's number; 0 where there is none.
+    pub async fn schema(&self) -> Result<i64, StoreError> {
+        match self {
+            Store::Sqlite(engine) => engine.schema(),
+            Store::Postgres(engine) => engine.schema().await,
+        }
     }
 
     /// Runs a statement that reads, outside of any transaction, on a connection of its own.
     pub async fn query(&self, sql: &'static str, args: &[Arg<'_>]) -> Result<Vec<Row>, StoreError> {
-        let Store::Sqlite(engine) = self;
-        engine.query(sql, args)
+        match self {
+            Store::Sqlite(engine) => engine.query(sql, args),
+            Store::Postgres(engine) => engine.query(sql, args).await,
+        }
+    }
+
+    /// Looks up rows by many keys, outside of any transaction.
+    async fn find(&self, lookup: &'static Lookup, keys: &[Value]) -> Result<Vec<Row>, StoreError> {
+        match self {
+            Store::Sqlite(engine) => engine.find(lookup, keys),
+            Store::Postgres(engine) => engine.find(lookup, keys).await,
+        }
     }
 
     /// Runs a statement that reads and hands over its rows one by one, within one consistent view.
@@ -242,20 +488,39 @@ impl Store {
         args: &[Arg<'_>],
         each: &mut (dyn FnMut(Row) -> Result<(), StoreError> + Send),
     ) -> Result<(), StoreError> {
-        let Store::Sqlite(engine) = self;
-        engine.scan(sql, args, each)
+        match self {
+            Store::Sqlite(engine) => engine.scan(sql, args, each),
+            Store::Postgres(engine) => engine.scan(sql, args, each).await,
+        }
+    }
+
+    /// Runs a statement that reads and hands over its rows, so many at once.
+    async fn chunks(
+        &self,
+        sql: String,
+        size: usize,
+        each: &mut impl AsyncFnMut(Vec<Row>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        match self {
+            Store::Sqlite(engine) => engine.chunks(&sql, size, each).await,
+            Store::Postgres(engine) => engine.chunks(leak(sql), size, each).await,
+        }
     }
 
     /// Begins a transaction that writes. Only the writer calls this.
     pub async fn begin(&self) -> Result<Tx<'_>, StoreError> {
-        let Store::Sqlite(engine) = self;
-        engine.begin().await.map(Tx::Sqlite)
+        match self {
+            Store::Sqlite(engine) => engine.begin().await.map(Tx::Sqlite),
+            Store::Postgres(engine) => engine.begin().await.map(Box::new).map(Tx::Postgres),
+        }
     }
 
-    /// Waits until no transaction writes, then folds the write-ahead log into the database. For a quiet end.
+    /// For a quiet end: waits until no transaction writes, then folds the write-ahead log into the embedded database.
     pub async fn close(&self) {
-        let Store::Sqlite(engine) = self;
-        engine.close().await;
+        match self {
+            Store::Sqlite(engine) => engine.close().await,
+            Store::Postgres(engine) => engine.close(),
+        }
     }
 }
 
@@ -266,21 +531,36 @@ fn newer_schema(newer: i64) -> StoreError {
 }
 
 impl Tx<'_> {
-    /// Runs a statement that reads.
-    pub async fn query(&mut self, sql: &'static str, args: &[Arg<'_>]) -> Result<Vec<Row>, StoreError> {
-        let Tx::Sqlite(tx) = self;
-        tx.query(sql, args)
-    }
-
     /// Runs a statement that writes; gives back how many rows it changed.
     pub async fn execute(&mut self, sql: &'static str, args: &[Arg<'_>]) -> Result<u64, StoreError> {
-        let Tx::Sqlite(tx) = self;
-        tx.execute(sql, args)
+        match self {
+            Tx::Sqlite(tx) => tx.execute(sql, args),
+            Tx::Postgres(tx) => tx.execute(sql, args).await,
+        }
     }
 
-    /// Makes it so. After an error nobody knows whether it is so.
+    /// Looks up rows by many keys, one answer for each lookup, in this order: what is locked by an earlier one is read as
+    /// it is under the lock by those after it. Lookups without keys are not run.
+    async fn find(&mut self, wanted: &[(&'static Lookup, Vec<Value>)]) -> Result<Vec<Vec<Row>>, StoreError> {
+        match self {
+            Tx::Sqlite(tx) => wanted.iter().map(|(lookup, keys)| tx.find(lookup, keys)).collect(),
+            Tx::Postgres(tx) => tx.find(wanted).await,
+        }
+    }
+
+    /// Writes many rows, table by table; gives back how many rows each changed. Tables without rows are not touched.
+    async fn write(&mut self, writes: &[(&'static Many, Vec<Value>)]) -> Result<Vec<u64>, StoreError> {
+        match self {
+            Tx::Sqlite(tx) => writes.iter().map(|(many, values)| tx.write(many, values)).collect(),
+            Tx::Postgres(tx) => tx.write(writes).await,
+        }
+    }
+
+    /// Makes it so. After [`StoreError::Unknown`], and on the embedded engine after any error, nobody knows whether it is.
     pub async fn commit(self) -> Result<(), StoreError> {
-        let Tx::Sqlite(tx) = self;
-        tx.commit()
+        match self {
+            Tx::Sqlite(tx) => tx.commit(),
+            Tx::Postgres(tx) => tx.commit().await,
+        }
     }
 }

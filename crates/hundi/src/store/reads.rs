@@ -1,8 +1,10 @@
 //! Lookups, lists and streams. Nothing here decides anything about money.
 
-use super::batch::{amount, decode_actor, decode_connector, decode_merchant_state, decode_payout, payout_columns};
+use super::batch::{
+    BY_ID, amount, decode_actor, decode_connector, decode_merchant_state, decode_payout, payout_columns,
+};
 use super::rows::CallbackKey;
-use super::{Arg, Row, Store, StoreError};
+use super::{Arg, Row, Store, StoreError, Value};
 use hundi_core::command::{MerchantState, WAITING};
 use hundi_core::ids::{Connector, MerchantId, OrderId, PayoutId, Reference};
 use hundi_core::money::{Amount, Balance};
@@ -211,6 +213,13 @@ const PAYOUTS_BEFORE: &str = concat!(
 );
 const PAYOUTS_NEWEST: &str =
     concat!("SELECT ", payout_columns!(), " FROM payouts WHERE payout_id < $1 ORDER BY payout_id DESC LIMIT $2");
+// Where the primary key begins with the merchant: the newest of each merchant, and of those the newest.
+const PAYOUTS_NEWEST_BY_MERCHANT: &str = concat!(
+    "SELECT n.* FROM merchants m CROSS JOIN LATERAL (SELECT ",
+    payout_columns!(),
+    " FROM payouts p WHERE p.merchant_id = m.merchant_id AND p.payout_id < $1 ORDER BY p.payout_id DESC LIMIT $2) n \
+     ORDER BY n.payout_id DESC LIMIT $2"
+);
 const MERCHANT_COLUMNS: &str = "SELECT m.merchant_id, m.merchant, m.state, m.payout_most_paise, m.day_most_paise, m.fees_neft, m.fees_rtgs, \
     m.fees_imps, m.fees_upi, m.callback_url, m.callback_pending, m.callback_secret, m.created_at, a.wallet_paise, \
     a.reserved_paise, a.fees_paise, a.gst_paise, a.banks, a.journal_seq, a.journal_link \
@@ -232,13 +241,13 @@ const COMPLAINT_BY_KEY: &str = "SELECT c.merchant_id, m.merchant, c.complaint_id
 // Cross joins keep the order of the tables: the merchant's due callbacks come from their index, already sorted.
 const CALLBACKS_DUE: &str = "SELECT c.merchant_id, c.payout_id, c.seq, c.news, c.rrn, c.tries, c.next_at, p.order_id, m.merchant, \
     m.callback_url, m.callback_secret FROM callbacks c CROSS JOIN payouts p CROSS JOIN merchants m \
-    WHERE c.merchant_id = $1 AND c.next_at IS NOT NULL AND c.next_at <= $2 AND NOT EXISTS (SELECT 1 FROM callbacks e \
+    WHERE c.merchant_id = $1 AND c.next_at IS NOT NULL AND c.next_at >= $2 AND c.next_at <= $3 AND NOT EXISTS (SELECT 1 FROM callbacks e \
     WHERE e.merchant_id = c.merchant_id AND e.payout_id = c.payout_id AND e.seq < c.seq AND e.state = 1) \
     AND p.merchant_id = c.merchant_id AND p.payout_id = c.payout_id AND m.merchant_id = c.merchant_id \
-    ORDER BY c.next_at LIMIT $3";
+    ORDER BY c.next_at LIMIT $4";
 // One look into the index for each merchant, however many callbacks wait.
 const CALLBACKS_NEXT: &str = "SELECT m.merchant_id, (SELECT c.next_at FROM callbacks c WHERE c.merchant_id = m.merchant_id \
-    AND c.next_at IS NOT NULL ORDER BY c.next_at LIMIT 1) FROM merchants m ORDER BY m.merchant_id";
+    AND c.next_at IS NOT NULL AND c.next_at >= $1 ORDER BY c.next_at LIMIT 1) FROM merchants m ORDER BY m.merchant_id";
 const JOURNAL_COLUMNS: &str = "SELECT merchant_id, seq, at, kind, amount_paise, fee_paise, gst_paise, payout_id, connector, actor, memo, \
     wallet_after_paise, link FROM journal WHERE merchant_id = $1 AND seq >= $2 ORDER BY seq LIMIT $3";
 const JOURNAL_RANGE: &str = "SELECT merchant_id, seq, at, kind, amount_paise, fee_paise, gst_paise, payout_id, connector, actor, memo, \
@@ -333,11 +342,11 @@ impl Store {
 
     /// A page of all merchants' payouts, newest first, with ids below `before`.
     pub async fn payouts_of_all_before(&self, before: PayoutId, limit: i64) -> Result<Vec<Payout>, StoreError> {
-        self.query(PAYOUTS_NEWEST, &[Arg::Int(before.0), Arg::Int(limit)])
-            .await?
-            .into_iter()
-            .map(decode_payout)
-            .collect()
+        let sql = match self {
+            Store::Sqlite(_) => PAYOUTS_NEWEST,
+            Store::Postgres(_) => PAYOUTS_NEWEST_BY_MERCHANT,
+        };
+        self.query(sql, &[Arg::Int(before.0), Arg::Int(limit)]).await?.into_iter().map(decode_payout).collect()
     }
 
     /// Hands over all payouts of a merchant, oldest first.
@@ -356,10 +365,33 @@ impl Store {
         rows.into_iter().map(|mut row| row.int().map(MerchantId)).collect()
     }
 
+    /// The leases of process numbers: number, until when, fence.
+    pub async fn processes(&self) -> Result<Vec<(i64, Timestamp, i64)>, StoreError> {
+        let rows = self.query("SELECT process, lease_until, fence FROM processes ORDER BY process", &[]).await?;
+        rows.into_iter().map(|mut row| Ok((row.int()?, Timestamp(row.int()?), row.int()?))).collect()
+    }
+
     /// The highest payout id of all merchants; 0 if there is none.
     pub async fn last_payout(&self) -> Result<PayoutId, StoreError> {
-        let mut rows = self.query("SELECT COALESCE(MAX(payout_id), 0) FROM payouts", &[]).await?;
-        rows.first_mut().map_or(Ok(0), Row::int).map(PayoutId)
+        // Where a payout's id is the row's own number the first finds it at once; the second takes one look into the
+        // primary key for each merchant.
+        let sql = match self {
+            Store::Sqlite(_) => "SELECT MAX(payout_id) FROM payouts",
+            Store::Postgres(_) => {
+                "SELECT CAST(MAX(l.last_id) AS BIGINT) FROM (SELECT (SELECT MAX(p.payout_id) \
+                FROM payouts p WHERE p.merchant_id = m.merchant_id) AS last_id FROM merchants m) l"
+            }
+        };
+        let mut rows = self.query(sql, &[]).await?;
+        Ok(PayoutId(rows.first_mut().map(Row::int_or_null).transpose()?.flatten().unwrap_or(0)))
+    }
+
+    /// Those of these payouts that have ended.
+    pub async fn payouts_ended(&self, payouts: &[(MerchantId, PayoutId)]) -> Result<Vec<Payout>, StoreError> {
+        let keys = payouts.iter().flat_map(|(merchant, payout)| [Value::Int(merchant.0), Value::Int(payout.0)]);
+        let rows = self.find(&BY_ID, &keys.collect::<Vec<_>>()).await?;
+        let payouts = rows.into_iter().map(decode_payout).collect::<Result<Vec<_>, _>>()?;
+        Ok(payouts.into_iter().filter(|payout| !payout.state.is_open()).collect())
     }
 
     /// Open payouts by state: number and the oldest creation time.
@@ -376,34 +408,32 @@ impl Store {
         rows.first_mut().map_or(Ok(0), Row::int)
     }
 
-    /// When the next payout is due.
-    pub async fn next_payout_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.earliest("SELECT MIN(next_at) FROM payouts WHERE next_at IS NOT NULL").await
+    /// When the next payout is due, if that is between two moments.
+    pub async fn next_payout_due(&self, from: Timestamp, to: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        let sql = "SELECT next_at FROM payouts WHERE next_at IS NOT NULL AND next_at >= $1 AND next_at <= $2 \
+            ORDER BY next_at LIMIT 1";
+        let mut rows = self.query(sql, &[Arg::Int(from.0), Arg::Int(to.0)]).await?;
+        rows.first_mut().map(Row::int).transpose().map(|at| at.map(Timestamp))
     }
 
-    async fn earliest(&self, sql: &'static str) -> Result<Option<Timestamp>, StoreError> {
-        let mut rows = self.query(sql, &[]).await?;
-        Ok(rows.first_mut().map(Row::int_or_null).transpose()?.flatten().map(Timestamp))
-    }
-
-    /// When each merchant's next callback is due; merchants without one are left out.
-    pub async fn callbacks_next(&self) -> Result<Vec<(MerchantId, Timestamp)>, StoreError> {
+    /// When each merchant's next callback from a moment on is due; merchants without one are left out.
+    pub async fn callbacks_next(&self, from: Timestamp) -> Result<Vec<(MerchantId, Timestamp)>, StoreError> {
         let mut next = Vec::new();
-        for mut row in self.query(CALLBACKS_NEXT, &[]).await? {
+        for mut row in self.query(CALLBACKS_NEXT, &[Arg::Int(from.0)]).await? {
             let merchant = MerchantId(row.int()?);
             next.extend(row.int_or_null()?.map(|at| (merchant, Timestamp(at))));
         }
         Ok(next)
     }
 
-    /// A merchant's callbacks that are due and have no older news of the same payout before them, the longest due first.
+    /// A merchant's callbacks that are due between two moments and have no older news of the same payout before them, the longest due first.
     pub async fn callbacks_due(
         &self,
         merchant: MerchantId,
-        now: Timestamp,
+        (from, to): (Timestamp, Timestamp),
         limit: i64,
     ) -> Result<Vec<DueCallback>, StoreError> {
-        let args = [Arg::Int(merchant.0), Arg::Int(now.0), Arg::Int(limit)];
+        let args = [Arg::Int(merchant.0), Arg::Int(from.0), Arg::Int(to.0), Arg::Int(limit)];
         self.query(CALLBACKS_DUE, &args).await?.into_iter().map(due_callback).collect()
     }
 

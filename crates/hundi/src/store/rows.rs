@@ -39,18 +39,31 @@ pub fn meta_once(name: &str, value: &str) -> Plain {
     Plain(vec![(sql, vec![text(name), text(value)])])
 }
 
-/// Leases a process number until `until`, if nobody holds it at `now`.
-pub fn process_take(process: i64, now: Timestamp, until: Timestamp) -> Plain {
-    let sql = "INSERT INTO processes (process, lease_until, fence) VALUES ($1, $2, 1) \
-        ON CONFLICT (process) DO UPDATE SET lease_until = excluded.lease_until, fence = processes.fence + 1 \
-        WHERE processes.lease_until < $3";
-    Plain(vec![(sql, vec![Value::Int(process), Value::Int(until.0), Value::Int(now.0)])])
+/// Leases a process number until `until`, if its row is still as it was `seen` (its `lease_until` and fence; `None` if
+/// there was none). So whoever takes it knows for certain where the ids of the holder before end.
+pub fn process_take(process: i64, seen: Option<(Timestamp, i64)>, until: Timestamp) -> Plain {
+    let Some((lease_until, fence)) = seen else {
+        let sql =
+            "INSERT INTO processes (process, lease_until, fence) VALUES ($1, $2, 1) ON CONFLICT (process) DO NOTHING";
+        return Plain(vec![(sql, vec![Value::Int(process), Value::Int(until.0)])]);
+    };
+    let sql = "UPDATE processes SET lease_until = $1, fence = fence + 1 \
+        WHERE process = $2 AND fence = $3 AND lease_until = $4";
+    Plain(vec![(sql, vec![Value::Int(until.0), Value::Int(process), Value::Int(fence), Value::Int(lease_until.0)])])
 }
 
-/// Prolongs (or, with `until` in the past, gives back) the lease of a process number.
-pub fn process_keep(process: i64, until: Timestamp) -> Plain {
-    let sql = "UPDATE processes SET lease_until = $1 WHERE process = $2";
-    Plain(vec![(sql, vec![Value::Int(until.0), Value::Int(process)])])
+/// Prolongs the lease of a process number; changes nothing if it has been taken since. It never becomes shorter: a write
+/// that a lost connection has delayed may come after a later one.
+pub fn process_keep(process: i64, fence: i64, until: Timestamp) -> Plain {
+    let sql = "UPDATE processes SET lease_until = CASE WHEN lease_until < $1 THEN $1 ELSE lease_until END \
+        WHERE process = $2 AND fence = $3";
+    Plain(vec![(sql, vec![Value::Int(until.0), Value::Int(process), Value::Int(fence)])])
+}
+
+/// Ends the lease of a process number at `spent`, for its holder, which gives out no more ids.
+pub fn process_give_back(process: i64, fence: i64, spent: Timestamp) -> Plain {
+    let sql = "UPDATE processes SET lease_until = $1 WHERE process = $2 AND fence = $3";
+    Plain(vec![(sql, vec![Value::Int(spent.0), Value::Int(process), Value::Int(fence)])])
 }
 
 /// Adds a merchant with an empty wallet; changes nothing if the name is taken. `secret` is sealed.
@@ -295,16 +308,17 @@ pub enum CallbackFate {
     GivenUp,
 }
 
-/// Records what became of a callback's try, once: a callback that has come to its end changes no more. `result` is a
-/// short text without secrets, such as `204` or `time-out`.
-pub fn callback_result(key: CallbackKey, fate: CallbackFate, result: &str, now: Timestamp) -> Plain {
+/// Records what became of the try that was claimed until `until`; changes nothing if the claim has run out and another
+/// process has taken it up, or the callback has come to its end. `result` is a short text without secrets, such as `204`
+/// or `time-out`.
+pub fn callback_result(key: CallbackKey, until: Timestamp, fate: CallbackFate, result: &str, now: Timestamp) -> Plain {
     let (state, next_at) = match fate {
         CallbackFate::Delivered => (2, None),
         CallbackFate::Again(at) => (1, Some(at.0)),
         CallbackFate::GivenUp => (3, None),
     };
     let sql = "UPDATE callbacks SET state = $1, tries = tries + 1, next_at = $2, result = $3, updated_at = $4 \
-        WHERE merchant_id = $5 AND payout_id = $6 AND seq = $7 AND state = 1";
+        WHERE merchant_id = $5 AND payout_id = $6 AND seq = $7 AND state = 1 AND next_at = $8";
     let values = vec![
         Value::Int(state),
         next_at.into(),
@@ -313,6 +327,7 @@ pub fn callback_result(key: CallbackKey, fate: CallbackFate, result: &str, now: 
         Value::Int(key.merchant.0),
         Value::Int(key.payout.0),
         Value::Int(key.seq),
+        Value::Int(until.0),
     ];
     // Newer news of the payout waits for this one, and is not looked at before it can be sent.
     let newer =
@@ -324,6 +339,28 @@ pub fn callback_result(key: CallbackKey, fate: CallbackFate, result: &str, now: 
         Value::Int(key.seq),
     ];
     Plain(vec![(sql, values), (newer, newer_values)])
+}
+
+/// Records that a try was delivered whose claim had run out: the callback has reached the merchant all the same. Another
+/// process may be making the call again; newer news waits for the end of that claim, at most until `latest`, or the older
+/// news could come after it.
+pub fn callback_delivered_late(key: CallbackKey, result: &str, now: Timestamp, latest: Timestamp) -> Plain {
+    let delivered = "UPDATE callbacks SET state = 2, tries = tries + 1, result = $1, updated_at = $2 \
+        WHERE merchant_id = $3 AND payout_id = $4 AND seq = $5 AND state = 1";
+    let delivered_values = vec![
+        text(result),
+        Value::Int(now.0),
+        Value::Int(key.merchant.0),
+        Value::Int(key.payout.0),
+        Value::Int(key.seq),
+    ];
+    let newer = "UPDATE callbacks SET next_at = (SELECT CASE WHEN e.next_at < $1 THEN e.next_at ELSE $1 END \
+        FROM callbacks e WHERE e.merchant_id = $2 AND e.payout_id = $3 AND e.seq = $4) \
+        WHERE merchant_id = $2 AND payout_id = $3 AND seq > $4 AND state = 1";
+    let key_values = [Value::Int(key.merchant.0), Value::Int(key.payout.0), Value::Int(key.seq)];
+    let newer_values = [&[Value::Int(latest.0)][..], &key_values].concat();
+    let done = "UPDATE callbacks SET next_at = NULL WHERE merchant_id = $1 AND payout_id = $2 AND seq = $3";
+    Plain(vec![(delivered, delivered_values), (newer, newer_values), (done, key_values.to_vec())])
 }
 
 /// Keeps what a bank said, sealed; changes nothing if the very message was kept before.

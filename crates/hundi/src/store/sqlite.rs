@@ -3,9 +3,9 @@
 //! One connection writes, under a lock; a few others read. A statement blocks the thread that runs it: the program
 //! gives the writer a thread of its own.
 
-use super::{Arg, Row, SCHEMA, StoreError, Value};
+use super::{Arg, Lookup, Many, Row, SCHEMA, StoreError, Value};
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Statement, ToSql};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -95,6 +95,16 @@ impl Sqlite {
         Ok(rows)
     }
 
+    /// Looks up rows by many keys.
+    pub fn find(&self, lookup: &Lookup, keys: &[Value]) -> Result<Vec<Row>, StoreError> {
+        let mut rows = Vec::new();
+        for key in keys.chunks_exact(lookup.keys.len()) {
+            let args: Vec<Arg<'_>> = key.iter().map(Value::arg).collect();
+            rows.extend(self.query(lookup.sql().sqlite, &args)?);
+        }
+        Ok(rows)
+    }
+
     /// Runs a statement that reads, row by row.
     pub fn scan(
         &self,
@@ -107,12 +117,38 @@ impl Sqlite {
             Some(connection) => connection,
             None => connect(&self.path, false)?,
         };
-        let result = read(&connection, sql, args, each);
+        let result =
+            connection.prepare_cached(sql).map_err(explain).and_then(|mut statement| read(&mut statement, args, each));
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         if result.is_ok() && readers.len() < READERS_MAX {
             readers.push(connection);
         }
         result
+    }
+
+    /// Runs a statement that reads, so many rows at once.
+    pub async fn chunks(
+        &self,
+        sql: &str,
+        size: usize,
+        each: &mut impl AsyncFnMut(Vec<Row>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let connection = connect(&self.path, false)?;
+        let mut statement = connection.prepare(sql).map_err(explain)?;
+        let columns = statement.column_count();
+        let mut rows = statement.query([]).map_err(explain)?;
+        loop {
+            let mut chunk = Vec::with_capacity(size);
+            while chunk.len() < size
+                && let Some(row) = rows.next().map_err(explain)?
+            {
+                chunk.push(decode(row, columns)?);
+            }
+            if chunk.is_empty() {
+                return Ok(());
+            }
+            each(chunk).await?;
+        }
     }
 
     /// Begins a transaction that writes.
@@ -146,14 +182,35 @@ impl SqliteTx<'_> {
         self.connection.as_ref().ok_or_else(|| StoreError::Disk("the connection was given up after an error".into()))
     }
 
-    /// Runs a statement that reads.
-    pub fn query(&mut self, sql: &str, args: &[Arg<'_>]) -> Result<Vec<Row>, StoreError> {
+    /// Looks up rows by many keys.
+    pub fn find(&mut self, lookup: &Lookup, keys: &[Value]) -> Result<Vec<Row>, StoreError> {
         let mut rows = Vec::new();
-        read(self.connection()?, sql, args, &mut |row| {
-            rows.push(row);
-            Ok(())
-        })?;
+        if keys.is_empty() {
+            return Ok(rows);
+        }
+        let mut statement = self.connection()?.prepare_cached(lookup.sql().sqlite).map_err(explain)?;
+        for key in keys.chunks_exact(lookup.keys.len()) {
+            read(&mut statement, key, &mut |row| {
+                rows.push(row);
+                Ok(())
+            })?;
+        }
         Ok(rows)
+    }
+
+    /// Writes many rows; gives back how many it changed.
+    pub fn write(&mut self, many: &Many, values: &[Value]) -> Result<u64, StoreError> {
+        if values.is_empty() {
+            return Ok(0);
+        }
+        let mut changed = 0;
+        let written = self.connection()?.prepare_cached(many.sql().sqlite).and_then(|mut statement| {
+            for row in values.chunks_exact(many.columns.len()) {
+                changed += statement.execute(rusqlite::params_from_iter(row))? as u64;
+            }
+            Ok(())
+        });
+        written.map(|()| changed).map_err(|error| self.give_up_on(explain(error)))
     }
 
     /// Runs a statement that writes.
@@ -239,33 +296,35 @@ fn connect(path: &Path, writes: bool) -> Result<Connection, StoreError> {
 }
 
 fn read(
-    connection: &Connection,
-    sql: &str,
-    args: &[Arg<'_>],
+    statement: &mut Statement<'_>,
+    args: &[impl ToSql],
     each: &mut dyn FnMut(Row) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
-    let mut statement = connection.prepare_cached(sql).map_err(explain)?;
     let columns = statement.column_count();
     let mut rows = statement.query(rusqlite::params_from_iter(args)).map_err(explain)?;
     while let Some(row) = rows.next().map_err(explain)? {
-        let mut values = Vec::with_capacity(columns);
-        for column in 0..columns {
-            values.push(match row.get_ref(column).map_err(explain)? {
-                ValueRef::Null => Value::Null,
-                ValueRef::Integer(number) => Value::Int(number),
-                ValueRef::Text(text) => match std::str::from_utf8(text) {
-                    Ok(text) => Value::Text(text.to_owned()),
-                    Err(_) => return Err(StoreError::Corrupt("a text is not UTF-8".into())),
-                },
-                ValueRef::Blob(bytes) => Value::Bytes(bytes.to_owned()),
-                ValueRef::Real(_) => {
-                    return Err(StoreError::Corrupt("a float was found where none is ever written".into()));
-                }
-            });
-        }
-        each(Row::new(values))?;
+        each(decode(row, columns)?)?;
     }
     Ok(())
+}
+
+fn decode(row: &rusqlite::Row<'_>, columns: usize) -> Result<Row, StoreError> {
+    let mut values = Vec::with_capacity(columns);
+    for column in 0..columns {
+        values.push(match row.get_ref(column).map_err(explain)? {
+            ValueRef::Null => Value::Null,
+            ValueRef::Integer(number) => Value::Int(number),
+            ValueRef::Text(text) => match std::str::from_utf8(text) {
+                Ok(text) => Value::Text(text.to_owned()),
+                Err(_) => return Err(StoreError::Corrupt("a text is not UTF-8".into())),
+            },
+            ValueRef::Blob(bytes) => Value::Bytes(bytes.to_owned()),
+            ValueRef::Real(_) => {
+                return Err(StoreError::Corrupt("a float was found where none is ever written".into()));
+            }
+        });
+    }
+    Ok(Row::new(values))
 }
 
 fn explain(error: rusqlite::Error) -> StoreError {
@@ -290,6 +349,17 @@ impl ToSql for Arg<'_> {
             Arg::Int(number) => ValueRef::Integer(*number),
             Arg::Text(text) => ValueRef::Text(text.as_bytes()),
             Arg::Bytes(bytes) => ValueRef::Blob(bytes),
+        }))
+    }
+}
+
+impl ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Value::Null => ValueRef::Null,
+            Value::Int(number) => ValueRef::Integer(*number),
+            Value::Text(text) => ValueRef::Text(text.as_bytes()),
+            Value::Bytes(bytes) => ValueRef::Blob(bytes),
         }))
     }
 }

@@ -1,8 +1,10 @@
 //! What the operator sees and changes: lists over all merchants, the settings' history, keys instead of scans, and
 //! refusals on the command line.
 
-use crate::process::kit::run;
-use crate::support::{KEY, World, operator};
+use super::ENGINE;
+use super::process::kit::run_on;
+use super::support::{KEY, World, operator};
+use crate::database::Engine;
 use hundi::admin::{self, MerchantChanges};
 use hundi_core::command::MerchantState;
 use hundi_core::ids::{Actor, PayoutId};
@@ -20,11 +22,6 @@ async fn add_other(world: &World) -> String {
     admin::merchant_add(&world.app, "other", "free", &operator()).await.unwrap();
     admin::fund(&world.app, "other", "1000.00", "OPENING-OTHER", "sandbox", &operator()).await.unwrap();
     world.new_token("other", "127.0.0.1").await
-}
-
-fn number(sql: &str, world: &World) -> i64 {
-    let database = rusqlite::Connection::open(world.app.config.database()).unwrap();
-    database.query_row(sql, [], |row| row.get(0)).unwrap()
 }
 
 #[tokio::test(start_paused = true)]
@@ -91,7 +88,7 @@ async fn every_change_of_settings_has_its_line() {
     let id = token["token_id"].as_i64().unwrap();
     admin::token_revoke(app, id, &asha).await.unwrap();
 
-    let seen = number("SELECT COUNT(*) FROM settings_history", &world);
+    let seen = world.number("SELECT COUNT(*) FROM settings_history").await;
     // What is refused leaves neither a change nor a line, whichever part of it is wrong.
     let bad = [
         MerchantChanges::default(),
@@ -105,7 +102,7 @@ async fn every_change_of_settings_has_its_line() {
     admin::token_revoke(app, id, &asha).await.unwrap_err();
     admin::token_revoke(app, 999, &asha).await.unwrap_err();
     admin::merchant_state(app, "nobody", MerchantState::Suspended, &asha).await.unwrap_err();
-    assert_eq!(number("SELECT COUNT(*) FROM settings_history", &world), seen);
+    assert_eq!(world.number("SELECT COUNT(*) FROM settings_history").await, seen);
 
     let shown = admin::merchant_show(app, "demo", false).await.unwrap();
     assert_eq!(shown["payout_most"], json!(null));
@@ -140,9 +137,16 @@ async fn without_its_line_nothing_is_changed() {
     let world = World::new().await;
     let app = &world.app;
     let token = admin::token_new(app, "demo", "10.0.0.0/8", None, &operator()).await.unwrap();
-    let database = rusqlite::Connection::open(app.config.database()).unwrap();
-    let refuse = "CREATE TRIGGER no_line BEFORE INSERT ON settings_history BEGIN SELECT RAISE(ABORT, 'no'); END";
-    database.execute_batch(refuse).unwrap();
+    let refuse = match ENGINE {
+        Engine::Sqlite => {
+            "CREATE TRIGGER no_line BEFORE INSERT ON settings_history BEGIN SELECT RAISE(ABORT, 'no'); END"
+        }
+        Engine::Postgres => {
+            "CREATE FUNCTION no_line() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$; \
+             CREATE TRIGGER no_line BEFORE INSERT ON settings_history FOR EACH ROW EXECUTE FUNCTION no_line()"
+        }
+    };
+    world.sql(refuse).await;
     let before = admin::merchant_show(app, "demo", false).await.unwrap();
     let tokens = admin::token_list(app, None).await.unwrap();
     let changes = MerchantChanges {
@@ -206,8 +210,7 @@ async fn a_payout_shows_the_banks_words_its_times_and_its_journal() {
 async fn a_journal_that_is_ahead_of_the_clock_is_shown_whole() {
     let world = World::new().await;
     world.pay("ORDER-1", 100, "123456781111").await;
-    let database = rusqlite::Connection::open(world.app.config.database()).unwrap();
-    database.execute("UPDATE journal SET at = at + 3600000000 WHERE seq > 1", []).unwrap();
+    world.sql("UPDATE journal SET at = at + 3600000000 WHERE seq > 1").await;
     let list = admin::payout_list(&world.app, None, None, 10).await.unwrap();
     let shown = admin::payout_show(&world.app, list[0]["payout_id"].as_str().unwrap()).await.unwrap();
     assert_eq!(column(&shown["journal"], "kind"), ["reserve", "settle"]);
@@ -244,11 +247,13 @@ async fn complaints_and_exceptions_are_found_by_their_keys() {
     let complaint = json!({"Token": world.token, "Subject": "Late", "Message": "Still late", "OrderId": ours});
     world.post("/RaiseComplaint", &complaint.to_string()).await;
     let id: PayoutId = PayoutId(ours.parse().unwrap());
-    let database = rusqlite::Connection::open(world.app.config.database()).unwrap();
-    let add = "INSERT INTO exceptions (connector, reference, kind, merchant_id, payout_id, detail, at) VALUES \
-        ('sandbox', 'ABCDEFGHIJKLMNO', ?1, 1, ?2, 'x', 1)";
     let kind = hundi_core::payout::ExceptionKind::NoAnswer as i64;
-    database.execute(add, rusqlite::params![kind, id.0]).unwrap();
+    let add = format!(
+        "INSERT INTO exceptions (connector, reference, kind, merchant_id, payout_id, detail, at) VALUES \
+         ('sandbox', 'ABCDEFGHIJKLMNO', {kind}, 1, {}, 'x', 1)",
+        id.0
+    );
+    world.sql(&add).await;
     let shown = admin::complaint_show(&world.app, "demo/1").await.unwrap();
     assert_eq!((&shown["complaint_id"], &shown["message"]), (&json!("demo/1"), &json!("Still late")));
     for wrong in ["", "demo", "demo/", "demo/2", "demo/x", "other/1", "/1", "demo/1/1", "demo/99999999999999999999"] {
@@ -297,7 +302,7 @@ async fn a_refusal_on_the_command_line_is_a_sentence_and_a_document() {
             if json {
                 all.push("--json");
             }
-            let ran = run(&all);
+            let ran = run_on(&world.folder, &all);
             assert_eq!(ran.code, 1, "{args:?}: {}{}", ran.stdout, ran.stderr);
             assert!(ran.stderr.starts_with("hundi: ") && ran.stderr.contains(words), "{args:?}: {}", ran.stderr);
             if json {
@@ -309,10 +314,10 @@ async fn a_refusal_on_the_command_line_is_a_sentence_and_a_document() {
             }
         }
     }
-    assert_eq!(number("SELECT COUNT(*) FROM bank_credits", &world), 1);
-    let list = run(&["payout", "list", "--json", "--data", data]);
+    assert_eq!(world.number("SELECT COUNT(*) FROM bank_credits").await, 1);
+    let list = run_on(&world.folder, &["payout", "list", "--json", "--data", data]);
     assert_eq!((list.code, list.stdout.trim()), (0, "[]"));
-    let named = run(&["merchant", "suspend", "demo", "--operator", "ravi", "--json", "--data", data]);
+    let named = run_on(&world.folder, &["merchant", "suspend", "demo", "--operator", "ravi", "--json", "--data", data]);
     let shown: Value = serde_json::from_str(&named.stdout).unwrap();
     let last = shown["history"].as_array().unwrap().last().unwrap();
     assert_eq!((&last["by"], &last["what"]), (&json!("operator:ravi"), &json!("state=suspended")));

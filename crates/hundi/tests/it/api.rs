@@ -8,7 +8,7 @@
 //! | promises | what code 0 may say, waiting, another merchant's orders, no secret in a log |
 //! | others | banks that call, and the operator's machines |
 
-use crate::support::{Answer, KEY, World, operator};
+use super::support::{Answer, KEY, World, operator};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hundi::App;
@@ -649,6 +649,8 @@ async fn an_instant_payout_is_waited_for_and_the_others_are_not() {
 #[tokio::test(start_paused = true)]
 async fn a_malformed_request_waits_for_what_was_sent_before_it() {
     let world = World::new().await;
+    // Its token is known from now on: who has to read it first comes later, and the order of the two would be chance.
+    world.balance().await;
     let good = bank(&world, "a", json!({"TransferMode": "NEFT"})).to_string();
     let bad = bank(&world, "a", json!({"Amount": "x"})).to_string();
     // The first is on its way to the writer when the second is judged: a 0 now would be a lie a moment later.
@@ -669,6 +671,8 @@ async fn a_race_under_one_order_id_makes_one_payout() {
 #[tokio::test(start_paused = true)]
 async fn what_is_not_known_is_said_to_be_so() {
     let world = World::with(|config| config.writer.queue_max = 1).await;
+    // Its token is known from now on, so that neither of the two is held up by reading it.
+    world.balance().await;
     let neft = |order: &str| bank(&world, order, json!({"TransferMode": "NEFT"})).to_string();
     let (first, second) = (neft("a"), neft("b"));
     let (first, second) = tokio::join!(world.post(PAY, &first), world.post(PAY, &second));
@@ -681,7 +685,7 @@ async fn what_is_not_known_is_said_to_be_so() {
         "OrderId": first.json()["Data"]["OrderID"]});
     let (status, ..) = operations(&app, "GET", "/readyz").await;
     assert_eq!(status, 200);
-    drop(world.kill());
+    let _kept = world.kill();
     tokio::time::sleep(Duration::from_millis(1)).await;
     for (path, body) in [(PAY, pay), (PAY, bad), (COMPLAIN, complaint.to_string())] {
         let request = Request::post(path).body(Full::new(Bytes::from(body))).unwrap();
@@ -703,10 +707,10 @@ async fn who_waits_for_the_writer_is_told_in_time() {
     let complaint = json!({"Token": world.token, "Subject": "s", "Message": "m",
         "OrderId": world.pay("a", 200, "50100012345678").await.json()["Data"]["OrderID"]});
     let (config, clock) = (world.app.config.clone(), world.app.clock.clone());
-    let store = Store::open_sqlite(&config.database(), true).unwrap();
-    let (_, ids) = hundi::lease_process(&store, clock.now(), 3_000_000).await.unwrap();
+    let store = Store::open(&config, &clock, true).await.unwrap();
+    let process = hundi::lease_process(&store, clock.now(), 86_400_000_000).await.unwrap();
     let nobody: HttpOut = Arc::new(|_| Box::pin(std::future::pending()));
-    let (app, _ends) = App::new(config, store, Keys::parse(KEY).unwrap(), clock, nobody, ids).await.unwrap();
+    let (app, _ends) = App::new(config, store, Keys::parse(KEY).unwrap(), clock, nobody, process).await.unwrap();
     for (path, body, again) in [
         (PAY, bank(&world, "b", json!({})), "send again with the same OrderID"),
         (PAY, bank(&world, "c", json!({"TransferMode": "NEFT"})), "send again with the same OrderID"),
@@ -897,7 +901,7 @@ async fn a_banks_call_does_what_its_proof_allows() {
         assert_eq!(world.call("127.0.0.1", method, path, &[], text).await.status, status, "{method} {path}");
     }
     let app = Arc::clone(&world.app);
-    drop(world.kill());
+    let _kept = world.kill();
     tokio::time::sleep(Duration::from_millis(1)).await;
     let body = Full::new(Bytes::from(json!({"reference": reference.as_str(), "status": "paid"}).to_string()));
     let response = router::api(app, [127, 0, 0, 1].into(), Request::post(path).body(body).unwrap()).await;

@@ -1,6 +1,6 @@
 //! Callbacks to merchants.
 
-use crate::support::{Behaviour, Received, World, operator};
+use super::support::{Behaviour, Received, World, operator};
 use hundi::admin::{self, MerchantChanges};
 use hundi::callbacks::{self, Setting};
 use hundi::store::reads::CallbackView;
@@ -232,7 +232,7 @@ async fn one_merchants_long_queue_hides_nobody_and_is_worked_off() {
     assert!(well[300].at.0 - well[200].at.0 < SECOND / 4);
     let delivered: BTreeSet<_> = world.receivers.calls().iter().map(|call| header(call, "webhook-id")).collect();
     assert_eq!(delivered.len(), 540);
-    assert!(world.app.store.callbacks_next().await.unwrap().is_empty());
+    assert!(world.app.store.callbacks_next(Timestamp(0)).await.unwrap().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -268,7 +268,7 @@ async fn two_processes_make_each_call_once() {
     }
     let ids: Vec<_> = world.receivers.calls()[before..].iter().map(|call| header(call, "webhook-id")).collect();
     assert_eq!(ids.len(), ids.iter().collect::<BTreeSet<_>>().len());
-    assert!(world.app.store.callbacks_next().await.unwrap().is_empty());
+    assert!(world.app.store.callbacks_next(Timestamp(0)).await.unwrap().is_empty());
     stop.send_replace(true);
     other.await.unwrap();
 }

@@ -2,8 +2,10 @@
 //! can go right or wrong, at the most talkative log level. Then every output and every byte of the data folder is searched,
 //! in clear, in hexadecimal and in base64.
 
-use crate::process::kit::{Http, PAY, Receiver, Reply, STATUS, Site, contains, files, until};
+use super::process::kit::{Http, PAY, Receiver, Reply, STATUS, Site, contains, files, until};
+use crate::database::dump;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use hundi::config::DatabaseUrl;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -110,10 +112,17 @@ fn canaries_come_out_nowhere() {
     drop(bank);
 }
 
-/// The files of Hundi's data, with their bytes.
+/// The files of Hundi's data, with their bytes, and the tables of its database where that is elsewhere.
 fn read(site: &Site) -> Vec<(String, Vec<u8>)> {
     let found = files(&site.data()).into_iter();
-    found.map(|file| (file.display().to_string(), std::fs::read(&file).unwrap())).collect()
+    let mut all: Vec<_> = found.map(|file| (file.display().to_string(), std::fs::read(&file).unwrap())).collect();
+    if let Some(DatabaseUrl(url)) = site.folder.database_url() {
+        let tables = dump(&url);
+        let holds = |text: &str| tables.iter().any(|(_, bytes)| contains(bytes, text.as_bytes()));
+        assert!(tables.len() > 10 && holds(NAME), "the dump holds nothing");
+        all.extend(tables);
+    }
+    all
 }
 
 /// A secret as it may be written.

@@ -1,19 +1,18 @@
 //! Black-box tests: the real binary in processes of its own, driven by HTTP and by its command line.
 
-mod disk;
-mod kill;
+pub mod kill;
+#[allow(dead_code, reason = "some of it helps the tests of one engine only")]
 pub mod kit;
-mod refused;
 
-use crate::support::Folder;
+use super::support::Folder;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use kit::{
-    Call, Demo, Http, PAY, Receiver, Reply, STATUS, Site, book, files, holds, paise, pay_body, run, status_body, until,
+    Call, Demo, Http, PAY, Receiver, Reply, STATUS, Site, book, files, holds, paise, pay_body, run_on, status_body,
+    until,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -25,16 +24,16 @@ const COST_PAISE: i64 = 590;
 #[test]
 fn demo_pays() {
     let folder = Folder::new();
-    let data = folder.path().join("data");
+    let data = folder.config().data;
     let receiver = Receiver::start();
     let url = receiver.url("/hook?shop=7");
-    let demo = Demo::start(&data, &url);
+    let demo = Demo::start(&folder, &url);
     assert_eq!(demo.merchant, "demo");
     let at = data.to_str().unwrap();
     let cli = |args: &[&str]| {
         let mut all = args.to_vec();
         all.extend(["--json", "--data", at]);
-        run(&all)
+        run_on(&folder, &all)
     };
 
     let mut http = Http::to(&demo.api);
@@ -66,7 +65,7 @@ fn demo_pays() {
     let lines = cli(&["statement", "--merchant", "demo", "--format", "json"]).json();
     let kinds: Vec<&Value> = lines.as_array().unwrap().iter().map(|line| &line["kind"]).collect();
     assert_eq!(kinds, ["fund", "reserve", "settle"]);
-    let csv = run(&["statement", "--merchant", "demo", "--format", "csv", "--data", at]);
+    let csv = run_on(&folder, &["statement", "--merchant", "demo", "--format", "csv", "--data", at]);
     assert_eq!((csv.code, csv.stdout.lines().count()), (0, 4), "{}", csv.stdout);
     for booked in [true, false] {
         let funded = cli(&["fund", "--merchant", "demo", "--amount", "100.00", "--reference", "UTR-1"]).json();
@@ -84,7 +83,7 @@ fn demo_pays() {
     let old = demo.token.clone();
     let (status, took) = demo.process.terminate();
     assert!(status.success() && took < Duration::from_secs(5), "{status} after {took:?}");
-    let demo = Demo::start(&data, &url);
+    let demo = Demo::start(&folder, &url);
     let mut http = Http::to(&demo.api);
     assert_ne!(old, demo.token);
     for token in [&old, &demo.token] {
@@ -298,9 +297,4 @@ fn the_first_debit_of_a_new_wallet_races() {
         assert_eq!(codes.iter().filter(|code| **code == 0).count(), SAME - 3, "{codes:?}");
     }
     site.verify();
-}
-
-/// Where a folder must not be read: for messages.
-fn shown(path: &Path) -> String {
-    path.display().to_string()
 }

@@ -1,23 +1,25 @@
 //! A world for tests: the whole of Hundi and a sandbox bank on one thread, joined without sockets, under a clock that the
 //! test holds (`#[tokio::test(start_paused = true)]`): what takes hours here takes no time there.
 
+use super::ENGINE;
+use crate::database::{self, Database, Engine};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hundi::clock::Clock;
-use hundi::config::{Config, Sandbox};
+use hundi::config::{Config, DatabaseUrl, Sandbox};
 use hundi::http_out::{HttpOut, OutError, OutReply, OutRequest};
 use hundi::keys::Keys;
 use hundi::store::Store;
 use hundi::{App, admin, callbacks, worker, writer};
 use hundi_bank::{Bank, BankConfig, CallbackSender, Faults, Times};
 use hundi_core::ids::Actor;
-use hundi_core::schedule::Timestamp;
+use hundi_core::schedule::{DAY, Timestamp};
 use hyper::Request;
 use serde_json::Value;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -26,8 +28,12 @@ pub const START: Timestamp = Timestamp(1_795_329_000_000_000);
 /// The key of every test.
 pub const KEY: &str = "1:1111111111111111111111111111111111111111111111111111111111111111";
 
-/// A folder that goes away with its owner.
-pub struct Folder(PathBuf);
+/// A folder that goes away with its owner, and so does the database that belongs to it.
+pub struct Folder {
+    path: PathBuf,
+    database: OnceLock<Database>,
+    elsewhere: Option<DatabaseUrl>,
+}
 
 impl Folder {
     pub fn new() -> Folder {
@@ -35,17 +41,35 @@ impl Folder {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("hundi-test-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&path).unwrap();
-        Folder(path)
+        Folder { path, database: OnceLock::new(), elsewhere: None }
+    }
+
+    /// One whose database is not its own.
+    pub fn on(url: &str) -> Folder {
+        let mut folder = Folder::new();
+        folder.elsewhere = Some(DatabaseUrl(url.to_owned()));
+        folder
     }
 
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
+    }
+
+    /// Its database on a PostgreSQL server, where these tests are about PostgreSQL; made when it is first asked for.
+    pub fn database_url(&self) -> Option<DatabaseUrl> {
+        let own = || DatabaseUrl(self.database.get_or_init(Database::new).url());
+        self.elsewhere.clone().or_else(|| (ENGINE == Engine::Postgres).then(own))
+    }
+
+    /// The options that name its data: the folder `data` below it, and its database.
+    pub fn config(&self) -> Config {
+        Config { data: self.path.join("data"), database_url: self.database_url(), ..Config::default() }
     }
 }
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        drop(std::fs::remove_dir_all(&self.0));
+        drop(std::fs::remove_dir_all(&self.path));
     }
 }
 
@@ -114,7 +138,16 @@ pub struct World {
     pub folder: Arc<Folder>,
     stop: watch::Sender<bool>,
     stop_writer: watch::Sender<bool>,
-    tasks: Vec<tokio::task::JoinHandle<()>>,
+    tasks: Tasks,
+}
+
+/// They end with their owner: a world that is gone must not go on looking for its database.
+struct Tasks(Vec<tokio::task::JoinHandle<()>>);
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        self.0.iter().for_each(tokio::task::JoinHandle::abort);
+    }
 }
 
 /// The operator in tests.
@@ -148,7 +181,7 @@ impl World {
         clock: Clock,
         configure: impl FnOnce(&mut Config),
     ) -> World {
-        let mut config = Config { data: folder.path().to_owned(), ..Config::default() };
+        let mut config = Config { data: folder.path().to_owned(), ..folder.config() };
         config.callbacks.allow_private = true;
         config.sandbox = Some(Sandbox {
             url: "http://bank.test".to_owned(),
@@ -159,21 +192,22 @@ impl World {
         configure(&mut config);
         let receivers =
             Receivers { calls: Arc::default(), plan: Arc::new(Mutex::new(Box::new(|_| Behaviour::Answers(204)))) };
-        let store = Store::open_sqlite(&config.database(), true).unwrap();
+        let store = Store::open(&config, &clock, true).await.unwrap();
         let keys = Keys::parse(KEY).unwrap();
         hundi::prepare(&store, &keys).await.unwrap();
-        let (_, ids) = hundi::lease_process(&store, clock.now(), 3_000_000).await.unwrap();
+        let process = hundi::lease_process(&store, clock.now(), 10 * 365 * DAY).await.unwrap();
         let out = out(Arc::clone(&bank), receivers.clone(), clock.clone());
-        let (app, ends) = App::new(config, store, keys, clock, out, ids).await.unwrap();
+        let (app, ends) = App::new(config, store, keys, clock, out, process).await.unwrap();
         let (stop, stopped) = watch::channel(false);
         let (stop_writer, writer_stopped) = watch::channel(false);
         let mut tasks = Vec::new();
         let for_writer = Arc::clone(&app);
         tasks.push(tokio::spawn(async move { writer::run(&for_writer, ends.queue, writer_stopped).await }));
         tasks.push(tokio::spawn(worker::run(Arc::clone(&app), ends.fresh, stopped.clone())));
-        tasks.push(tokio::spawn(callbacks::run(Arc::clone(&app), stopped)));
+        tasks.push(tokio::spawn(callbacks::run(Arc::clone(&app), stopped.clone())));
+        tasks.push(tokio::spawn(hundi::listen(Arc::clone(&app), stopped)));
         tasks.push(tokio::spawn(Arc::clone(&bank).run_clockwork(to_hundi(Arc::clone(&app)))));
-        World { app, bank, receivers, token: String::new(), folder, stop, stop_writer, tasks }
+        World { app, bank, receivers, token: String::new(), folder, stop, stop_writer, tasks: Tasks(tasks) }
     }
 
     /// Makes a token.
@@ -227,6 +261,18 @@ impl World {
         serde_json::from_slice(&reply.body).unwrap()
     }
 
+    /// Runs statements on the store beside Hundi, which goes on meanwhile; its clock does not.
+    pub async fn sql(&self, script: &str) {
+        let (config, script) = (self.app.config.clone(), script.to_owned());
+        tokio::task::spawn_blocking(move || database::run_sql(&config, &script)).await.unwrap();
+    }
+
+    /// The one number that a query finds in the store.
+    pub async fn number(&self, sql: &str) -> i64 {
+        let (config, sql) = (self.app.config.clone(), sql.to_owned());
+        tokio::task::spawn_blocking(move || database::number(&config, &sql)).await.unwrap()
+    }
+
     /// Lets so much time pass.
     pub async fn pass(&self, time: Duration) {
         tokio::time::sleep(time).await;
@@ -234,15 +280,15 @@ impl World {
 
     /// Panics unless every law holds.
     pub async fn verify(&self) {
-        let view = Store::open_sqlite_view(&self.app.config.database()).unwrap();
+        let view = Store::open_view(&self.app.config, &self.app.clock).await.unwrap();
         let report = hundi::verify::verify(&view, &self.app.keys, "").await.unwrap();
         assert!(report.holds, "{}", serde_json::to_string_pretty(&report).unwrap());
     }
 
     /// Stops Hundi as SIGTERM does, and gives back what outlives it. The bank goes on.
-    pub async fn stop(self) -> (Arc<Folder>, Arc<Bank>, Clock) {
+    pub async fn stop(mut self) -> (Arc<Folder>, Arc<Bank>, Clock) {
         self.stop.send_replace(true);
-        let mut tasks = self.tasks;
+        let Tasks(tasks) = &mut self.tasks;
         let clockwork = tasks.pop().unwrap();
         clockwork.abort();
         for task in tasks.drain(1..) {
@@ -256,9 +302,7 @@ impl World {
 
     /// Ends Hundi between two instructions, as `kill -9` does. The bank goes on.
     pub fn kill(self) -> (Arc<Folder>, Arc<Bank>, Clock) {
-        for task in &self.tasks {
-            task.abort();
-        }
+        drop(self.tasks);
         (self.folder, self.bank, self.app.clock.clone())
     }
 }

@@ -1,8 +1,12 @@
 //! The worker, the bank and the ledger together, under a clock that the test holds.
 
-use crate::support::{Behaviour, START, World, bank, operator};
+use super::ENGINE;
+use super::support::{Behaviour, Folder, START, World, bank, operator};
+use crate::database::{Database, Engine, run_sql};
 use hundi::admin;
 use hundi::clock::Clock;
+use hundi::config::{Config, DatabaseUrl};
+use hundi::store::Store;
 use hundi_bank::Faults;
 use hundi_core::schedule::Timestamp;
 use serde_json::{Value, json};
@@ -318,7 +322,7 @@ async fn a_stop_and_a_start_lose_nothing() {
 #[tokio::test(start_paused = true)]
 async fn with_faults_on_both_books_agree_in_the_end() {
     let faults: Faults = "timeout=0.2,drop=0.1,dup_callback=0.3,late=0.2".parse().unwrap();
-    let folder = std::sync::Arc::new(crate::support::Folder::new());
+    let folder = std::sync::Arc::new(Folder::new());
     let mut world = World::start(folder, bank(faults, 11), Clock::held(START), |_| {}).await;
     admin::merchant_add(&world.app, "demo", "*:5.00", &operator()).await.unwrap();
     admin::fund(&world.app, "demo", "1000000.00", "OPENING", "sandbox", &operator()).await.unwrap();
@@ -419,12 +423,9 @@ async fn a_changed_row_and_a_cut_tail_are_found() {
     let broken = |sql: &'static str| {
         let (world, anchors) = (&world, &anchors);
         async move {
-            let copy = world.folder.path().join("copy.db");
-            drop(std::fs::remove_file(&copy));
-            let source = rusqlite::Connection::open(world.app.config.database()).unwrap();
-            source.execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).unwrap();
-            rusqlite::Connection::open(&copy).unwrap().execute_batch(sql).unwrap();
-            let view = hundi::store::Store::open_sqlite_view(&copy).unwrap();
+            let copy = Copy::of(&world.app.config);
+            copy.run(sql);
+            let view = Store::open_view(&copy.config, &world.app.clock).await.unwrap();
             let report = hundi::verify::verify(&view, &world.app.keys, anchors).await.unwrap();
             report
                 .laws
@@ -470,6 +471,39 @@ async fn a_changed_row_and_a_cut_tail_are_found() {
         UPDATE accounts SET wallet_paise = 100000000, reserved_paise = 0, fees_paise = 0, gst_paise = 0, banks = 'sandbox=-100000000', \
         journal_seq = 1, journal_at = (SELECT at FROM journal), journal_link = (SELECT link FROM journal)";
     assert_eq!(broken(cut).await, ["anchors"]);
+}
+
+/// A copy of a store, which goes away with its owner.
+struct Copy {
+    config: Config,
+    _folder: Folder,
+    _database: Option<Database>,
+}
+
+impl Copy {
+    fn of(config: &Config) -> Copy {
+        let folder = Folder::new();
+        let mut copy = Config { data: folder.path().to_owned(), ..config.clone() };
+        let database = config.database_url.as_ref().map(|DatabaseUrl(url)| Database::copy_of(url));
+        match &database {
+            Some(database) => copy.database_url = Some(DatabaseUrl(database.url())),
+            None => {
+                let source = rusqlite::Connection::open(config.database()).unwrap();
+                source.execute("VACUUM INTO ?1", [copy.database().to_str().unwrap()]).unwrap();
+            }
+        }
+        Copy { config: copy, _folder: folder, _database: database }
+    }
+
+    fn run(&self, sql: &str) {
+        let mut sql = sql.to_owned();
+        if ENGINE == Engine::Postgres {
+            for length in ["32", "60"] {
+                sql = sql.replace(&format!("zeroblob({length})"), &format!("decode(repeat('00', {length}), 'hex')"));
+            }
+        }
+        run_sql(&self.config, &sql);
+    }
 }
 
 /// Timestamps of the support code are what they say.

@@ -1,6 +1,6 @@
 //! A disk that is full: creates answer 6, reads go on, nothing acknowledged is lost, and it recovers by itself.
 
-use super::kit::{Http, PAY, Process, STATUS, Site, pay_body, status_body, until};
+use super::process::kit::{Http, PAY, Process, STATUS, Site, pay_body, status_body, until};
 use rustix::process::{Pid, Resource, Rlimit};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -72,7 +72,10 @@ impl Drop for Mounted {
 }
 
 fn used(folder: &std::path::Path) -> u64 {
-    super::kit::files(folder).iter().map(|file| std::fs::metadata(file).unwrap().len().div_ceil(4096) * 4096).sum()
+    super::process::kit::files(folder)
+        .iter()
+        .map(|file| std::fs::metadata(file).unwrap().len().div_ceil(4096) * 4096)
+        .sum()
 }
 
 fn fills_and_recovers(site: &Site, fill: impl FnOnce(), empty: impl FnOnce()) {

@@ -1,11 +1,14 @@
 //! `kill -9` under load, again and again: what was acknowledged is there, nothing is sent twice, the books agree, and
 //! every merchant hears what became of his payouts.
 //!
-//! `HUNDI_KILLS` says how often (20 unless told otherwise).
+//! `HUNDI_KILLS` says how often (20 unless told otherwise, 10 on PostgreSQL).
 
-use super::kit::{Call, Demo, Http, Numbers, PAY, Receiver, STATUS, Site, book, pay_body, run, status_body, until};
+use super::super::ENGINE;
+use super::super::support::Folder;
+use super::kit::{Call, Demo, Http, Numbers, PAY, Receiver, STATUS, Site, book, pay_body, run_on, status_body, until};
 use super::signed;
-use crate::support::Folder;
+use crate::database::Engine;
+use hundi::clock::Clock;
 use hundi::store::Store;
 use hundi_core::ids::{Connector, MerchantId, PayoutId, Reference};
 use hundi_core::payout::{Payout, State};
@@ -19,7 +22,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-const KILLS: u64 = 20;
+const KILLS: u64 = match ENGINE {
+    Engine::Sqlite => 20,
+    Engine::Postgres => 10,
+};
 const DEMO_KILLS: u64 = 5;
 const THREADS: u64 = 12;
 const SEED: u64 = 20_261_122;
@@ -58,32 +64,32 @@ const ACCOUNTS: [&str; 24] = [
 
 /// An order that was sent: everything that is needed to send it again.
 #[derive(Clone, Debug)]
-struct Sent {
-    order: String,
-    rupees: i64,
-    mode: &'static str,
-    account: &'static str,
+pub struct Sent {
+    pub order: String,
+    pub rupees: i64,
+    pub mode: &'static str,
+    pub account: &'static str,
 }
 
 /// What an answer promised.
 #[derive(Clone, Debug)]
-struct Promise {
-    sent: Sent,
+pub struct Promise {
+    pub sent: Sent,
     /// Our OrderID.
-    ours: String,
-    code: i64,
+    pub ours: String,
+    pub code: i64,
 }
 
 /// The client's memory, which survives: every promise is on its disk before Hundi is started again.
-struct Memory {
+pub struct Memory {
     file: Mutex<File>,
-    promises: Mutex<Vec<Promise>>,
-    unanswered: Mutex<Vec<Sent>>,
+    pub promises: Mutex<Vec<Promise>>,
+    pub unanswered: Mutex<Vec<Sent>>,
     next: AtomicU64,
 }
 
 impl Memory {
-    fn new(path: &Path) -> Memory {
+    pub fn new(path: &Path) -> Memory {
         let file = File::options().create(true).append(true).open(path).unwrap();
         Memory {
             file: Mutex::new(file),
@@ -93,7 +99,7 @@ impl Memory {
         }
     }
 
-    fn next_order(&self) -> Sent {
+    pub fn next_order(&self) -> Sent {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let account = ACCOUNTS[usize::try_from(number).unwrap() % ACCOUNTS.len()];
         let mode = if number.is_multiple_of(2) { "IMPS" } else { "NEFT" };
@@ -101,7 +107,7 @@ impl Memory {
     }
 
     /// Sends an order; false when there was no answer.
-    fn order(&self, http: &mut Http, token: &str, sent: Sent) -> bool {
+    pub fn order(&self, http: &mut Http, token: &str, sent: Sent) -> bool {
         let body = pay_body(token, &sent.order, sent.rupees, sent.mode, sent.account);
         let reply = match http.post(PAY, &body) {
             Ok(reply) => reply,
@@ -144,7 +150,7 @@ impl Memory {
     }
 
     /// Sends again what was not answered, with the same OrderIDs: the answer is a promise about the one payout.
-    fn ask_again(&self, api: SocketAddr, token: &str) {
+    pub fn ask_again(&self, api: SocketAddr, token: &str) {
         let again = std::mem::take(&mut *self.unanswered.lock().unwrap());
         std::thread::scope(|scope| {
             for sent in again {
@@ -157,7 +163,7 @@ impl Memory {
 
     /// Every promise since `from` is kept: the order is known, under the same number, and a payout that had ended well
     /// or badly has not changed its mind (but for what the bank took back).
-    fn kept(&self, api: SocketAddr, token: &str, from: usize) -> usize {
+    pub fn kept(&self, api: SocketAddr, token: &str, from: usize) -> usize {
         let promises = self.promises.lock().unwrap();
         let mut http = Http::new(api);
         for promise in &promises[from..] {
@@ -191,7 +197,7 @@ fn kill_serve() {
         let lasts = Duration::from_millis(numbers.between(50, 600));
         memory.load(site.api, &site.token, lasts, || serve.kill());
         site.verify();
-        caught.extend(open(&site.data(), "shop").iter().map(|payout| payout.state.name()));
+        caught.extend(open(&site.folder, "shop").iter().map(|payout| payout.state.name()));
         let began = Instant::now();
         serve = site.start_serve();
         assert!(memory.order(&mut Http::new(site.api), &site.token, Sent { mode: "NEFT", ..memory.next_order() }));
@@ -199,17 +205,17 @@ fn kill_serve() {
         assert!(began.elapsed() < ACCEPTS_WITHIN, "kill {kill}: the first accept took {:?}", began.elapsed());
         memory.ask_again(site.api, &site.token);
         known = memory.kept(site.api, &site.token, known);
-        sent_once(&site.data(), &site.book());
+        sent_once(&site.folder, &site.book());
     }
     println!("{kills} kills, {known} promises, slowest first accept {slowest:?}");
     let began = Instant::now();
     until("the end of all payouts", SETTLES_WITHIN, || (site.metric("hundi_payouts_open{") == 0.0).then_some(()));
-    heard(&site.data(), "shop", || site.book());
+    heard(&site.folder, "shop", || site.book());
     println!("settled after {:?}", began.elapsed());
     memory.kept(site.api, &site.token, 0);
     let secret =
         site.cli(&["merchant", "show", "shop", "--secret"]).json()["callback_secret"].as_str().unwrap().to_owned();
-    let payouts = agree(&site.data(), &site.book(), "shop");
+    let payouts = agree(&site.folder, &site.book(), "shop");
     told(&receiver, &secret, &payouts);
     // A run in which nothing happened proves nothing.
     assert_eq!(caught, BTreeSet::from(["queued", "sending", "sent"]), "in what states payouts were caught by a kill");
@@ -223,24 +229,24 @@ fn kill_serve() {
     let (status, took) = serve.terminate();
     assert!(status.success() && took < Duration::from_secs(5), "{status} after {took:?}");
     site.verify();
-    agree(&site.data(), &site.book(), "shop");
+    agree(&site.folder, &site.book(), "shop");
 }
 
 #[test]
 fn kill_demo() {
     let folder = Folder::new();
-    let data = folder.path().join("data");
+    let data = folder.config().data;
     let receiver = Receiver::start();
     let url = receiver.url("/hook");
     let cli = |args: &[&str]| {
         let mut all = args.to_vec();
         all.extend(["--json", "--data", data.to_str().unwrap()]);
-        run(&all)
+        run_on(&folder, &all)
     };
     let memory = Memory::new(&folder.path().join("promises"));
     let mut numbers = Numbers::new(SEED + 1);
     let mut known = 0;
-    let mut demo = Demo::start(&data, &url);
+    let mut demo = Demo::start(&folder, &url);
     let first_token = demo.token.clone();
     let address = |demo: &Demo| -> SocketAddr { demo.api["http://".len()..].parse().unwrap() };
     let bank = |demo: &Demo| -> SocketAddr { demo.bank["http://".len()..].parse().unwrap() };
@@ -250,7 +256,7 @@ fn kill_demo() {
         memory.load(api, &token, lasts, || demo.process.kill());
         assert_eq!(cli(&["verify"]).json()["holds"], true);
         let began = Instant::now();
-        demo = Demo::start(&data, &url);
+        demo = Demo::start(&folder, &url);
         assert!(memory.order(
             &mut Http::new(address(&demo)),
             &demo.token,
@@ -259,14 +265,14 @@ fn kill_demo() {
         assert!(began.elapsed() < ACCEPTS_WITHIN, "kill {kill}: the first accept took {:?}", began.elapsed());
         memory.ask_again(address(&demo), &first_token);
         known = memory.kept(address(&demo), &demo.token, known);
-        sent_once(&data, &book(bank(&demo)));
+        sent_once(&folder, &book(bank(&demo)));
     }
     println!("{DEMO_KILLS} kills, {known} promises");
-    until("the end of all payouts", SETTLES_WITHIN, || open(&data, "demo").is_empty().then_some(()));
-    heard(&data, "demo", || book(bank(&demo)));
+    until("the end of all payouts", SETTLES_WITHIN, || open(&folder, "demo").is_empty().then_some(()));
+    heard(&folder, "demo", || book(bank(&demo)));
     memory.kept(address(&demo), &demo.token, 0);
     let secret = cli(&["merchant", "show", "demo", "--secret"]).json()["callback_secret"].as_str().unwrap().to_owned();
-    let payouts = agree(&data, &book(bank(&demo)), "demo");
+    let payouts = agree(&folder, &book(bank(&demo)), "demo");
     told(&receiver, &secret, &payouts);
     let (status, _) = demo.process.terminate();
     assert!(status.success(), "{status}");
@@ -274,10 +280,9 @@ fn kill_demo() {
 }
 
 /// A look at a store, which may be in use.
-fn look<T>(data: &Path, with: impl AsyncFnOnce(&Store) -> T) -> T {
-    let store = Store::open_sqlite_view(&data.join("hundi.db")).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(with(&store))
+pub fn look<T>(folder: &Folder, with: impl AsyncFnOnce(&Store) -> T) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { with(&Store::open_view(&folder.config(), &Clock::system()).await.unwrap()).await })
 }
 
 async fn merchant(store: &Store, name: &str) -> MerchantId {
@@ -295,17 +300,17 @@ async fn payouts(store: &Store, name: &str) -> Vec<Payout> {
     all
 }
 
-fn open(data: &Path, name: &str) -> Vec<Payout> {
+fn open(folder: &Folder, name: &str) -> Vec<Payout> {
     std::thread::sleep(Duration::from_millis(200));
-    let mut all = look(data, async |store| payouts(store, name).await);
+    let mut all = look(folder, async |store| payouts(store, name).await);
     all.retain(|payout| payout.state.is_open());
     all
 }
 
 /// What the bank executed, by payout: every reference is ours and was executed once at most, and no payout by two.
-fn sent_once<'a>(data: &Path, book: &'a [Value]) -> BTreeMap<PayoutId, &'a Value> {
+pub fn sent_once<'a>(folder: &Folder, book: &'a [Value]) -> BTreeMap<PayoutId, &'a Value> {
     let sandbox = Connector::parse("sandbox").unwrap();
-    look(data, async |store| {
+    look(folder, async |store| {
         let mut executed = BTreeMap::new();
         for row in book {
             let executions = row["executions"].as_i64().unwrap();
@@ -324,10 +329,10 @@ fn sent_once<'a>(data: &Path, book: &'a [Value]) -> BTreeMap<PayoutId, &'a Value
 
 /// Waits until every reversal in the bank's book has reached us: a paid payout is not open, so nothing else waits for it, and
 /// a bank that called while we were down calls again after up to a minute.
-fn heard(data: &Path, name: &str, book: impl Fn() -> Vec<Value>) {
+pub fn heard(folder: &Folder, name: &str, book: impl Fn() -> Vec<Value>) {
     until("the bank's reversals", SETTLES_WITHIN, || {
         let theirs = book().iter().filter(|row| row["status"] == "reversed").count();
-        let payouts = look(data, async |store| payouts(store, name).await);
+        let payouts = look(folder, async |store| payouts(store, name).await);
         let ours = payouts.iter().filter(|payout| payout.state == State::Reversed).count();
         (theirs == ours).then_some(())
     });
@@ -335,9 +340,9 @@ fn heard(data: &Path, name: &str, book: impl Fn() -> Vec<Value>) {
 
 /// Our payouts and the bank's book agree: each reference was executed once at most, each payout by one reference at most,
 /// and what the bank paid is what we call paid, to the paisa.
-fn agree(data: &Path, book: &[Value], name: &str) -> Vec<Payout> {
-    let payouts = look(data, async |store| payouts(store, name).await);
-    let mut executed = sent_once(data, book);
+pub fn agree(folder: &Folder, book: &[Value], name: &str) -> Vec<Payout> {
+    let payouts = look(folder, async |store| payouts(store, name).await);
+    let mut executed = sent_once(folder, book);
     let (mut ours_paise, mut banks_paise) = (0, 0);
     for payout in &payouts {
         let id = payout.order.id;

@@ -1,7 +1,8 @@
 //! What black-box tests are made of: real processes of the real binary, a plain keep-alive HTTP client, and a merchant's
 //! receiver that outlives everything. All waiting is bounded.
 
-use crate::support::Folder;
+use super::super::support::Folder;
+use hundi::config::DatabaseUrl;
 use serde_json::Value;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -40,19 +41,27 @@ impl Process {
     pub fn start(args: &[&str], out: &Path) -> Process {
         let mut command = Command::new(HUNDI);
         command.args(args);
-        Process::spawn(command, out)
+        Process::spawn(command, out, None)
+    }
+
+    /// Starts it on a folder's database.
+    fn start_on(folder: &Folder, args: &[&str], out: &Path) -> Process {
+        let mut command = Command::new(HUNDI);
+        command.args(args);
+        Process::spawn(command, out, folder.database_url())
     }
 
     /// Starts it with SIGXFSZ ignored, so that a limit on the size of files makes its writes fail instead of ending it.
     pub fn start_limitable(args: &[&str], out: &Path) -> Process {
         let mut command = Command::new("sh");
         command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", HUNDI]).args(args);
-        Process::spawn(command, out)
+        Process::spawn(command, out, None)
     }
 
-    fn spawn(mut command: Command, out: &Path) -> Process {
+    fn spawn(mut command: Command, out: &Path, database: Option<DatabaseUrl>) -> Process {
         let file = |end: &str| File::options().create(true).append(true).open(out.with_extension(end)).unwrap();
-        command.env_remove("HUNDI_KEY").stdin(Stdio::null()).stdout(file("stdout")).stderr(file("stderr"));
+        environment(&mut command, database);
+        command.stdin(Stdio::null()).stdout(file("stdout")).stderr(file("stderr"));
         Process { child: command.spawn().unwrap(), out: out.to_owned() }
     }
 
@@ -73,6 +82,16 @@ impl Process {
 
     pub fn pid(&self) -> rustix::process::Pid {
         rustix::process::Pid::from_child(&self.child)
+    }
+
+    /// SIGSTOP: it does nothing until it is told to go on.
+    pub fn pause(&self) {
+        rustix::process::kill_process(self.pid(), rustix::process::Signal::STOP).unwrap();
+    }
+
+    /// SIGCONT.
+    pub fn go_on(&self) {
+        rustix::process::kill_process(self.pid(), rustix::process::Signal::CONT).unwrap();
     }
 
     /// SIGKILL.
@@ -113,10 +132,29 @@ impl Ran {
     }
 }
 
+/// What the program reads from its environment is nothing but this.
+fn environment(command: &mut Command, database: Option<DatabaseUrl>) {
+    command.env_remove("HUNDI_KEY").env_remove("HUNDI_DATABASE_URL");
+    if let Some(DatabaseUrl(url)) = database {
+        command.env("HUNDI_DATABASE_URL", url);
+    }
+}
+
 /// Runs the binary to its end, at most a minute.
 pub fn run(args: &[&str]) -> Ran {
+    run_with(None, args)
+}
+
+/// The same on a folder's database.
+pub fn run_on(folder: &Folder, args: &[&str]) -> Ran {
+    run_with(folder.database_url(), args)
+}
+
+/// The same on a database.
+pub fn run_with(database: Option<DatabaseUrl>, args: &[&str]) -> Ran {
     let mut command = Command::new(HUNDI);
-    command.args(args).env_remove("HUNDI_KEY").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    environment(&mut command, database);
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().unwrap();
     let pid = rustix::process::Pid::from_child(&child);
     let (ended, end) = std::sync::mpsc::channel();
@@ -129,6 +167,19 @@ pub fn run(args: &[&str]) -> Ran {
     let text = |bytes| String::from_utf8(bytes).unwrap();
     // A signal has no code.
     Ran { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+/// Panics unless a run ended with this code and one sentence with these words.
+pub fn says(name: &str, ran: &Ran, code: i32, words: &[&str]) {
+    assert_eq!(ran.code, code, "{name}: {}{}", ran.stdout, ran.stderr);
+    for word in words {
+        assert!(ran.stderr.contains(word), "{name}: no `{word}` in: {}", ran.stderr);
+    }
+    assert!(!ran.stderr.contains("panicked"), "{name}: {}", ran.stderr);
+    assert_eq!(ran.stdout, "", "{name}");
+    if code == 1 {
+        assert!(ran.stderr.lines().any(|line| line.starts_with("hundi: ")), "{name}: {}", ran.stderr);
+    }
 }
 
 /// An address on loopback that is free now. Below the range from which the kernel takes ports for outgoing connections,
@@ -378,13 +429,14 @@ pub struct Demo {
 }
 
 impl Demo {
-    /// Starts it on free ports; `data` must be in a folder that exists, which also gets its output.
-    pub fn start(data: &Path, callback_url: &str) -> Demo {
+    /// Starts it on free ports, in the folder `data` of this one, which also gets its output.
+    pub fn start(folder: &Folder, callback_url: &str) -> Demo {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let out = data.with_file_name(format!("demo-{}", NEXT.fetch_add(1, Ordering::Relaxed)));
-        let folder = data.to_str().unwrap();
-        let args = ["demo", "--json", "--listen", "127.0.0.1:0", "--data", folder, "--callback-url", callback_url];
-        let mut process = Process::start(&args, &out);
+        let out = folder.path().join(format!("demo-{}", NEXT.fetch_add(1, Ordering::Relaxed)));
+        let data = folder.config().data;
+        let data = data.to_str().unwrap();
+        let args = ["demo", "--json", "--listen", "127.0.0.1:0", "--data", data, "--callback-url", callback_url];
+        let mut process = Process::start_on(folder, &args, &out);
         let line = until("the demo's line", STUCK, || {
             process.must_live();
             process.stdout().split_once('\n').map(|(line, rest)| (line.to_owned(), rest.to_owned()))
@@ -393,7 +445,7 @@ impl Demo {
         let ready: Value = serde_json::from_str(&line.0).unwrap();
         let names: Vec<&str> = ready.as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(names, ["api_url", "bank_url", "merchant_id", "token", "data"]);
-        assert_eq!(ready["data"], folder);
+        assert_eq!(ready["data"], data);
         let text = |name: &str| ready[name].as_str().unwrap().to_owned();
         let (api, bank, token, merchant) = (text("api_url"), text("bank_url"), text("token"), text("merchant_id"));
         Demo { process, api, bank, token, merchant }
@@ -407,18 +459,49 @@ pub struct Site {
     pub operations: SocketAddr,
     pub bank: SocketAddr,
     pub token: String,
+    /// What follows in hundi.toml under `[sandbox]`.
+    pub sandbox: String,
+    /// What stands between Hundi and the bank.
+    pub before_bank: Option<SocketAddr>,
+}
+
+/// One more `hundi serve` on a site's database, with addresses and a folder of its own.
+pub struct Member {
+    pub api: SocketAddr,
+    pub operations: SocketAddr,
+    config: PathBuf,
+    log: PathBuf,
+}
+
+impl Member {
+    /// Starts it and waits until it is ready.
+    pub fn start(&self) -> Process {
+        let mut serve = Process::start(&["serve", "--config", self.config.to_str().unwrap()], &self.log);
+        until("/readyz", STUCK, || {
+            serve.must_live();
+            Http::new(self.operations).get("/readyz").ok().filter(|reply| reply.status == 200)
+        });
+        serve
+    }
 }
 
 impl Site {
     /// A migrated store with merchant `shop`, who has `rupees`, pays 5.00 + GST a payout, and has a token for loopback.
     /// `options` go into hundi.toml under `[operations]`.
     pub fn new(rupees: &str, options: &str) -> Site {
+        Site::on(Folder::new(), rupees, options)
+    }
+
+    /// The same in this folder.
+    pub fn on(folder: Folder, rupees: &str, options: &str) -> Site {
         let mut site = Site {
-            folder: Folder::new(),
+            folder,
             api: free_address(),
             operations: free_address(),
             bank: free_address(),
             token: String::new(),
+            sandbox: String::new(),
+            before_bank: None,
         };
         std::fs::write(site.path("secret"), "a secret of the bank").unwrap();
         site.configure(options);
@@ -433,16 +516,43 @@ impl Site {
 
     /// Writes hundi.toml.
     pub fn configure(&self, options: &str) {
-        let text = format!(
-            "data = '{data}'\n[api]\nlisten = '{api}'\n[operations]\nlisten = '{operations}'\nanchors_every_s = 1\n{options}\n\
-             [callbacks]\nallow_private = true\n[sandbox]\nurl = 'http://{bank}'\ncallback_secret_file = '{secret}'\n",
-            data = self.data().display(),
-            api = self.api,
-            operations = self.operations,
-            bank = self.bank,
-            secret = self.path("secret").display(),
-        );
+        let text = self.text(&self.data(), (self.api, self.operations), options);
         std::fs::write(self.path("hundi.toml"), text).unwrap();
+    }
+
+    fn text(&self, data: &Path, (api, operations): (SocketAddr, SocketAddr), options: &str) -> String {
+        let database = self.folder.database_url();
+        let database = database.map_or(String::new(), |DatabaseUrl(url)| format!("database_url = '{url}'\n"));
+        format!(
+            "data = '{data}'\nkey_file = '{key}'\n{database}[api]\nlisten = '{api}'\n[operations]\nlisten = '{operations}'\n\
+             anchors_every_s = 1\n{options}\n[callbacks]\nallow_private = true\n\
+             [sandbox]\nurl = 'http://{bank}'\ncallback_secret_file = '{secret}'\n{sandbox}",
+            data = data.display(),
+            key = self.data().join("hundi.key").display(),
+            bank = self.before_bank.unwrap_or(self.bank),
+            secret = self.path("secret").display(),
+            sandbox = self.sandbox,
+        )
+    }
+
+    /// One more process on the same database.
+    pub fn member(&self, number: usize, options: &str) -> Member {
+        let (api, operations) = (free_address(), free_address());
+        let (config, log) = (self.path(&format!("hundi-{number}.toml")), self.path(&format!("serve-{number}-log")));
+        let data = self.path(&format!("data-{number}"));
+        std::fs::create_dir(&data).unwrap();
+        std::fs::write(&config, self.text(&data, (api, operations), options)).unwrap();
+        Member { api, operations, config, log }
+    }
+
+    /// The process of the site itself, as one of several.
+    pub fn first(&self) -> Member {
+        Member {
+            api: self.api,
+            operations: self.operations,
+            config: self.path("hundi.toml"),
+            log: self.path("serve-log"),
+        }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

@@ -1,7 +1,6 @@
 //! What keeps Hundi from starting is said in one sentence on stderr, with exit code 1; a wrong command line is 2.
 
-use super::kit::{Ran, Site, run};
-use super::shown;
+use super::process::kit::{Site, run, says};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
@@ -151,25 +150,18 @@ fn a_start_is_refused_clearly() {
     }
 }
 
-fn says(name: &str, ran: &Ran, code: i32, words: &[&str]) {
-    assert_eq!(ran.code, code, "{name}: {}{}", ran.stdout, ran.stderr);
-    for word in words {
-        assert!(ran.stderr.contains(word), "{name}: no `{word}` in: {}", ran.stderr);
-    }
-    assert!(!ran.stderr.contains("panicked"), "{name}: {}", ran.stderr);
-    assert_eq!(ran.stdout, "", "{name}");
-    if code == 1 {
-        assert!(ran.stderr.lines().any(|line| line.starts_with("hundi: ")), "{name}: {}", ran.stderr);
-    }
-}
-
 #[test]
 fn a_second_start_is_refused_clearly() {
     let site = Site::new("0", "");
     let data = site.data();
     let serve = site.start_serve();
     let began = Instant::now();
-    says("the same folder", &run(&["serve", "--config", &site.config()]), 1, &["another hundi serves", &shown(&data)]);
+    says(
+        "the same folder",
+        &run(&["serve", "--config", &site.config()]),
+        1,
+        &["another hundi serves", &data.display().to_string()],
+    );
     says("the same folder, demo", &run(&["demo", "--data", data.to_str().unwrap()]), 1, &["another hundi serves"]);
     says("the same folder, migrate", &run(&["migrate", "--config", &site.config()]), 1, &["another hundi serves"]);
     drop(serve);

@@ -1,0 +1,173 @@
+//! Copies a whole store into an empty one: the way from the embedded database to PostgreSQL, and back.
+
+use super::batch::{
+    ADD_CALLBACKS, ADD_CREDITS, ADD_EXCEPTIONS, ADD_HISTORY, ADD_JOURNAL, ADD_PAYOUTS, ADD_REFERENCES, BYTES, INT, TEXT,
+};
+use super::{Many, Store, StoreError, Value};
+
+/// Rows that are written at once.
+const ROWS: usize = 1_000;
+
+static META: Many = Many::insert("meta", &[("name", TEXT), ("value", TEXT)], "");
+static MERCHANTS: Many = Many::insert(
+    "merchants",
+    &[
+        ("merchant_id", INT),
+        ("merchant", TEXT),
+        ("state", INT),
+        ("payout_most_paise", INT),
+        ("day_most_paise", INT),
+        ("fees_neft", TEXT),
+        ("fees_rtgs", TEXT),
+        ("fees_imps", TEXT),
+        ("fees_upi", TEXT),
+        ("callback_url", BYTES),
+        ("callback_pending", INT),
+        ("callback_secret", BYTES),
+        ("actor", TEXT),
+        ("created_at", INT),
+    ],
+    "",
+);
+static TOKENS: Many = Many::insert(
+    "tokens",
+    &[
+        ("token_id", INT),
+        ("token_hash", BYTES),
+        ("merchant_id", INT),
+        ("allow_ip", TEXT),
+        ("rate_per_minute", INT),
+        ("actor", TEXT),
+        ("created_at", INT),
+        ("revoked_at", INT),
+    ],
+    "",
+);
+static SETTINGS_HISTORY: Many = Many::insert(
+    "settings_history",
+    &[("merchant_id", INT), ("seq", INT), ("at", INT), ("actor", TEXT), ("what", TEXT)],
+    "",
+);
+static ACCOUNTS: Many = Many::insert(
+    "accounts",
+    &[
+        ("merchant_id", INT),
+        ("wallet_paise", INT),
+        ("reserved_paise", INT),
+        ("fees_paise", INT),
+        ("gst_paise", INT),
+        ("banks", TEXT),
+        ("journal_seq", INT),
+        ("journal_at", INT),
+        ("journal_link", BYTES),
+        ("day", INT),
+        ("day_paise", INT),
+    ],
+    "",
+);
+static COMPLAINTS: Many = Many::insert(
+    "complaints",
+    &[
+        ("merchant_id", INT),
+        ("complaint_id", INT),
+        ("payout_id", INT),
+        ("state", INT),
+        ("text", BYTES),
+        ("actor", TEXT),
+        ("created_at", INT),
+    ],
+    "",
+);
+static COMPLAINT_HISTORY: Many = Many::insert(
+    "complaint_history",
+    &[
+        ("merchant_id", INT),
+        ("complaint_id", INT),
+        ("seq", INT),
+        ("event", TEXT),
+        ("text", BYTES),
+        ("actor", TEXT),
+        ("at", INT),
+    ],
+    "",
+);
+static BANK_MESSAGES: Many = Many::insert(
+    "bank_messages",
+    &[("connector", TEXT), ("reference", TEXT), ("message", TEXT), ("source", TEXT), ("body", BYTES), ("at", INT)],
+    "",
+);
+/// The numbers of processes: ids go on after those that were given out.
+static PROCESSES: Many = Many::insert("processes", &[("process", INT), ("lease_until", INT), ("fence", INT)], "");
+
+/// Every table, each with its columns.
+static TABLES: [&Many; 16] = [
+    &META,
+    &PROCESSES,
+    &MERCHANTS,
+    &TOKENS,
+    &SETTINGS_HISTORY,
+    &ACCOUNTS,
+    &ADD_PAYOUTS,
+    &ADD_JOURNAL,
+    &ADD_HISTORY,
+    &ADD_CALLBACKS,
+    &COMPLAINTS,
+    &COMPLAINT_HISTORY,
+    &ADD_REFERENCES,
+    &ADD_CREDITS,
+    &BANK_MESSAGES,
+    &ADD_EXCEPTIONS,
+];
+
+/// How many rows of a table were copied.
+#[derive(Debug)]
+pub struct Copied {
+    /// The table.
+    pub table: &'static str,
+    /// The rows.
+    pub rows: u64,
+}
+
+/// The tables of a store with their columns, as [`copy`] knows them.
+pub fn tables() -> impl Iterator<Item = (&'static str, Vec<&'static str>)> {
+    TABLES.iter().map(|many| (many.table, many.columns.iter().map(|(column, _)| *column).collect()))
+}
+
+/// Copies every row of `from` (a view) into `to`, which has the schema and no rows: all of them or none. Afterwards `to`
+/// has what `from` had when its view was opened.
+pub async fn copy(from: &Store, to: &Store) -> Result<Vec<Copied>, StoreError> {
+    let mut tx = to.begin().await?;
+    let mut copied = Vec::with_capacity(TABLES.len());
+    for many in TABLES {
+        let mut rows = 0;
+        from.chunks(many.all(), ROWS, &mut async |chunk| {
+            let mut values: Vec<Value> = Vec::with_capacity(chunk.len() * many.columns.len());
+            for row in chunk {
+                values.extend(row.0);
+            }
+            if many.table == META.table {
+                // A server's database has the number of its schema there.
+                values = values
+                    .chunks(2)
+                    .filter(|row| row[0] != Value::Text("schema".to_owned()))
+                    .flatten()
+                    .cloned()
+                    .collect();
+            }
+            rows += tx.write(&[(many, values)]).await?.iter().sum::<u64>();
+            Ok(())
+        })
+        .await?;
+        copied.push(Copied { table: many.table, rows });
+    }
+    tx.commit().await?;
+    Ok(copied)
+}
+
+impl Store {
+    /// Whether nothing was ever done here.
+    pub async fn is_fresh(&self) -> Result<bool, StoreError> {
+        let rows = self.query("SELECT COUNT(*) FROM meta WHERE name = 'installation'", &[]).await?;
+        rows.into_iter().next().map_or(Ok(true), |mut row| row.int().map(|rows| rows == 0))
+    }
+}
