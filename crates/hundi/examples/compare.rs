@@ -7,10 +7,13 @@
 //! | pgbench | TPC-B, `-M prepared`, on the same server with the same configuration as Hundi's databases |
 //!
 //! Everything is measured in rounds, one after the other, so that a machine that slows down slows all of them; medians of
-//! the rounds are told. With `--growth` it is the same Hundi with ever more payouts stored.
+//! the rounds are told. With `--growth` it is the same Hundi with ever more payouts stored, with `--fair` a merchant beside
+//! another who is busy; both fail where the figures are not as they must be.
 
 #![expect(clippy::float_arithmetic, reason = "rates, ratios and pictures are for people")]
 
+#[path = "compare/fair.rs"]
+mod fair;
 #[path = "compare/growth.rs"]
 mod growth;
 #[path = "compare/picture.rs"]
@@ -19,7 +22,7 @@ mod picture;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -33,6 +36,9 @@ struct Options {
     rounds: usize,
     quick: bool,
     growth: bool,
+    fair: bool,
+    /// Where filled stores stay.
+    keep: Option<PathBuf>,
     sizes: Vec<u64>,
     json: Option<PathBuf>,
     svg: Option<PathBuf>,
@@ -69,17 +75,29 @@ impl Item {
     }
 }
 
-fn main() -> Result<(), Failure> {
-    let options = options()?;
-    if options.growth {
-        return growth::growth(&options);
+fn main() -> ExitCode {
+    let done = options().and_then(|options| match (options.growth, options.fair) {
+        (true, _) => growth::growth(&options),
+        (_, true) => fair::fair(&options),
+        (false, false) => compare(&options),
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench/compare: {error}");
+            ExitCode::FAILURE
+        }
     }
+}
+
+/// Every row, or those of one wallet.
+fn compare(options: &Options) -> Result<(), Failure> {
     let items = items(options.quick);
-    make_pgbench(&options, &items)?;
+    make_pgbench(options, &items)?;
     let mut rounds = vec![Vec::new(); items.len()];
     for round in 1..=options.rounds {
         for (item, measured) in items.iter().zip(&mut rounds) {
-            let figures = measure(&options, item)?;
+            let figures = measure(options, item)?;
             eprintln!("round {round} of {}: {}: {:.0} a second", options.rounds, item.name(), figures.per_second);
             measured.push(figures);
         }
@@ -87,7 +105,7 @@ fn main() -> Result<(), Failure> {
     let rows: Vec<(Item, Figures)> = items.into_iter().zip(rounds.iter().map(|rounds| medians(rounds))).collect();
     print!("{}", table(&rows));
     if let Some(path) = &options.json {
-        std::fs::write(path, format!("{:#}\n", document(&options, &rows)))?;
+        std::fs::write(path, format!("{:#}\n", document(options, &rows)))?;
     }
     if let Some(path) = &options.svg {
         std::fs::write(path, picture::svg(&rows))?;
@@ -102,6 +120,8 @@ fn options() -> Result<Options, Failure> {
         rounds: 3,
         quick: false,
         growth: false,
+        fair: false,
+        keep: None,
         sizes: vec![0, 1_000_000, 10_000_000],
         json: None,
         svg: None,
@@ -113,6 +133,8 @@ fn options() -> Result<Options, Failure> {
         match name.as_str() {
             "--quick" => options.quick = true,
             "--growth" => options.growth = true,
+            "--fair" => options.fair = true,
+            "--keep" => options.keep = Some(value()?.into()),
             "--postgres" => options.postgres = value()?,
             "--seconds" => seconds = Some(value()?.parse()?),
             "--rounds" => options.rounds = value()?.parse()?,
@@ -122,7 +144,18 @@ fn options() -> Result<Options, Failure> {
             _ => return Err(format!("there is no option {name}; the head of bench/compare lists them").into()),
         }
     }
-    options.seconds = seconds.unwrap_or(if options.quick { 4 } else { 10 });
+    options.seconds = seconds.unwrap_or(match (options.quick, options.fair) {
+        (true, _) => 4,
+        // One of 100 calls at 10 a second: fewer of them say nothing.
+        (_, true) => 30,
+        (false, false) => 10,
+    });
+    if [options.quick, options.growth, options.fair].iter().filter(|given| **given).count() > 1 {
+        return Err("--quick, --growth and --fair exclude each other".into());
+    }
+    if options.keep.is_some() && !options.growth {
+        return Err("--keep belongs to --growth".into());
+    }
     if options.postgres.is_empty() || options.seconds == 0 || options.rounds == 0 || options.sizes.is_empty() {
         return Err("--postgres URL is needed (bench/compare gives it), and no number may be 0".into());
     }
@@ -157,9 +190,7 @@ fn measure(options: &Options, item: &Item) -> Result<Figures, Failure> {
             let wallets = wallets.to_string();
             let mut arguments = vec!["--self", "--mode", mode, "--wallets", &wallets, "--seconds", &seconds];
             arguments.extend(["--connections", connections.as_str()]);
-            if *store == "postgres" {
-                arguments.extend(["--database-url", options.postgres.as_str()]);
-            }
+            arguments.extend(is_on_store(options, store));
             hundi(&arguments)
         }
         Item::Pgbench { scale, clients } => {
@@ -179,18 +210,37 @@ fn measure(options: &Options, item: &Item) -> Result<Figures, Failure> {
     }
 }
 
-/// `hundi bench`; every call must go as wanted, or the figures mean nothing.
+/// The options of a scratch store.
+fn is_on_store<'a>(options: &'a Options, store: &str) -> Vec<&'a str> {
+    if store == "postgres" { vec!["--database-url", &options.postgres] } else { Vec::new() }
+}
+
+/// The figures of `hundi bench`.
 fn hundi(arguments: &[&str]) -> Result<Figures, Failure> {
+    let told = checked(arguments)?;
+    Ok(Figures {
+        per_second: figure(&told, "per_second")?,
+        p50_ms: figure(&told, "p50_ms")?,
+        p99_ms: figure(&told, "p99_ms")?,
+    })
+}
+
+/// `hundi bench`; every call must go as wanted, or the figures mean nothing.
+fn checked(arguments: &[&str]) -> Result<Value, Failure> {
     let told = bench(arguments)?;
-    for trouble in ["errors", "unknown", "refused", "unsent"] {
-        if told[trouble] != 0 {
-            return Err(
-                format!("hundi bench {arguments:?}: {trouble} {}: {}", told[trouble], told["first_unwanted"]).into()
-            );
+    for load in [&told, &told["beside"]].into_iter().filter(|load| !load.is_null()) {
+        for trouble in ["errors", "unknown", "refused", "unsent"] {
+            if load[trouble] != 0 {
+                let (count, first) = (&load[trouble], &load["first_unwanted"]);
+                return Err(format!("hundi bench {}: {trouble} {count}: {first}", arguments.join(" ")).into());
+            }
         }
     }
-    let figure = |name: &str| told[name].as_f64().ok_or_else(|| format!("hundi bench did not tell {name}"));
-    Ok(Figures { per_second: figure("per_second")?, p50_ms: figure("p50_ms")?, p99_ms: figure("p99_ms")? })
+    Ok(told)
+}
+
+fn figure(told: &Value, name: &str) -> Result<f64, Failure> {
+    told[name].as_f64().ok_or_else(|| format!("hundi bench did not tell {name}").into())
 }
 
 fn bench(arguments: &[&str]) -> Result<Value, Failure> {
@@ -258,16 +308,17 @@ impl Drop for Running {
     }
 }
 
+fn median<T>(rounds: &[T], of: fn(&T) -> f64) -> f64 {
+    let mut values: Vec<f64> = rounds.iter().map(of).collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
 fn medians(rounds: &[Figures]) -> Figures {
-    let median = |of: fn(&Figures) -> f64| {
-        let mut values: Vec<f64> = rounds.iter().map(of).collect();
-        values.sort_by(f64::total_cmp);
-        values[values.len() / 2]
-    };
     Figures {
-        per_second: median(|figures| figures.per_second),
-        p50_ms: median(|figures| figures.p50_ms),
-        p99_ms: median(|figures| figures.p99_ms),
+        per_second: median(rounds, |figures| figures.per_second),
+        p50_ms: median(rounds, |figures| figures.p50_ms),
+        p99_ms: median(rounds, |figures| figures.p99_ms),
     }
 }
 

@@ -100,7 +100,7 @@ CREATE TABLE payouts (
     updated_at   BIGINT NOT NULL,
     news         BIGINT NOT NULL,
     version      BIGINT NOT NULL,
-    UNIQUE (merchant_id, order_id){payouts_key}
+    UNIQUE ({order_key}){payouts_key}
 );
 -- What is due. Only open payouts are in it, so it stays as small as the work at hand.
 CREATE INDEX payouts_due ON payouts (next_at) WHERE next_at IS NOT NULL;

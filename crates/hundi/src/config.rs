@@ -259,7 +259,11 @@ impl Config {
 
     /// Reads a text.
     pub fn parse(text: &str) -> Result<Config, String> {
-        let config: Config = toml::from_str(text).map_err(|error| error.to_string())?;
+        let config: Config = toml::from_str(text).map_err(|error| {
+            let said = error.to_string();
+            // The line that is shown may hold a password.
+            if said.contains("database_url") { format!("`database_url`: {}", error.message()) } else { said }
+        })?;
         let limits = [
             ("api.body_bytes_max", config.api.body_bytes_max, 1_024, 1 << 20),
             ("api.header_bytes_max", config.api.header_bytes_max, 8_192, 1 << 20),

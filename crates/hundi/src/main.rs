@@ -78,14 +78,14 @@ enum Command {
     Bank(run::BankOptions),
     /// Create or upgrade the database
     Migrate,
-    /// Move an installation from one database engine to the other; both sides are verified
+    /// Move an installation from the embedded database to PostgreSQL; both sides are verified
     Copy {
-        /// Where it is now: sqlite (in the folder of the data) or postgres (`database_url`)
-        #[arg(long, value_enum)]
-        from: Engine,
-        /// Where it is to be: an empty database of the other engine
-        #[arg(long, value_enum)]
-        to: Engine,
+        /// Where it is now: in the folder of the data
+        #[arg(long, value_parser = ["sqlite"])]
+        from: String,
+        /// Where it is to be: in the empty database of `database_url`
+        #[arg(long, value_parser = ["postgres"])]
+        to: String,
     },
     /// Merchants
     #[command(subcommand)]
@@ -140,22 +140,6 @@ enum Command {
     },
     /// Measure how fast a Hundi is, or fill a store for measuring
     Bench(bench::Options),
-}
-
-/// A database engine.
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum Engine {
-    Sqlite,
-    Postgres,
-}
-
-impl From<Engine> for hundi::copy::Engine {
-    fn from(engine: Engine) -> hundi::copy::Engine {
-        match engine {
-            Engine::Sqlite => hundi::copy::Engine::Sqlite,
-            Engine::Postgres => hundi::copy::Engine::Postgres,
-        }
-    }
 }
 
 #[derive(Subcommand)]
@@ -352,10 +336,11 @@ fn run(cli: Cli) -> Result<(Output, ExitCode), String> {
             run::bank(&options, &configuration(&cli.place)?.data, cli.place.json)?;
             done(Output::Nothing)
         }
-        Command::Copy { from, to } => {
+        // There is one way.
+        Command::Copy { .. } => {
             let config = configuration(&cli.place)?;
             let anchors = read_anchors(&config, None)?;
-            done(Output::Document(run::copy(&config, &anchors, (from.into(), to.into()))?))
+            done(Output::Document(run::copy(&config, &anchors)?))
         }
         Command::Migrate => done(Output::Document(run::migrate(&configuration(&cli.place)?)?)),
         Command::Bench(options) => {
@@ -437,6 +422,8 @@ fn operate(place: &Place, command: Command) -> Result<Output, String> {
         let output = act(&app, command, &actor).await;
         stop.send_replace(true);
         writer.await.map_err(|_| "the writer has failed; see the log")?;
+        // What was done here while the installation was moved away was done in the wrong place.
+        hundi::check_not_moved(&app.store).await?;
         output
     })?
 }

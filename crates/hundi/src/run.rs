@@ -5,7 +5,7 @@ use hundi::config::{Config, LogFormat, Sandbox};
 use hundi::http::{router, serve as http};
 use hundi::keys::Keys;
 use hundi::process::Write;
-use hundi::store::Store;
+use hundi::store::{Store, rows};
 use hundi::{App, admin, callbacks, clock::Clock, copy, verify, worker, writer};
 use hundi_bank::{Bank, BankConfig, Faults, Times};
 use hundi_core::ids::{Actor, MerchantId};
@@ -153,11 +153,11 @@ pub fn migrate(config: &Config) -> Result<Value, String> {
 }
 
 /// `hundi copy`.
-pub fn copy(config: &Config, anchors: &str, way: (copy::Engine, copy::Engine)) -> Result<Value, String> {
+pub fn copy(config: &Config, anchors: &str) -> Result<Value, String> {
     make_folder(&config.data)?;
     let _lock = lock(&config.data)?;
     let keys = keys(config, false)?;
-    block_on(copy::copy_installation(config, &keys, anchors, way))?
+    block_on(copy::copy_installation(config, &keys, anchors))?
 }
 
 /// `hundi serve`.
@@ -475,6 +475,8 @@ impl Hundi {
 async fn keep_house(app: Arc<App>, mut stop: watch::Receiver<bool>) -> BTreeMap<MerchantId, i64> {
     let mut anchored = BTreeMap::new();
     let (mut since_anchors, mut since_replication) = (Duration::ZERO, Duration::ZERO);
+    let mut remembered = false;
+    look_after_standbys(&app, &mut remembered).await;
     let anchors_every = Duration::from_secs(app.config.operations.anchors_every_s.max(1));
     loop {
         let stopping = tokio::select! {
@@ -493,14 +495,22 @@ async fn keep_house(app: Arc<App>, mut stop: watch::Receiver<bool>) -> BTreeMap<
         since_replication += PROCESS_KEEP;
         if since_replication >= REPLICATION_EVERY {
             since_replication = Duration::ZERO;
-            if let Err(error) = app.store.check_replication().await {
-                tracing::warn!(%error, "nobody knows whether the database's standbys are synchronous");
-            }
+            look_after_standbys(&app, &mut remembered).await;
         }
         if since_anchors >= anchors_every {
             since_anchors = Duration::ZERO;
             anchor(&app, &mut anchored).await;
         }
+    }
+}
+
+/// Looks whether standbys are synchronous, and remembers in the store that they were, for processes to come.
+async fn look_after_standbys(app: &App, remembered: &mut bool) {
+    if let Err(error) = app.store.check_replication().await {
+        tracing::warn!(%error, "nobody knows whether the database's standbys are synchronous");
+    }
+    if app.store.synchronous() && !*remembered {
+        *remembered = app.writer.write(rows::meta_once("synchronous", "once")).await.is_ok();
     }
 }
 

@@ -412,8 +412,9 @@ pub async fn append_anchors(app: &crate::App, last: &mut BTreeMap<MerchantId, i6
 /// next line would be read as a part of it.
 fn mend_and_append(path: &std::path::Path, lines: &str) -> std::io::Result<()> {
     let mut file = std::fs::OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;
-    // Processes on one database may share the folder; the lock ends with the file.
-    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)?;
+    // Processes on one database may share the folder; the lock ends with the file. Whoever finds it taken comes again: the
+    // one that holds it may have been stopped.
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
     // An anchor line is less than 160 bytes.
     let length = file.metadata()?.len();
     let from = length.saturating_sub(512);

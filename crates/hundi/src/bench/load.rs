@@ -6,6 +6,9 @@
 //! | open (`--rate N`) | by a schedule that waits for nobody | the moment it was **scheduled**, also where no connection was free |
 //!
 //! So an open loop does not omit what a stalled server would have been asked meanwhile.
+//!
+//! Connections are made before the time begins: to open a thousand at once measures the kernel's queue of new ones, which
+//! drops what does not fit and has it tried again a second later.
 
 use super::Stop;
 use super::histogram::Histogram;
@@ -21,6 +24,8 @@ use tokio::time::Instant;
 
 /// An answer that takes longer counts as an error.
 pub const PATIENCE: Duration = Duration::from_secs(10);
+/// All connections are made within this, and those that are not later, when they are first used.
+const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 /// Between two tries to connect.
 const CONNECT_PAUSE: Duration = Duration::from_millis(50);
 /// Digits of an OrderID after its prefix.
@@ -180,6 +185,7 @@ struct Work {
 pub fn run(plan: Plan<'_>, stop: &Stop, progress: &mut dyn FnMut(Duration, u64)) -> Result<Tally, String> {
     let requests = plan.tokens.iter().map(|token| Request::new(plan.mode, token, &plan.orders.prefix)).collect();
     let work = Work { address: plan.address, mode: plan.mode, requests, numbers: plan.orders.numbers, rate: plan.rate };
+    let mut streams = connect(plan.address, plan.connections);
     let began = Instant::now();
     let shared = Arc::new(Shared {
         plan: work,
@@ -198,8 +204,9 @@ pub fn run(plan: Plan<'_>, stop: &Stop, progress: &mut dyn FnMut(Duration, u64))
         let clients: Vec<_> = (0..threads)
             .map(|thread| {
                 let count = plan.connections / threads + usize::from(thread < plan.connections % threads);
+                let streams = streams.split_off(streams.len().saturating_sub(count));
                 let shared = Arc::clone(&shared);
-                scope.spawn(move || client(&shared, count))
+                scope.spawn(move || client(&shared, count, streams))
             })
             .collect();
         let released = plan.rate.map(|rate| {
@@ -250,15 +257,29 @@ fn release(shared: &Shared, rate: u64) -> u64 {
     released
 }
 
-/// One thread of connections.
-fn client(shared: &Arc<Shared>, connections: usize) -> Result<Tally, String> {
+/// Makes connections one after the other, as many as can be had in time.
+fn connect(address: SocketAddr, connections: usize) -> Vec<std::net::TcpStream> {
+    let ends = Instant::now() + CONNECT_WITHIN;
+    let made = (0..connections).map_while(|_| {
+        let left = ends.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
+        let stream = std::net::TcpStream::connect_timeout(&address, left).ok()?;
+        stream.set_nodelay(true).and_then(|()| stream.set_nonblocking(true)).ok()?;
+        Some(stream)
+    });
+    made.collect()
+}
+
+/// One thread of connections, some of which are made already.
+fn client(shared: &Arc<Shared>, connections: usize, made: Vec<std::net::TcpStream>) -> Result<Tally, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start the load: {error}"))?;
     runtime.block_on(async {
         let tally = Arc::new(Mutex::new(Tally::default()));
         let mut tasks = tokio::task::JoinSet::new();
+        let mut made = made.into_iter();
         for _ in 0..connections {
-            tasks.spawn(connection(Arc::clone(shared), Arc::clone(&tally)));
+            let kept = made.next().and_then(|stream| TcpStream::from_std(stream).ok());
+            tasks.spawn(connection(Arc::clone(shared), Arc::clone(&tally), kept));
         }
         while let Some(ended) = tasks.join_next().await {
             ended.map_err(|_| "a connection of the load has failed; please report it")?;
@@ -298,8 +319,7 @@ impl Shared {
 }
 
 /// Asks until nothing is left to ask. A connection that broke is made anew.
-async fn connection(shared: Arc<Shared>, tally: Arc<Mutex<Tally>>) {
-    let mut kept = None;
+async fn connection(shared: Arc<Shared>, tally: Arc<Mutex<Tally>>, mut kept: Option<TcpStream>) {
     let (mut request, mut answer) = (Vec::new(), Vec::with_capacity(4_096));
     while let Some((number, scheduled)) = shared.next().await {
         let Some(order) = shared.order(number) else { return };

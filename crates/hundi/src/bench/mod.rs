@@ -5,6 +5,7 @@
 //! | `--url URL --token TOKEN` | a Hundi that runs |
 //! | `--self` | a Hundi of its own, with a sandbox bank, on a scratch store that goes away afterwards |
 //! | `--self --data DIR` | the same on a store that `--preload` has filled, which stays |
+//! | `--beside N` | with either, what another wallet notices of the load |
 //! | `--preload N` | nothing: fills a store with N payouts that were paid |
 //!
 //! It never writes to a store that it has not made, but through the API of `--url`, as a merchant would.
@@ -67,6 +68,9 @@ pub struct Options {
     /// So many calls a second, whether or not answers come; times count from when a call was due
     #[arg(long, value_name = "N")]
     rate: Option<u64>,
+    /// Beside this, so many whole payouts a second of another wallet, told apart; with --url, that of the last --token
+    #[arg(long, value_name = "N")]
+    beside: Option<u64>,
     /// Fill a store with so many paid payouts; it must be empty, or filled so before
     #[arg(long, value_name = "N")]
     preload: Option<u64>,
@@ -101,7 +105,8 @@ pub fn bench(options: &Options, config: Config, data: Option<&Path>) -> Result<O
         // A scratch store is never where the environment says that the database is; one that was preloaded may be.
         let named = config.database_url.filter(|_| data.is_some()).map(|url| url.0);
         let database_url = options.database_url.clone().or(named);
-        let site = scratch::Site::start(data, database_url.as_deref(), options.wallets, &stop)?;
+        let beside = options.beside.is_some();
+        let site = scratch::Site::start(data, database_url.as_deref(), options.wallets, beside, &stop)?;
         return measure(options, &site.target(), &stop);
     }
     let url = options.url.as_deref().unwrap_or_default();
@@ -112,7 +117,9 @@ pub fn bench(options: &Options, config: Config, data: Option<&Path>) -> Result<O
         ));
     }
     let operations = options.operations_url.as_deref().map(|url| resolve("--operations-url", url)).transpose()?;
-    let target = Target { address, operations, tokens: options.token.clone(), preloaded: 0, own: None };
+    let mut tokens = options.token.clone();
+    let beside = options.beside.and_then(|_| tokens.pop());
+    let target = Target { address, operations, tokens, beside, preloaded: 0, own: None };
     measure(options, &target, &stop)
 }
 
@@ -123,6 +130,12 @@ fn check(options: &Options) -> Result<(), String> {
     }
     if options.url.is_some() == options.token.is_empty() {
         return Err("--url needs a --token, and --token a --url: `hundi token new` makes one".to_owned());
+    }
+    if options.url.is_some() && options.beside.is_some() && options.token.len() < 2 {
+        return Err("--beside needs two --token or more: the last is the wallet beside the others".to_owned());
+    }
+    if options.preload.is_some() && options.beside.is_some() {
+        return Err("--beside belongs to a measurement; leave it out with --preload".to_owned());
     }
     if options.url.is_some() && (options.wallets.is_some() || options.database_url.is_some()) {
         return Err(
@@ -138,6 +151,7 @@ fn check(options: &Options) -> Result<(), String> {
         ("--seconds", options.seconds, 3_600),
         ("--wallets", options.wallets.unwrap_or(1) as u64, 10_000),
         ("--rate", options.rate.unwrap_or(1), 1_000_000),
+        ("--beside", options.beside.unwrap_or(1), 10_000),
         ("--preload", options.preload.unwrap_or(1), 1_000_000_000),
     ] {
         if !(1..=most).contains(&value) {
@@ -166,6 +180,8 @@ pub struct Target<'a> {
     address: SocketAddr,
     operations: Option<SocketAddr>,
     tokens: Vec<String>,
+    /// The wallet beside those, if there is one.
+    beside: Option<String>,
     /// How many payouts were preloaded, for status calls.
     preloaded: u64,
     /// The processes, if they are ours.
@@ -206,15 +222,42 @@ fn measure(options: &Options, target: &Target<'_>, stop: &Stop) -> Result<Outcom
         Some((prefix, last)) => Orders { prefix: prefix.clone(), numbers: Numbers::Any { last: *last } },
         None => rising(name),
     };
-    load::run(plan(options.mode, orders("W"), WARM_UP), stop, &mut |_, _| ())?;
+    let beside = |name: &str, lasts: Duration| {
+        let (rate, token) = options.beside.zip(target.beside.as_ref())?;
+        Some(Plan {
+            tokens: std::slice::from_ref(token),
+            connections: connections_beside(rate),
+            rate: Some(rate),
+            ..plan(Mode::Payout, rising(name), lasts)
+        })
+    };
+    let both = |plan: Plan<'_>, beside: Option<Plan<'_>>, progress: &mut dyn FnMut(Duration, u64)| {
+        std::thread::scope(|scope| {
+            let beside = beside.map(|beside| scope.spawn(|| load::run(beside, stop, &mut |_, _| ())));
+            let tally = load::run(plan, stop, progress)?;
+            let beside = beside.map(std::thread::ScopedJoinHandle::join).transpose();
+            let beside = beside.map_err(|_| "the load beside has failed; please report it".to_owned())?.transpose()?;
+            Ok::<_, String>((tally, beside))
+        })
+    };
+    both(plan(options.mode, orders("W"), WARM_UP), beside("X", WARM_UP), &mut |_, _| ())?;
     let before = process::Usage::read(target);
-    let tally = load::run(plan(options.mode, orders(""), seconds), stop, &mut |at, wanted| progress.show(at, wanted))?;
+    let main = plan(options.mode, orders(""), seconds);
+    let (tally, beside) = both(main, beside("Y", seconds), &mut |at, wanted| progress.show(at, wanted))?;
     let after = process::Usage::read(target);
     drop(progress);
     if tally.times.count() == 0 {
         return Err(nothing("no call went as wanted", &tally));
     }
-    Ok(report::report(options, target, &tally, &before, &after))
+    if let Some(tally) = beside.as_ref().filter(|tally| tally.times.count() == 0) {
+        return Err(nothing("no call of the wallet beside went as wanted", tally));
+    }
+    Ok(report::report(options, target, &tally, beside.as_ref(), &before, &after))
+}
+
+/// Connections of the wallet beside: enough that none of its calls waits for one while answers take less than a second.
+fn connections_beside(rate: u64) -> usize {
+    usize::try_from(rate).unwrap_or(usize::MAX).clamp(8, 512)
 }
 
 fn nothing(what: &str, tally: &Tally) -> String {

@@ -65,7 +65,11 @@ pub fn preload(config: &Config, payouts: u64, wallets: Option<usize>, stop: &Sto
     };
     let (written, took) = open(config, true, |app| async move {
         furnish(&app, wallets).await?;
-        let merchants = merchants(&app).await?;
+        let mut merchants = merchants(&app).await?;
+        if notes.is_some() {
+            // After them may come the wallet of a `--beside`.
+            merchants.truncate(wallets);
+        }
         if merchants.len() != wallets {
             return Err(format!("the store has {} wallets, not {wallets}; say --wallets {0}", merchants.len()));
         }

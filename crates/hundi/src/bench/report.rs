@@ -80,19 +80,45 @@ fn thousandths(number: u64) -> Value {
     json!(number as f64 / 1_000.0)
 }
 
-/// Puts the figures together.
-pub fn report(options: &Options, target: &Target<'_>, tally: &Tally, before: &Usage, after: &Usage) -> Outcome {
-    let good = tally.times.count() - tally.unsent;
-    let used = |what: fn(&Usage) -> Option<u64>| Some(what(after)?.saturating_sub(what(before)?));
-    // Milliseconds for 1,000 calls, in thousandths of a second.
-    let cpu = |what| used(what).map(|ms| thousandths(ms * 1_000 / good.max(1)));
-    let times: Map<String, Value> = [("p50_ms", 500), ("p95_ms", 950), ("p99_ms", 990), ("p999_ms", 999)]
-        .into_iter()
-        .map(|(name, per_mille)| (name.to_owned(), thousandths(tally.times.per_mille_us(per_mille))))
-        .chain([("max_ms".to_owned(), thousandths(tally.times.longest_us()))])
-        .collect();
+/// The times and answers of one load.
+fn figures(tally: &Tally) -> Map<String, Value> {
     let unknown = tally.codes.get(&6).copied().unwrap_or(0);
     let codes: Map<String, Value> = tally.codes.iter().map(|(code, count)| (code.to_string(), json!(count))).collect();
+    let answers = [
+        ("max_ms", thousandths(tally.times.longest_us())),
+        ("answers_by_status_code", Value::Object(codes)),
+        ("refused", json!(tally.unwanted.saturating_sub(unknown))),
+        ("unknown", json!(unknown)),
+        ("errors", json!(tally.errors)),
+        ("unsent", json!(tally.unsent)),
+        ("first_unwanted", json!(tally.first_unwanted)),
+    ];
+    [("p50_ms", 500), ("p95_ms", 950), ("p99_ms", 990), ("p999_ms", 999)]
+        .map(|(name, per_mille)| (name, thousandths(tally.times.per_mille_us(per_mille))))
+        .into_iter()
+        .chain(answers)
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+/// How many calls went as wanted.
+fn good(tally: &Tally) -> u64 {
+    tally.times.count() - tally.unsent
+}
+
+/// Puts the figures together.
+pub fn report(
+    options: &Options,
+    target: &Target<'_>,
+    tally: &Tally,
+    beside: Option<&Tally>,
+    before: &Usage,
+    after: &Usage,
+) -> Outcome {
+    let (good, all) = (good(tally), good(tally) + beside.map_or(0, good));
+    let used = |what: fn(&Usage) -> Option<u64>| Some(what(after)?.saturating_sub(what(before)?));
+    // Milliseconds for 1,000 calls, in thousandths of a second.
+    let cpu = |what| used(what).map(|ms| thousandths(ms * 1_000 / all.max(1)));
     let mut document = json!({
         "mode": options.mode.name(),
         "wallets": target.tokens.len(),
@@ -107,13 +133,19 @@ pub fn report(options: &Options, target: &Target<'_>, tally: &Tally, before: &Us
             document.extend(more);
         }
     };
-    add(&mut document, times);
-    document["answers_by_status_code"] = Value::Object(codes);
-    document["refused"] = json!(tally.unwanted.saturating_sub(unknown));
-    document["unknown"] = json!(unknown);
-    document["errors"] = json!(tally.errors);
-    document["unsent"] = json!(tally.unsent);
-    document["first_unwanted"] = json!(tally.first_unwanted);
+    add(&mut document, figures(tally));
+    document["beside"] = beside.map_or(Value::Null, |tally| {
+        let good = self::good(tally);
+        let mut beside = json!({
+            "rate": options.beside,
+            "connections": options.beside.map(super::connections_beside),
+            // It is small, so a whole number would be too rough.
+            "per_second": thousandths(per_second(good.saturating_mul(1_000), tally.took)),
+            "wanted": good,
+        });
+        add(&mut beside, figures(tally));
+        beside
+    });
     let batches = after.batches.zip(before.batches).map(|(after, before)| {
         let of = |at: usize| after[at].saturating_sub(before[at]);
         let mean = |at: usize| thousandths(of(at) * 1_000 / of(0).max(1));
@@ -141,29 +173,14 @@ fn mean_ms(us: u64, count: u64) -> Value {
 }
 
 fn table(document: &Value) -> String {
-    let mut lines = vec![
-        ("mode".to_owned(), mode_in_words(document)),
-        ("load".to_owned(), load_in_words(document)),
-        ("a second".to_owned(), document["per_second"].to_string()),
-    ];
-    for (name, shown) in
-        [("p50_ms", "p50"), ("p95_ms", "p95"), ("p99_ms", "p99"), ("p999_ms", "p99.9"), ("max_ms", "longest")]
-    {
-        lines.push((shown.to_owned(), format!("{} ms", document[name])));
-    }
-    let codes = document["answers_by_status_code"].as_object().into_iter().flatten();
-    let codes: Vec<String> = codes.map(|(code, count)| format!("{count} with StatusCode {code}")).collect();
-    lines.push(("answers".to_owned(), codes.join(", ")));
-    for (name, shown) in [
-        ("refused", "refused"),
-        ("unknown", "unknown"),
-        ("errors", "errors"),
-        ("unsent", "not sent in time"),
-        ("first_unwanted", "first of these"),
-    ] {
-        if document[name] != 0 && !document[name].is_null() || name == "errors" {
-            lines.push((shown.to_owned(), document[name].to_string()));
-        }
+    let mut lines = vec![("mode".to_owned(), mode_in_words(document)), ("load".to_owned(), load_in_words(document))];
+    add_figures(&mut lines, document, "");
+    let beside = &document["beside"];
+    if !beside.is_null() {
+        let (rate, connections) = (&beside["rate"], &beside["connections"]);
+        let words = format!("{rate} whole payouts a second of another wallet by schedule, {connections} connections");
+        lines.push(("beside".to_owned(), words));
+        add_figures(&mut lines, beside, "  ");
     }
     let batches = &document["batches"];
     if !batches.is_null() {
@@ -187,7 +204,32 @@ fn table(document: &Value) -> String {
         lines.push(("memory".to_owned(), memory));
         lines.push(("start to ready".to_owned(), format!("{} ms", server["ready_ms"])));
     }
-    lines.into_iter().map(|(name, value)| format!("{name:<17}{value}\n")).collect()
+    lines.into_iter().map(|(name, value)| format!("{name:<19}{value}\n")).collect()
+}
+
+/// The lines of one load.
+fn add_figures(lines: &mut Vec<(String, String)>, load: &Value, indent: &str) {
+    let mut add = |name: &str, value: String| lines.push((format!("{indent}{name}"), value));
+    add("a second", load["per_second"].to_string());
+    for (name, shown) in
+        [("p50_ms", "p50"), ("p95_ms", "p95"), ("p99_ms", "p99"), ("p999_ms", "p99.9"), ("max_ms", "longest")]
+    {
+        add(shown, format!("{} ms", load[name]));
+    }
+    let codes = load["answers_by_status_code"].as_object().into_iter().flatten();
+    let codes: Vec<String> = codes.map(|(code, count)| format!("{count} with StatusCode {code}")).collect();
+    add("answers", codes.join(", "));
+    for (name, shown) in [
+        ("refused", "refused"),
+        ("unknown", "unknown"),
+        ("errors", "errors"),
+        ("unsent", "not sent in time"),
+        ("first_unwanted", "first of these"),
+    ] {
+        if load[name] != 0 && !load[name].is_null() || name == "errors" {
+            add(shown, load[name].to_string());
+        }
+    }
 }
 
 fn mode_in_words(document: &Value) -> String {

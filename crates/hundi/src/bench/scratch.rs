@@ -46,6 +46,7 @@ pub struct Site {
     api: SocketAddr,
     operations: SocketAddr,
     tokens: Vec<String>,
+    beside: Option<String>,
     preloaded: u64,
     /// From the start of the server until it was ready.
     pub ready_us: u64,
@@ -56,11 +57,12 @@ pub struct Site {
 }
 
 impl Site {
-    /// Makes the store and starts the processes.
+    /// Makes the store and starts the processes. `beside` asks for one wallet more than `wallets`, beside the others.
     pub fn start(
         preloaded: Option<&Path>,
         database_url: Option<&str>,
         wallets: Option<usize>,
+        beside: bool,
         stop: &Stop,
     ) -> Result<Site, String> {
         let name = format!("hundi-bench-{}", std::process::id());
@@ -88,7 +90,9 @@ impl Site {
             (_, wallets, Some(notes)) => wallets.unwrap_or(notes.wallets),
             (None, wallets, None) => wallets.unwrap_or(1),
         };
-        let tokens = open(&config, preloaded.is_none(), |app| async move { furnish(&app, wallets).await })?;
+        let all = wallets + usize::from(beside);
+        let mut tokens = open(&config, preloaded.is_none(), |app| async move { furnish(&app, all).await })?;
+        let beside = if beside { tokens.pop() } else { None };
         stop.check()?;
         let path = |name: &str| folder.0.join(name);
         let shown = |path: PathBuf| path.to_string_lossy().into_owned();
@@ -115,6 +119,7 @@ impl Site {
             api,
             operations,
             tokens,
+            beside,
             preloaded: notes.map_or(0, |notes| notes.payouts),
             ready_us,
             idle_kib,
@@ -128,6 +133,7 @@ impl Site {
             address: self.api,
             operations: Some(self.operations),
             tokens: self.tokens.clone(),
+            beside: self.beside.clone(),
             preloaded: self.preloaded,
             own: Some(self),
         }

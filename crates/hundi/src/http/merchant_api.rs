@@ -126,10 +126,6 @@ async fn pay(app: &App, caller: Caller, request_id: &str, fields: &Fields<'_>) -
         return Err(Problem::Unknown);
     }
     // Without a number of its own this process can accept nothing; whoever asks again may be luckier.
-    if !app.store.durable() {
-        // What is accepted now could be lost in a failover.
-        return Err(Problem::Unknown);
-    }
     let id = app.next_payout_id().ok_or(Problem::Unknown)?;
     let Details { rail, amount, beneficiary, name, number } = details;
     let text = format!("{}\n{}", beneficiary.canonical(), number.as_ref().map_or("", Mobile::as_str));

@@ -17,6 +17,7 @@ use crate::http::bank_callback;
 use crate::http::merchant_api::{self, Answer, settled};
 use crate::http::problem::{Call, Problem, problem_body, standing};
 use crate::http::serve::{BodyError, read_body};
+use crate::writer::Unknown;
 use bytes::Bytes;
 use http_body_util::Full;
 use hundi_core::ids::MerchantId;
@@ -162,9 +163,10 @@ const FAILED_LATELY_US: i64 = 5_000_000;
 
 async fn ready(app: &App) -> Result<(), String> {
     app.store.meta("installation").await.map_err(|error| format!("the store cannot be read: {error}"))?;
-    settled(app, MerchantId::HOUSE, READY_WITHIN)
-        .await
-        .map_err(|error| format!("the writer does not write: {error}"))?;
+    settled(app, MerchantId::HOUSE, READY_WITHIN).await.map_err(|error| match error {
+        Unknown::Overload => "the writer does not write: the database does not answer in time".to_owned(),
+        error => format!("the writer does not write: {error}"),
+    })?;
     // A disk that is nearly full takes small writes and refuses large ones, so one good write is not the end of it.
     let failed_us_ago = app.clock.boot_us().saturating_sub(app.hub.write_failed_us.load(Ordering::Relaxed));
     if failed_us_ago < FAILED_LATELY_US {

@@ -1,4 +1,4 @@
-//! Copies a whole store into an empty one: the way from the embedded database to PostgreSQL, and back.
+//! Copies a whole store into an empty one: the way from the embedded database to PostgreSQL.
 
 use super::batch::{
     ADD_CALLBACKS, ADD_CREDITS, ADD_EXCEPTIONS, ADD_HISTORY, ADD_JOURNAL, ADD_PAYOUTS, ADD_REFERENCES, BYTES, INT, TEXT,
@@ -128,31 +128,28 @@ pub struct Copied {
     pub rows: u64,
 }
 
+/// What a copy says of itself in `meta` until it is finished.
+pub const NOT_YET: (&str, &str) = ("moved", "not yet finished; drop it, create it again and repeat `hundi copy`");
+
 /// The tables of a store with their columns, as [`copy`] knows them.
 pub fn tables() -> impl Iterator<Item = (&'static str, Vec<&'static str>)> {
     TABLES.iter().map(|many| (many.table, many.columns.iter().map(|(column, _)| *column).collect()))
 }
 
-/// Copies every row of `from` (a view) into `to`, which has the schema and no rows: all of them or none. Afterwards `to`
-/// has what `from` had when its view was opened.
+/// Copies every row of the embedded database `from`, to which nobody writes meanwhile, into `to`, which has the schema and
+/// no rows: all of them or none.
 pub async fn copy(from: &Store, to: &Store) -> Result<Vec<Copied>, StoreError> {
+    let Store::Sqlite(from) = from else {
+        return Err(StoreError::Unusable("only the embedded database can be copied".into()));
+    };
     let mut tx = to.begin().await?;
     let mut copied = Vec::with_capacity(TABLES.len());
     for many in TABLES {
         let mut rows = 0;
-        from.chunks(many.all(), ROWS, &mut async |chunk| {
+        from.chunks(&many.all(), ROWS, &mut async |chunk| {
             let mut values: Vec<Value> = Vec::with_capacity(chunk.len() * many.columns.len());
             for row in chunk {
                 values.extend(row.0);
-            }
-            if many.table == META.table {
-                // A server's database has the number of its schema there.
-                values = values
-                    .chunks(2)
-                    .filter(|row| row[0] != Value::Text("schema".to_owned()))
-                    .flatten()
-                    .cloned()
-                    .collect();
             }
             rows += tx.write(&[(many, values)]).await?.iter().sum::<u64>();
             Ok(())
@@ -160,6 +157,9 @@ pub async fn copy(from: &Store, to: &Store) -> Result<Vec<Copied>, StoreError> {
         .await?;
         copied.push(Copied { table: many.table, rows });
     }
+    // Until the source is marked as moved, this one is: whatever breaks off, at most one of them can be served.
+    let unfinished = [NOT_YET.0, NOT_YET.1].map(|text| Value::Text(text.to_owned()));
+    tx.write(&[(&META, unfinished.to_vec())]).await?;
     tx.commit().await?;
     Ok(copied)
 }

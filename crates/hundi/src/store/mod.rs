@@ -334,6 +334,8 @@ pub enum StoreError {
     Again(String),
     /// The connection to the server was lost before the commit: nothing was written.
     Lost(String),
+    /// A failover could lose what is written now, so nothing is accepted.
+    Unsafe,
     /// The connection was lost during the commit: nobody knows whether it was written.
     Unknown(String),
 }
@@ -349,6 +351,10 @@ impl fmt::Display for StoreError {
             StoreError::Corrupt(text) => write!(f, "the database is damaged: {text}; restore a backup"),
             StoreError::Statement(text) => write!(f, "the database refused a statement: {text}"),
             StoreError::Conflict => f.write_str("a payout was changed by another process meanwhile"),
+            StoreError::Unsafe => f.write_str(
+                "replication is not synchronous, so a failover would lose payouts: creates are answered `unknown` until \
+                 synchronous_standby_names is set (or `postgres.allow_async_standby`)",
+            ),
             StoreError::Again(text) => write!(f, "another transaction was in the way: {text}; try again"),
             StoreError::Lost(text) => {
                 write!(
@@ -413,6 +419,14 @@ impl Store {
         match self {
             Store::Sqlite(_) => true,
             Store::Postgres(engine) => engine.durable(),
+        }
+    }
+
+    /// Whether what is acknowledged must have reached a synchronous standby.
+    pub fn synchronous(&self) -> bool {
+        match self {
+            Store::Sqlite(_) => false,
+            Store::Postgres(engine) => engine.synchronous(),
         }
     }
 
@@ -491,19 +505,6 @@ impl Store {
         match self {
             Store::Sqlite(engine) => engine.scan(sql, args, each),
             Store::Postgres(engine) => engine.scan(sql, args, each).await,
-        }
-    }
-
-    /// Runs a statement that reads and hands over its rows, so many at once.
-    async fn chunks(
-        &self,
-        sql: String,
-        size: usize,
-        each: &mut impl AsyncFnMut(Vec<Row>) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        match self {
-            Store::Sqlite(engine) => engine.chunks(&sql, size, each).await,
-            Store::Postgres(engine) => engine.chunks(leak(sql), size, each).await,
         }
     }
 

@@ -19,10 +19,12 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 use std::collections::HashMap;
 use std::path::Path;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout};
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use tokio_postgres::error::{DbError, Severity, SqlState};
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, private::BytesMut, to_sql_checked};
@@ -31,9 +33,14 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// The oldest server that is supported.
 const VERSION_LEAST: i64 = 150_000;
-/// How long one host may take to accept a connection, and a read to be answered.
-const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// How long one host may take until a session is open, a read to be answered, a statement of the writer, and a commit,
+/// which waits for standbys.
+const CONNECT_WITHIN: Duration = Duration::from_millis(1_500);
 const READ_WITHIN: Duration = Duration::from_secs(5);
+const STATEMENT_WITHIN: Duration = Duration::from_secs(8);
+const COMMIT_WITHIN: Duration = Duration::from_secs(30);
+/// A plan is made anew after so long.
+const PLAN_FOR: Duration = Duration::from_secs(60);
 /// What every session of ours is set to.
 ///
 /// The plans of the few statements are kept, so they must not depend on how small a table is today: by an index, always.
@@ -41,13 +48,21 @@ const READ_WITHIN: Duration = Duration::from_secs(5);
 /// whoever waits for that lock outlasts it. A commit is durable, whatever the server or the role believes.
 const SESSION: &str = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c enable_bitmapscan=off \
     -c plan_cache_mode=force_generic_plan -c jit=off -c default_transaction_isolation=read\\ committed \
-    -c lock_timeout=6s -c idle_in_transaction_session_timeout=3s -c synchronous_commit=on";
-/// For `hundi verify` and copies, which read everything: the planner may do what is best.
+    -c lock_timeout=4s -c idle_in_transaction_session_timeout=3s -c statement_timeout=0 -c synchronous_commit=on \
+    -c client_min_messages=warning";
+/// A copy of the whole server that is being made, and an archive of its log, are no standbys.
+const STANDBYS: &str = "SELECT current_setting('synchronous_standby_names'), \
+    (SELECT COUNT(*) FROM pg_stat_replication WHERE COALESCE(state, '') <> 'backup' \
+    AND COALESCE(application_name, '') NOT IN ('pg_basebackup', 'pg_receivewal'))";
+/// For `hundi verify`, which read everything: the planner may do what is best.
 const SESSION_OF_SCANS: &str = "-c default_transaction_isolation=repeatable\\ read -c jit=off";
 
 /// A PostgreSQL database.
 pub struct Postgres {
-    config: Config,
+    /// One for each host of the address.
+    hosts: Vec<Config>,
+    /// Which of them was last reached.
+    reached: AtomicUsize,
     tls: MakeRustlsConnect,
     clock: Clock,
     readers: Pool,
@@ -63,7 +78,7 @@ pub struct Postgres {
 struct Replication {
     /// A payout that is acknowledged now could be lost in a failover.
     unsafe_now: AtomicBool,
-    /// Replication was synchronous at some time since the start.
+    /// Replication was synchronous at some time.
     was_synchronous: AtomicBool,
     accepted: bool,
 }
@@ -84,8 +99,8 @@ enum Read<'a> {
 /// One connection.
 struct Link {
     client: Client,
-    /// By the address of their text, with how often each was used.
-    statements: HashMap<(usize, usize), (Statement, u64)>,
+    /// By the address of their text, with how often each was used, and since when it has its plan.
+    statements: HashMap<(usize, usize), (Statement, u64, Instant)>,
     /// The server has warned: of a commit, that means that it may not be where it must be.
     warned: Arc<AtomicBool>,
 }
@@ -95,6 +110,7 @@ pub struct PostgresTx<'a> {
     store: &'a Postgres,
     link: Option<Link>,
     begun: bool,
+    failed: bool,
     _room: OwnedSemaphorePermit,
 }
 
@@ -111,10 +127,24 @@ impl Postgres {
         let store = Postgres::new(options, url, clock, SESSION)?;
         let mut link = store.connect().await?;
         let sql = "SELECT current_setting('server_version_num'), current_setting('transaction_read_only'), \
-            current_setting('fsync'), CASE WHEN pg_is_in_recovery() THEN 1 ELSE 0 END";
+            current_setting('fsync'), current_setting('server_encoding'), \
+            current_setting('lock_timeout') || ' ' || current_setting('synchronous_commit'), \
+            CASE WHEN pg_is_in_recovery() THEN 1 ELSE 0 END";
         let mut rows = link.query(sql, &[]).await.map_err(explain)?;
         let row = rows.first_mut().ok_or_else(|| StoreError::Corrupt("the server does not know its version".into()))?;
-        let (version, read_only, fsync, recovers) = (row.text()?, row.text()?, row.text()?, row.int()? == 1);
+        let (version, read_only, fsync) = (row.text()?, row.text()?, row.text()?);
+        let (encoding, session, recovers) = (row.text()?, row.text()?, row.int()? == 1);
+        if encoding != "UTF8" {
+            return Err(StoreError::Unusable(format!(
+                "the database of `database_url` has the encoding {encoding}; create it with `createdb --encoding UTF8 --template template0`"
+            )));
+        }
+        if session != "4s on" {
+            return Err(StoreError::Unusable(
+                "what `database_url` leads to does not take session settings (options); connect to the server itself, not to a pooler"
+                    .into(),
+            ));
+        }
         if version.parse::<i64>().unwrap_or(0) < VERSION_LEAST {
             return Err(StoreError::Unusable(format!(
                 "the PostgreSQL server of `database_url` is of version {}; 15 or later is needed",
@@ -132,6 +162,10 @@ impl Postgres {
             tracing::warn!("the PostgreSQL server has fsync off: a power failure loses payouts that were acknowledged");
         }
         store.readers.put(link);
+        if store.schema().await? > 0 {
+            let once = store.query("SELECT value FROM meta WHERE name = 'synchronous'", &[]).await?;
+            store.replication.was_synchronous.store(!once.is_empty(), Ordering::Relaxed);
+        }
         store.check_replication().await?;
         Ok(store)
     }
@@ -149,7 +183,8 @@ impl Postgres {
 
     fn new(options: &Options, url: &str, clock: &Clock, session: &str) -> Result<Postgres, StoreError> {
         Ok(Postgres {
-            config: connection_config(url, session)?,
+            hosts: connection_configs(url, session)?,
+            reached: AtomicUsize::new(0),
             tls: MakeRustlsConnect::new(tls(options.postgres.ca_file.as_deref())?),
             clock: clock.clone(),
             readers: Pool::new(options.postgres.connections_max),
@@ -179,6 +214,7 @@ impl Postgres {
     pub async fn run_script(&self, script: &str) -> Result<(), StoreError> {
         let _still = self.clock.still();
         let mut tx = self.begin().await?;
+        tx.begun = true;
         let link = tx.link()?;
         let set = format!(
             "INSERT INTO meta (name, value) VALUES ('schema', '{SCHEMA}') ON CONFLICT (name) DO UPDATE SET value = excluded.value"
@@ -186,7 +222,6 @@ impl Postgres {
         for text in ["BEGIN", script, &set] {
             link.client.batch_execute(text).await.map_err(explain)?;
         }
-        tx.begun = true;
         tx.commit().await
     }
 
@@ -195,25 +230,27 @@ impl Postgres {
         !self.replication.unsafe_now.load(Ordering::Relaxed)
     }
 
+    /// Whether a synchronous standby was ever seen: then what is acknowledged must be on it.
+    pub fn synchronous(&self) -> bool {
+        self.replication.was_synchronous.load(Ordering::Relaxed)
+    }
+
     /// Looks whether standbys are synchronous, and says so when that has changed.
     pub async fn check_replication(&self) -> Result<(), StoreError> {
-        let sql = "SELECT current_setting('synchronous_standby_names'), \
-            (SELECT COUNT(*) FROM pg_stat_replication WHERE COALESCE(state, '') <> 'backup')";
-        let mut rows = self.query(sql, &[]).await?;
+        let rows = self.query(STANDBYS, &[]).await?;
+        self.judge_replication(rows)
+    }
+
+    fn judge_replication(&self, mut rows: Vec<Row>) -> Result<(), StoreError> {
         let Some(row) = rows.first_mut() else { return Ok(()) };
         let (synchronous, standbys) = (!row.text()?.trim().is_empty(), row.int()?);
         if synchronous {
             self.replication.was_synchronous.store(true, Ordering::Relaxed);
         }
-        let lost = self.replication.was_synchronous.load(Ordering::Relaxed) || standbys > 0;
-        let unsafe_now = !synchronous && lost && !self.replication.accepted;
+        let unsafe_now = !synchronous && (self.synchronous() || standbys > 0) && !self.replication.accepted;
         if unsafe_now != self.replication.unsafe_now.swap(unsafe_now, Ordering::Relaxed) {
             if unsafe_now {
-                tracing::error!(
-                    standbys,
-                    "replication is not synchronous, so a failover would lose payouts: creates are answered `unknown` \
-                    until synchronous_standby_names is set (or `postgres.allow_async_standby`)"
-                );
+                tracing::error!(standbys, "{}", StoreError::Unsafe);
             } else {
                 tracing::info!("replication is synchronous: creates are accepted");
             }
@@ -255,7 +292,7 @@ impl Postgres {
             }
         };
         let late = || StoreError::Lost("the server does not answer".into());
-        tokio::time::timeout(READ_WITHIN, asked).await.unwrap_or_else(|_| Err(late()))
+        timeout(READ_WITHIN, asked).await.unwrap_or_else(|_| Err(late()))
     }
 
     /// Runs a statement that reads, row by row.
@@ -278,40 +315,16 @@ impl Postgres {
         result
     }
 
-    /// Runs a statement that reads, so many rows at once.
-    pub async fn chunks(
-        &self,
-        sql: &'static str,
-        size: usize,
-        each: &mut impl AsyncFnMut(Vec<Row>) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        let own;
-        let mut view;
-        let link = match &self.view {
-            Some(one) => {
-                view = one.lock().await;
-                &mut *view
-            }
-            None => {
-                own = self.connect().await?;
-                &mut { own }
-            }
-        };
-        let statement = link.prepared(sql, &[]).await.map_err(explain)?;
-        let rows = link.client.query_raw(&statement, parameters(&[])).await.map_err(explain)?;
-        let mut rows = pin!(rows.chunks(size));
-        while let Some(chunk) = rows.next().await {
-            let chunk: Result<Vec<Row>, _> = chunk.into_iter().map(|next| next.and_then(|next| row(&next))).collect();
-            each(chunk.map_err(explain)?).await?;
-        }
-        Ok(())
-    }
-
     /// Begins a transaction that writes. `BEGIN` travels with its first statement.
     pub async fn begin(&self) -> Result<PostgresTx<'_>, StoreError> {
         let _still = self.clock.still();
-        let (link, room) = self.writers.take(self).await?;
-        Ok(PostgresTx { store: self, link: Some(link), begun: false, _room: room })
+        let (mut link, room) = self.writers.take(self).await?;
+        if link.statements.is_empty() {
+            // A new connection may lead to a server that was a standby until now.
+            let rows = link.query(STANDBYS, &[]).await.map_err(explain)?;
+            self.judge_replication(rows)?;
+        }
+        Ok(PostgresTx { store: self, link: Some(link), begun: false, failed: false, _room: room })
     }
 
     /// Closes what is idle.
@@ -322,10 +335,32 @@ impl Postgres {
 
     async fn connect(&self) -> Result<Link, StoreError> {
         let _still = self.clock.still();
-        let (client, connection) = self.config.connect(self.tls.clone()).await.map_err(explain_connect)?;
-        let warned = Arc::<AtomicBool>::default();
-        tokio::spawn(drive(connection, Arc::clone(&warned)));
-        Ok(Link { client, statements: HashMap::new(), warned })
+        let (first, mut failed) = (self.reached.load(Ordering::Relaxed), None);
+        for at in (first..self.hosts.len()).chain(0..first.min(self.hosts.len())) {
+            let Some(host) = self.hosts.get(at) else { continue };
+            // A host that is dead, or that takes the connection and says nothing, must not keep us from the next.
+            let within = host.get_connect_timeout().copied().unwrap_or(CONNECT_WITHIN);
+            match timeout(within, host.connect(self.tls.clone())).await {
+                Ok(Ok((client, connection))) => {
+                    self.reached.store(at, Ordering::Relaxed);
+                    let warned = Arc::<AtomicBool>::default();
+                    tokio::spawn(drive(connection, Arc::clone(&warned)));
+                    return Ok(Link { client, statements: HashMap::new(), warned });
+                }
+                // Of several errors, the one of a host that answered says more.
+                Ok(Err(error)) => failed = Some(explain_connect(error)),
+                Err(_) => {
+                    failed.get_or_insert_with(|| {
+                        StoreError::Unusable(
+                            "cannot use the PostgreSQL server of `database_url`: it does not answer in time; \
+                             see whether the server runs there, and whether the host and the port are right"
+                                .into(),
+                        )
+                    });
+                }
+            }
+        }
+        Err(failed.unwrap_or_else(|| StoreError::Unusable("`database_url` names no host".into())))
     }
 }
 
@@ -345,7 +380,9 @@ impl Pool {
                 None => {
                     // Whatever keeps us from connecting now, we have connected before: it may pass.
                     let connected = store.connect().await.map_err(|error| match error {
-                        StoreError::Unusable(text) => StoreError::Lost(text),
+                        StoreError::Unusable(text) => {
+                            StoreError::Lost(text.split("; ").next().unwrap_or_default().to_owned())
+                        }
                         other => other,
                     });
                     return Ok((connected?, room));
@@ -368,18 +405,18 @@ impl Pool {
 impl Link {
     async fn prepared(&mut self, sql: &'static str, args: &[Arg<'_>]) -> Result<Statement, tokio_postgres::Error> {
         let key = (sql.as_ptr() as usize, sql.len());
-        if let Some((statement, uses)) = self.statements.get_mut(&key) {
+        if let Some((statement, uses, planned)) = self.statements.get_mut(&key) {
             *uses += 1;
             // A plan is made for the tables as they are, and where they are nearly empty any index looks as good as the
             // right one: so it is made anew while they may have grown.
-            if !uses.is_power_of_two() {
+            if !uses.is_power_of_two() && planned.elapsed() < PLAN_FOR {
                 return Ok(statement.clone());
             }
         }
         let kinds: Vec<Type> = args.iter().map(type_of).collect();
         let statement = self.client.prepare_typed(sql, &kinds).await?;
-        let uses = self.statements.get(&key).map_or(1, |(_, uses)| *uses);
-        self.statements.insert(key, (statement.clone(), uses));
+        let uses = self.statements.get(&key).map_or(1, |(_, uses, _)| *uses);
+        self.statements.insert(key, (statement.clone(), uses, Instant::now()));
         Ok(statement)
     }
 
@@ -435,71 +472,99 @@ impl PostgresTx<'_> {
         Ok((self.link()?, begin))
     }
 
-    /// Runs a statement that reads.
-    pub async fn query(&mut self, sql: &'static str, args: &[Arg<'_>]) -> Result<Vec<Row>, StoreError> {
-        let _still = self.store.clock.still();
-        let (link, first) = self.link_and_begin()?;
-        let statement = link.prepared(sql, args).await.map_err(explain)?;
-        let parameters = parameters(args);
-        let (begun, rows) = join(begin(&link.client, first), link.client.query(&statement, &parameters)).await;
-        begun.map_err(explain)?;
-        rows.and_then(|rows| rows.iter().map(row).collect()).map_err(explain)
+    /// Takes what came of a statement, if it came in time, and remembers whether it failed: what has failed is not
+    /// committed.
+    fn judged<T>(&mut self, done: Result<Result<T, StoreError>, Elapsed>) -> Result<T, StoreError> {
+        let done = done.unwrap_or_else(|_| Err(StoreError::Lost("the server does not answer".into())));
+        if let Err(error) = &done {
+            self.failed = true;
+            if matches!(error, StoreError::Lost(_)) {
+                // Neither this connection nor those that were idle beside it are what they were.
+                self.link = None;
+                self.store.writers.clear();
+            }
+        }
+        done
     }
 
     /// Runs a statement that writes.
     pub async fn execute(&mut self, sql: &'static str, args: &[Arg<'_>]) -> Result<u64, StoreError> {
         let _still = self.store.clock.still();
+        let done = timeout(STATEMENT_WITHIN, self.send_one(sql, args)).await;
+        self.judged(done)
+    }
+
+    async fn send_one(&mut self, sql: &'static str, args: &[Arg<'_>]) -> Result<u64, StoreError> {
         let (link, first) = self.link_and_begin()?;
         let statement = link.prepared(sql, args).await.map_err(explain)?;
-        let parameters = parameters(args);
-        let (begun, changed) = join(begin(&link.client, first), link.client.execute(&statement, &parameters)).await;
-        begun.map_err(explain)?;
-        changed.map_err(explain)
+        // A write that is sent before it is known that a transaction has begun might stand alone.
+        begin(&link.client, first).await.map_err(explain)?;
+        link.client.execute(&statement, &parameters(args)).await.map_err(explain)
     }
 
     /// Looks up rows by many keys; all in one round trip, in this order.
     pub async fn find(&mut self, wanted: &[(&'static Lookup, Vec<Value>)]) -> Result<Vec<Vec<Row>>, StoreError> {
         let _still = self.store.clock.still();
+        let done = timeout(STATEMENT_WITHIN, self.send_lookups(wanted)).await;
+        self.judged(done)
+    }
+
+    async fn send_lookups(&mut self, wanted: &[(&'static Lookup, Vec<Value>)]) -> Result<Vec<Vec<Row>>, StoreError> {
         let (link, first) = self.link_and_begin()?;
         let mut asked = Vec::with_capacity(wanted.len());
-        for (lookup, keys) in wanted {
+        for (lookup, keys) in wanted.iter().filter(|(_, keys)| !keys.is_empty()) {
             let statement = link.prepared_many(lookup.sql().postgres).await.map_err(explain)?;
-            asked.push((statement, columns(lookup.keys, keys), keys.is_empty()));
+            asked.push((statement, columns(lookup.keys, keys)));
         }
         let client = &link.client;
-        let answers = asked.iter().map(|(statement, columns, nothing)| async move {
-            if *nothing { Ok(Vec::new()) } else { client.query(statement, &pointers(columns)).await }
-        });
+        let answers =
+            asked.iter().map(|(statement, columns)| async move { client.query(statement, &pointers(columns)).await });
         let (begun, answers) = join(begin(client, first), join_all(answers)).await;
         begun.map_err(explain)?;
-        let found = all(answers)?.into_iter().map(|rows| rows.iter().map(row).collect::<Result<_, _>>());
-        found.collect::<Result<_, _>>().map_err(explain)
+        let mut answers = all(answers)?.into_iter();
+        let mut found = Vec::with_capacity(wanted.len());
+        for (_, keys) in wanted {
+            let rows = if keys.is_empty() { Vec::new() } else { answers.next().unwrap_or_default() };
+            found.push(rows.iter().map(row).collect::<Result<_, _>>().map_err(explain)?);
+        }
+        Ok(found)
     }
 
     /// Writes many rows into several tables; all in one round trip, in this order. Gives back how many rows each changed.
     pub async fn write(&mut self, writes: &[(&'static Many, Vec<Value>)]) -> Result<Vec<u64>, StoreError> {
         let _still = self.store.clock.still();
+        let done = timeout(STATEMENT_WITHIN, self.send_rows(writes)).await;
+        self.judged(done)
+    }
+
+    async fn send_rows(&mut self, writes: &[(&'static Many, Vec<Value>)]) -> Result<Vec<u64>, StoreError> {
         let (link, first) = self.link_and_begin()?;
         let mut sent = Vec::with_capacity(writes.len());
-        for (many, values) in writes {
+        for (many, values) in writes.iter().filter(|(_, values)| !values.is_empty()) {
             let statement = link.prepared_many(many.sql().postgres).await.map_err(explain)?;
-            sent.push((statement, columns(many.columns, values), values.is_empty()));
+            sent.push((statement, columns(many.columns, values)));
         }
         let client = &link.client;
-        let answers = sent.iter().map(|(statement, columns, nothing)| async move {
-            if *nothing { Ok(0) } else { client.execute(statement, &pointers(columns)).await }
-        });
-        let (begun, answers) = join(begin(client, first), join_all(answers)).await;
-        begun.map_err(explain)?;
-        all(answers)
+        begin(client, first).await.map_err(explain)?;
+        let answers =
+            sent.iter().map(|(statement, columns)| async move { client.execute(statement, &pointers(columns)).await });
+        let mut answers = all(join_all(answers).await)?.into_iter();
+        let changed = |(_, values): &(_, Vec<Value>)| if values.is_empty() { 0 } else { answers.next().unwrap_or(0) };
+        Ok(writes.iter().map(changed).collect())
     }
 
     /// Commits.
     pub async fn commit(mut self) -> Result<(), StoreError> {
         let _still = self.store.clock.still();
+        if self.failed {
+            return Err(StoreError::Lost("a statement of the transaction has failed".into()));
+        }
         let (true, Some(link)) = (self.begun, self.link.take()) else { return Ok(()) };
         link.warned.store(false, Ordering::Relaxed);
-        let committed = link.client.batch_execute("COMMIT").await;
+        let committed = timeout(COMMIT_WITHIN, link.client.batch_execute("COMMIT")).await;
+        let Ok(committed) = committed else {
+            return Err(StoreError::Unknown("the server, or its standby, does not answer".into()));
+        };
         match committed {
             Ok(()) if link.warned.load(Ordering::Relaxed) => {
                 // "canceling wait for synchronous replication": it is here, and maybe nowhere else.
@@ -570,8 +635,8 @@ where
     }
 }
 
-/// The address with what we add to it.
-fn connection_config(url: &str, session: &str) -> Result<Config, StoreError> {
+/// The address with what we add to it, once for each of its hosts.
+fn connection_configs(url: &str, session: &str) -> Result<Vec<Config>, StoreError> {
     let unusable = |why: String| {
         StoreError::Unusable(format!(
             "`database_url` is not usable: {why}; write it as postgres://USER:PASSWORD@HOST:PORT/DATABASE"
@@ -581,35 +646,70 @@ fn connection_config(url: &str, session: &str) -> Result<Config, StoreError> {
         return Err(unusable("it does not begin with postgres://".to_owned()));
     }
     // Our TLS always checks the server's name and its certificate.
-    let plain = url.replace("sslmode=verify-full", "sslmode=require").replace("sslmode=verify-ca", "sslmode=require");
-    let mut config: Config = plain.parse().map_err(|error: tokio_postgres::Error| unusable(said(&error)))?;
+    let (address, given) = url.split_once('?').unwrap_or((url, ""));
+    let plain = given.replace("sslmode=verify-full", "sslmode=require").replace("sslmode=verify-ca", "sslmode=require");
+    let mut config: Config =
+        format!("{address}?{plain}").parse().map_err(|error: tokio_postgres::Error| unusable(said(&error)))?;
     if config.get_hosts().is_empty() {
         return Err(unusable("it names no host".to_owned()));
     }
-    if !url.contains("sslmode=") {
+    if !given.contains("sslmode=") {
         let near = |host: &Host| match host {
             Host::Tcp(name) => name == "localhost" || name.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback()),
             Host::Unix(_) => true,
         };
         // In clear only to this very machine.
-        let mode = if config.get_hosts().iter().all(near) { SslMode::Disable } else { SslMode::Require };
+        let all_near = config.get_hosts().iter().all(near) && config.get_hostaddrs().iter().all(|ip| ip.is_loopback());
+        let mode = if all_near { SslMode::Disable } else { SslMode::Require };
         config.ssl_mode(mode);
     }
-    if config.get_hosts().len() > 1 && !url.contains("target_session_attrs=") {
+    if config.get_hosts().len() > 1 && !given.contains("target_session_attrs=") {
         config.target_session_attrs(TargetSessionAttrs::ReadWrite);
     }
     if config.get_application_name().is_none() {
         config.application_name("hundi");
     }
-    if config.get_connect_timeout().is_none() {
-        config.connect_timeout(CONNECT_WITHIN);
-    }
-    config.tcp_user_timeout(Duration::from_secs(10)).keepalives_idle(Duration::from_secs(10));
-    config.keepalives_interval(Duration::from_secs(3)).keepalives_retries(3);
     // Ours come last, so that they count.
     let options = format!("{} {session}", config.get_options().unwrap_or_default());
     config.options(options);
-    Ok(config)
+    Ok(one_by_one(&config))
+}
+
+/// The same for each host alone, so that each has its own time.
+fn one_by_one(config: &Config) -> Vec<Config> {
+    let one = |(at, host): (usize, &Host)| {
+        let mut one = Config::new();
+        match host {
+            Host::Tcp(name) => one.host(name),
+            Host::Unix(path) => one.host_path(path),
+        };
+        if let Some(ip) = config.get_hostaddrs().get(at) {
+            one.hostaddr(*ip);
+        }
+        if let Some(port) = config.get_ports().get(at).or(config.get_ports().first()) {
+            one.port(*port);
+        }
+        if let Some(user) = config.get_user() {
+            one.user(user);
+        }
+        if let Some(password) = config.get_password() {
+            one.password(password);
+        }
+        if let Some(name) = config.get_dbname() {
+            one.dbname(name);
+        }
+        if let Some(within) = config.get_connect_timeout() {
+            one.connect_timeout(*within);
+        }
+        one.options(config.get_options().unwrap_or_default());
+        one.application_name(config.get_application_name().unwrap_or("hundi"));
+        one.ssl_mode(config.get_ssl_mode()).ssl_negotiation(config.get_ssl_negotiation());
+        one.channel_binding(config.get_channel_binding()).target_session_attrs(config.get_target_session_attrs());
+        one.tcp_user_timeout(Duration::from_secs(10)).keepalives_idle(Duration::from_secs(10));
+        one.keepalives_interval(Duration::from_secs(3)).keepalives_retries(3);
+        one
+    };
+    config.get_hosts().iter().enumerate().map(one).collect()
 }
 
 fn tls(ca_file: Option<&Path>) -> Result<rustls::ClientConfig, StoreError> {
@@ -644,6 +744,9 @@ pub fn dialect(script: &str) -> String {
         .replace("{bytes}", "BYTEA")
         .replace(" {clustered}", "")
         .replace("{payout_id}", "BIGINT NOT NULL")
+        // In this order it is of no use for anything else: while the table is nearly empty, an index that begins with the
+        // merchant would look as good as the primary key.
+        .replace("{order_key}", "order_id, merchant_id")
         .replace("{payouts_key}", ",\n    PRIMARY KEY (merchant_id, payout_id)")
 }
 
@@ -697,6 +800,12 @@ fn explain_connect(error: tokio_postgres::Error) -> StoreError {
         return match text.as_str() {
             text if text.contains("read-write") || text.contains("does not allow writes") => {
                 unusable("no host of it is a primary; see which one is, or promote one")
+            }
+            text if text.contains("not valid for name") => {
+                unusable("write the host as the server's certificate names it")
+            }
+            text if text.contains("CaUsedAsEndEntity") => {
+                unusable("its certificate is an authority's own; give the server one that the authority has signed")
             }
             text if text.contains("certificate") || text.contains("TLS") || text.contains("tls") => unusable(
                 "give the authority's certificate with `postgres.ca_file`, or, on a network that you trust, sslmode=disable",

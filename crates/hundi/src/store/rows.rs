@@ -33,6 +33,18 @@ fn text(text: &str) -> Value {
     Value::Text(text.to_owned())
 }
 
+/// Writes something, so that the commit waits until all that was committed before is on the standby too.
+pub fn meta_touch(now: Timestamp) -> Plain {
+    let sql =
+        "INSERT INTO meta (name, value) VALUES ('touched', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    Plain(vec![(sql, vec![Value::Text(now.0.to_string())])])
+}
+
+/// Forgets a value of the installation.
+pub fn meta_forget(name: &str) -> Plain {
+    Plain(vec![("DELETE FROM meta WHERE name = $1", vec![text(name)])])
+}
+
 /// Sets a value of the installation once; changes nothing if it has one.
 pub fn meta_once(name: &str, value: &str) -> Plain {
     let sql = "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";

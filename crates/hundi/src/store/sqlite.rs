@@ -264,6 +264,7 @@ pub fn dialect(script: &str) -> String {
         .replace("{clustered}", "WITHOUT ROWID")
         // The payout's id is the row's own number, so that finding it costs no index of its own.
         .replace("{payout_id}", "INTEGER PRIMARY KEY")
+        .replace("{order_key}", "merchant_id, order_id")
         .replace("{payouts_key}", "")
 }
 

@@ -22,6 +22,13 @@ fn scratch(args: &[&str]) -> Value {
 
 /// What every measurement says of itself.
 fn is_sane(told: &Value, code: &str) {
+    are_as_wanted(told, code);
+    assert!(told["batches"]["transactions"].as_u64().unwrap() > 0, "{told}");
+    assert!(told["server"]["memory_mb"].as_f64().unwrap() > 1.0, "{told}");
+}
+
+/// All answers have this code, and their times are times.
+fn are_as_wanted(told: &Value, code: &str) {
     for trouble in ["errors", "unknown", "refused", "unsent"] {
         assert_eq!(told[trouble], 0, "{told}");
     }
@@ -29,8 +36,6 @@ fn is_sane(told: &Value, code: &str) {
     assert!(wanted > 0 && told["answers_by_status_code"][code] == wanted, "{told}");
     let times = ["p50_ms", "p95_ms", "p99_ms", "p999_ms", "max_ms"].map(|name| told[name].as_f64().unwrap());
     assert!(times[0] > 0.0 && times.is_sorted(), "{told}");
-    assert!(told["batches"]["transactions"].as_u64().unwrap() > 0, "{told}");
-    assert!(told["server"]["memory_mb"].as_f64().unwrap() > 1.0, "{told}");
 }
 
 #[test]
@@ -42,6 +47,17 @@ fn its_own_hundi_is_measured() {
     let told = scratch(&["--seconds", "1", "--mode", "accept", "--rate", "50"]);
     is_sane(&told, "2");
     assert_eq!(told["wanted"], 50, "{told}");
+}
+
+#[test]
+fn a_wallet_beside_the_load_is_told_apart() {
+    // The load is NEFT payouts, answered with 2; those beside are paid, and answered with 1, by a schedule of their own.
+    let told = scratch(&["--seconds", "1", "--mode", "accept", "--connections", "8", "--beside", "20"]);
+    is_sane(&told, "2");
+    let beside = &told["beside"];
+    are_as_wanted(beside, "1");
+    assert_eq!((&beside["rate"], &beside["wanted"], &told["wallets"]), (&20.into(), &20.into(), &1.into()), "{told}");
+    assert!((1.0..=20.0).contains(&beside["per_second"].as_f64().unwrap()), "{told}");
 }
 
 #[test]
@@ -63,7 +79,11 @@ fn a_preloaded_store_verifies_and_is_measured_where_it_is() {
     assert_eq!((&listed[0]["order_id"], &listed[0]["state"]), (&"PRE-000000002600".into(), &"paid".into()), "{listed}");
 
     // All of these answer 1, "paid": status calls ask for what was preloaded.
-    is_sane(&tool(&["bench", "--json", "--self", "--seconds", "1", "--mode", "status", "--rate", "200"]).json(), "1");
+    let status = ["bench", "--json", "--self", "--seconds", "1", "--mode", "status", "--rate", "200"];
+    is_sane(&tool(&status).json(), "1");
+    // The wallet beside is one more, and the store can be filled further all the same.
+    are_as_wanted(&tool(&[&status[..], &["--beside", "10"]].concat()).json()["beside"], "1");
+    assert_eq!(tool(&["bench", "--json", "--preload", "10"]).json()["payouts"], 2_610);
     assert_eq!(tool(&["verify", "--json"]).json()["holds"], true);
 
     let other = tool(&["bench", "--preload", "1", "--wallets", "4"]);
@@ -94,6 +114,12 @@ fn what_a_bench_must_not_touch_is_refused_in_a_sentence() {
         (&["--self", "--seconds", "0"], "--seconds is 0; it must be from 1 to 3600"),
         (&["--self", "--connections", "4001"], "--connections is 4001; it must be from 1 to 4000"),
         (&["--self", "--rate", "0"], "--rate is 0; it must be from 1 to 1000000"),
+        (&["--self", "--beside", "0"], "--beside is 0; it must be from 1 to 10000"),
+        (
+            &["--url", "http://127.0.0.1:1", "--token", "t", "--beside", "1"],
+            "--beside needs two --token or more: the last is the wallet beside the others",
+        ),
+        (&["--preload", "1", "--beside", "1"], "--beside belongs to a measurement; leave it out with --preload"),
         (&["--url", "https://127.0.0.1", "--token", "t"], form),
         (&["--url", "http://127.0.0.1/path", "--token", "t"], form),
         (

@@ -45,6 +45,17 @@ pub fn execute(url: &str, statements: &[&str]) {
     });
 }
 
+/// Has a PostgreSQL server understand a statement. Hundi tells the types of parameters, which here nobody does: that they
+/// cannot be guessed is no fault.
+pub fn prepare(url: &str, statement: &str) {
+    use tokio_postgres::error::SqlState;
+    let prepared = blocking(async { connect(url).await.prepare(statement).await });
+    if let Err(error) = prepared {
+        let guessed = [SqlState::DATATYPE_MISMATCH, SqlState::INDETERMINATE_DATATYPE, SqlState::AMBIGUOUS_FUNCTION];
+        assert!(error.code().is_some_and(|code| guessed.contains(code)), "{statement}: {error:?}");
+    }
+}
+
 /// The rows of a query on a PostgreSQL server, as texts.
 pub fn rows(url: &str, sql: &str) -> Vec<Vec<Option<String>>> {
     let messages = blocking(async { connect(url).await.simple_query(sql).await });

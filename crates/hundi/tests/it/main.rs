@@ -23,6 +23,8 @@ mod sqlite {
     mod support;
     mod worker;
 
+    #[path = "process/copy.rs"]
+    mod process_copy;
     #[path = "process/disk.rs"]
     mod process_disk;
     #[path = "process/refused.rs"]

@@ -40,6 +40,46 @@ async fn migrated() -> (Folder, Config, Store) {
     (folder, config, store)
 }
 
+/// Every statement that is written out in `store/`, in one line each, with the columns of payouts in their place.
+fn statements() -> Vec<String> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store");
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").replace("\\ ", "");
+    let batch = one_line(&read("batch.rs"));
+    let columns = batch.split_once("macro_rules! payout_columns { () => { \"").unwrap().1.split_once('"').unwrap().0;
+    let mut statements = Vec::new();
+    for name in ["batch.rs", "reads.rs", "rows.rs", "copy.rs"] {
+        let text =
+            one_line(&read(name)).replace("\", payout_columns!(), \"", columns).replace("\", $which, \"", "token_id");
+        let complete = |literal: &&str| {
+            let verbs =
+                [("SELECT ", " FROM "), ("INSERT INTO ", " ("), ("UPDATE ", " SET "), ("DELETE FROM ", " WHERE ")];
+            verbs.iter().any(|(verb, then)| literal.starts_with(verb) && literal.contains(then))
+        };
+        statements.extend(crate::tidy::literals(&text).filter(complete).map(str::to_owned));
+    }
+    statements
+}
+
+/// No statement names a table or a column that is not there, or says something that one engine does not understand.
+#[tokio::test]
+async fn every_statement_is_understood() {
+    let (_folder, config, _store) = migrated().await;
+    let statements = statements();
+    assert!(statements.len() > 50, "{}", statements.len());
+    for statement in statements {
+        match &config.database_url {
+            // What only PostgreSQL needs, only PostgreSQL understands.
+            None if statement.contains(" LATERAL ") => {}
+            None => {
+                let connection = rusqlite::Connection::open(config.database()).unwrap();
+                connection.prepare(&statement).unwrap_or_else(|error| panic!("{statement}: {error}"));
+            }
+            Some(url) => database::prepare(&url.0, &statement),
+        }
+    }
+}
+
 /// Everything in a store, by table; but for what differs between any two.
 fn content(config: &Config) -> BTreeMap<String, Vec<String>> {
     let mut tables: BTreeMap<String, Vec<String>> = match &config.database_url {

@@ -214,7 +214,7 @@ fn the_store_keeps_to_the_dialect() {
             "DEFERR",
             "AVG(",
         ] {
-            assert!(!text.contains(word), "{name} uses {word}");
+            assert!(literals(&text).all(|literal| !literal.contains(word)), "{name} uses {word}");
         }
         // What only one engine understands is in its own file.
         let shared = !name.ends_with("/postgres.rs") && !name.ends_with("/sqlite.rs");
@@ -234,7 +234,7 @@ fn the_store_keeps_to_the_dialect() {
 const SQL: [&str; 6] = ["SELECT ", "INSERT INTO", "UPDATE ", "DELETE FROM", " FROM ", "WHERE "];
 
 /// The texts between quotation marks.
-fn literals(program: &str) -> impl Iterator<Item = &str> {
+pub fn literals(program: &str) -> impl Iterator<Item = &str> {
     let mut marks: Vec<usize> = Vec::new();
     let bytes = program.as_bytes();
     let mut at = 0;

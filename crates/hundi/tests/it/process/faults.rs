@@ -149,7 +149,7 @@ fn relay(client: TcpStream, server: SocketAddr, shared: &Arc<Shared>) {
     }
     let copies = [client.try_clone().unwrap(), server.try_clone().unwrap()];
     let mut plan = shared.plan.lock().unwrap();
-    plan.open.extend(copies.into_iter());
+    plan.open.extend(copies);
     drop(plan);
     let silenced = Arc::<AtomicBool>::default();
     let (to_client, from_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
