@@ -121,7 +121,7 @@ pub struct Writer {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Worker {
-    /// Payouts in work at once. Default 256.
+    /// Payouts in work at once. Default 1024.
     pub sends_max: usize,
     /// Attempts at a bank for one payout. Default 3.
     pub attempts_max: u32,
@@ -233,7 +233,7 @@ impl Default for Writer {
 
 impl Default for Worker {
     fn default() -> Worker {
-        Worker { sends_max: 256, attempts_max: 3, queue_within_s: 86_400, lease_ms: 10_000 }
+        Worker { sends_max: 1_024, attempts_max: 3, queue_within_s: 86_400, lease_ms: 10_000 }
     }
 }
 
