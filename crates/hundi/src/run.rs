@@ -18,7 +18,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -545,16 +545,26 @@ pub async fn told() {
 }
 
 async fn bind(option: &str, address: SocketAddr) -> Result<TcpListener, String> {
-    TcpListener::bind(address)
-        .await
+    listener(address)
         .map_err(|error| format!("cannot listen on {address}: {error}; choose another address with `{option}`"))
+}
+
+/// Connections that come at once wait here until they are accepted. Whoever finds no room tries again after a second.
+const BACKLOG: u32 = 4_096;
+
+fn listener(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // As the next start would have to wait for connections of the last one otherwise.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// A listener on the port `offset` after the API's, or on any free one.
 async fn beside(listen: SocketAddr, offset: u16) -> Result<TcpListener, String> {
     let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let wanted = if listen.port() == 0 { 0 } else { listen.port().saturating_add(offset) };
-    match TcpListener::bind(loopback(wanted)).await {
+    match listener(loopback(wanted)) {
         Ok(listener) => Ok(listener),
         Err(_) => bind("--listen", loopback(0)).await,
     }
