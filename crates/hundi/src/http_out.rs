@@ -14,13 +14,14 @@
 //! A connection has no task of its own: who sends a request drives its connection meanwhile. When the deadline drops the
 //! request, its connection is gone with it; and an idle one is looked at before it is used again.
 
+use crate::{locked, tls};
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -620,19 +621,8 @@ fn silent(error: &hyper::Error) -> OutError {
     OutError::Silent(error.to_string())
 }
 
-/// A panic elsewhere leaves a list of connections in order, so a poisoned lock is as good as another.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 fn tls_connector() -> TlsConnector {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    let mut config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("ring serves the default versions of TLS")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let mut config = tls::client(tls::authorities_of_the_web()).expect("ring serves the default versions of TLS");
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     TlsConnector::from(Arc::new(config))
 }

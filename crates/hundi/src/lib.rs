@@ -20,6 +20,7 @@ pub mod keys;
 pub mod metrics;
 pub mod process;
 pub mod store;
+pub mod tls;
 pub mod verify;
 pub mod worker;
 pub mod writer;
@@ -87,7 +88,7 @@ pub struct Ends {
 }
 
 impl App {
-    /// Puts the parts together. The store must have this binary's schema; `process` comes from [`lease_process`], or is
+    /// Puts the parts together. The store must have this binary's schema; `process` comes from [`process::lease`], or is
     /// [`ProcessNumber::none`] for a command-line tool, which creates no payouts.
     pub async fn new(
         config: Config,
@@ -172,11 +173,6 @@ pub async fn prepare(store: &Store, keys: &Keys) -> Result<bool, StoreError> {
     write_alone(store, rows::meta_once("installation", &installation)).await?;
     write_alone(store, rows::meta_once("key", keys.check())).await?;
     Ok(migrated)
-}
-
-/// Leases a process number for payout ids, at start. The ids begin where those of its last holder must have ended.
-pub async fn lease_process(store: &Store, now: Timestamp, lease_us: i64) -> Result<ProcessNumber, StoreError> {
-    process::lease(store, now, lease_us).await
 }
 
 /// Writes plain rows before there is an [`App`], at start.
@@ -407,7 +403,7 @@ impl Alarm {
     }
 }
 
-/// From which time on a look for what is due need search. What was done leaves dead entries in a server's index until they
+/// From when on a look for what is due has to search. What was done leaves dead entries in a server's index until they
 /// are swept up, so a search from the beginning of time gets slower with every payout; but nothing becomes due in the past
 /// that was not there at the last look, except by another process's clock or delay.
 #[derive(Debug)]

@@ -107,7 +107,7 @@ impl ProcessNumber {
     }
 }
 
-/// Leases a number for the first time, before there is a writer.
+/// Leases a number at start, before there is a writer. The ids begin where those of its last holder must have ended.
 pub async fn lease(store: &Store, now: Timestamp, lease_us: i64) -> Result<ProcessNumber, StoreError> {
     let taken = take(store, Write::Alone(store), now, lease_us).await.map_err(|unknown| match unknown {
         Unknown::Store(error) => error,

@@ -393,7 +393,7 @@ impl Hundi {
             // What is accepted here is another process's to send, and due to it at once.
             config.worker.lease_ms = 0;
         }
-        let process = hundi::lease_process(&store, clock.now(), PROCESS_LEASE_US).await.map_err(text)?;
+        let process = hundi::process::lease(&store, clock.now(), PROCESS_LEASE_US).await.map_err(text)?;
         let (app, ends) = App::new(config, store, keys, clock, hundi::http_out::http_out(), process).await?;
         let (stop, stopped) = watch::channel(false);
         let (stop_writer, writer_stopped) = watch::channel(false);
@@ -474,9 +474,8 @@ impl Hundi {
 /// Gives back how far each journal is anchored.
 async fn keep_house(app: Arc<App>, mut stop: watch::Receiver<bool>) -> BTreeMap<MerchantId, i64> {
     let mut anchored = BTreeMap::new();
-    let (mut since_anchors, mut since_replication) = (Duration::ZERO, Duration::ZERO);
-    let mut remembered = false;
-    look_after_standbys(&app, &mut remembered).await;
+    // What was seen of standbys when the store was opened is remembered in the first turn.
+    let (mut since_anchors, mut since_replication, mut remembered) = (Duration::ZERO, REPLICATION_EVERY, false);
     let anchors_every = Duration::from_secs(app.config.operations.anchors_every_s.max(1));
     loop {
         let stopping = tokio::select! {

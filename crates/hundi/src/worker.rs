@@ -50,17 +50,12 @@ const RECORD_TRIES_MAX: u32 = 5;
 pub async fn run(app: Arc<App>, fresh: Fresh, stop: watch::Receiver<bool>) {
     let most = app.config.worker.sends_max;
     let room = |size| (Arc::new(Semaphore::new(size)), size);
-    let rooms = [(Arc::clone(&app.hub.sends), most), room(most.div_ceil(32)), room(most.div_ceil(4))];
+    let few = most.div_ceil(32);
+    let rooms = [(Arc::clone(&app.hub.sends), most), room(few), room(most.div_ceil(4))];
     let [(instant, _), (batched, _), (due, _)] = &rooms;
     tokio::join!(
         send_fresh(&app, fresh.instant, instant, 1, stop.clone()),
-        send_fresh(
-            &app,
-            fresh.batched,
-            batched,
-            WEIGHT.min(u32::try_from(most.div_ceil(32)).unwrap_or(WEIGHT)),
-            stop.clone()
-        ),
+        send_fresh(&app, fresh.batched, batched, WEIGHT.min(u32::try_from(few).unwrap_or(WEIGHT)), stop.clone()),
         do_due(&app, due, stop),
     );
     // What is in flight is reported if the bank answers soon, and asked about after the next start if not.

@@ -77,11 +77,18 @@ pub struct Queue {
 struct Job {
     /// Whose wallet it needs; the house's if none, or if only the store can tell.
     whose: MerchantId,
-    work: Work,
-    answer: oneshot::Sender<Result<Answer, Unknown>>,
-    _place: OwnedSemaphorePermit,
     /// Whether its caller can be told that too much is waiting.
     offered: bool,
+    /// Free again once a batch takes the task.
+    _place: OwnedSemaphorePermit,
+    task: Task,
+}
+
+/// What a batch takes of a job.
+#[derive(Debug)]
+struct Task {
+    work: Work,
+    answer: oneshot::Sender<Result<Answer, Unknown>>,
 }
 
 #[derive(Debug)]
@@ -187,7 +194,9 @@ impl Handle {
         offered: bool,
     ) -> Result<oneshot::Receiver<Result<Answer, Unknown>>, Unknown> {
         let (answer, answered) = oneshot::channel();
-        self.jobs.send(Job { whose, work, answer, _place: place, offered }).map_err(|_| Unknown::Stopped)?;
+        self.jobs
+            .send(Job { whose, offered, _place: place, task: Task { work, answer } })
+            .map_err(|_| Unknown::Stopped)?;
         Ok(answered)
     }
 }
@@ -201,7 +210,7 @@ async fn decision(answered: oneshot::Receiver<Result<Answer, Unknown>>) -> Resul
 impl Job {
     /// What was offered by somebody who has been told "unknown" meanwhile need not be done: he asks again.
     fn is_wanted(&self) -> bool {
-        !(self.offered && self.answer.is_closed())
+        !(self.offered && self.task.answer.is_closed())
     }
 }
 
@@ -234,14 +243,14 @@ impl Desk {
         let queue = lane.queues.entry(job.whose).or_default();
         if job.offered && queue.len() >= self.per_merchant_max {
             // The places that are left are for the other merchants.
-            drop(job.answer.send(Err(Unknown::Overload)));
+            drop(job.task.answer.send(Err(Unknown::Overload)));
         } else {
             queue.push_back(job);
         }
     }
 
     /// A lane that has work and no batch, with a batch for it.
-    fn next_batch(&mut self, most: usize) -> Option<(usize, Vec<Job>)> {
+    fn next_batch(&mut self, most: usize) -> Option<(usize, Vec<Task>)> {
         let ready = |lane: &Lane| !lane.busy && !lane.queues.is_empty();
         let at = self.lanes.iter().position(ready)?;
         let lane = self.lanes.get_mut(at)?;
@@ -258,11 +267,12 @@ impl Desk {
 
 impl Lane {
     /// A batch in which all merchants that wait have the same share, as far as they need it.
-    fn take(&mut self, most: usize) -> Vec<Job> {
+    fn take(&mut self, most: usize) -> Vec<Task> {
         let waiting: usize = self.queues.values().map(VecDeque::len).sum();
         let mut batch = Vec::with_capacity(waiting.min(most));
         if waiting <= most {
-            batch.extend(std::mem::take(&mut self.queues).into_values().flatten().filter(Job::is_wanted));
+            let all = std::mem::take(&mut self.queues).into_values().flatten();
+            batch.extend(all.filter(Job::is_wanted).map(|job| job.task));
             return batch;
         }
         while batch.len() < most {
@@ -270,7 +280,7 @@ impl Lane {
             let Some(merchant) = next.map(|(merchant, _)| *merchant) else { break };
             self.turn = MerchantId(merchant.0.saturating_add(1));
             let Some(queue) = self.queues.get_mut(&merchant) else { break };
-            batch.extend(queue.pop_front().filter(Job::is_wanted));
+            batch.extend(queue.pop_front().filter(Job::is_wanted).map(|job| job.task));
             if queue.is_empty() {
                 self.queues.remove(&merchant);
             }
@@ -290,9 +300,9 @@ pub async fn run(app: &App, mut queue: Queue, mut stop: tokio::sync::watch::Rece
         while let Ok(job) = queue.jobs.try_recv() {
             desk.add(job);
         }
-        while let Some((lane, jobs)) = desk.next_batch(app.config.writer.batch_max) {
+        while let Some((lane, tasks)) = desk.next_batch(app.config.writer.batch_max) {
             running.push(async move {
-                run_batch(app, jobs).await;
+                run_batch(app, tasks).await;
                 lane
             });
         }
@@ -316,16 +326,15 @@ pub async fn run(app: &App, mut queue: Queue, mut stop: tokio::sync::watch::Rece
 }
 
 /// Runs one batch to its end: every caller gets an answer.
-async fn run_batch(app: &App, jobs: Vec<Job>) {
-    if jobs.is_empty() {
+async fn run_batch(app: &App, tasks: Vec<Task>) {
+    if tasks.is_empty() {
         return;
     }
-    let jobs: Vec<Taken> = jobs.into_iter().map(|job| Taken { work: job.work, answer: job.answer }).collect();
-    let works: Vec<&Work> = jobs.iter().map(|job| &job.work).collect();
+    let works: Vec<&Work> = tasks.iter().map(|task| &task.work).collect();
     match transact_again(app, &works).await {
         Ok(answers) => {
-            for (job, answer) in jobs.into_iter().zip(answers) {
-                finish(app, job, Ok(answer));
+            for (task, answer) in tasks.into_iter().zip(answers) {
+                finish(app, task, Ok(answer));
             }
         }
         Err(
@@ -334,36 +343,30 @@ async fn run_batch(app: &App, jobs: Vec<Job>) {
             | StoreError::Corrupt(_)
             | StoreError::Again(_)
             | StoreError::Unsafe,
-        ) if jobs.len() > 1 => {
-            for job in jobs {
-                let result = transact_again(app, &[&job.work]).await.map(|mut answers| answers.pop());
+        ) if tasks.len() > 1 => {
+            for task in tasks {
+                let result = transact_again(app, &[&task.work]).await.map(|mut answers| answers.pop());
                 if let Err(error) = &result {
                     tracing::error!(%error, "a job was not written; its caller is told that the outcome is unknown");
                     app.metrics.store_errors.inc();
                 }
                 let result = result.map_err(Unknown::Store).and_then(|answer| answer.ok_or(Unknown::Stopped));
-                finish(app, job, result);
+                finish(app, task, result);
             }
         }
         Err(error) => {
-            tracing::error!(%error, jobs = jobs.len(), "a batch was not written; its callers are told that the outcome is unknown");
+            tracing::error!(%error, jobs = tasks.len(), "a batch was not written; its callers are told that the outcome is unknown");
             app.metrics.store_errors.inc();
             app.hub.write_failed_us.store(app.clock.boot_us(), Ordering::Relaxed);
             if matches!(error, StoreError::Disk(_)) {
                 // Nothing is gained by failing as fast as callers can ask.
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
-            for job in jobs {
-                finish(app, job, Err(Unknown::Store(error.clone())));
+            for task in tasks {
+                finish(app, task, Err(Unknown::Store(error.clone())));
             }
         }
     }
-}
-
-/// A job whose place in the queue is free again.
-struct Taken {
-    work: Work,
-    answer: oneshot::Sender<Result<Answer, Unknown>>,
 }
 
 /// One transaction, and once more where nothing was written for a reason that may pass.
@@ -474,8 +477,8 @@ pub(crate) async fn write_plain(tx: &mut crate::store::Tx<'_>, plain: &Plain) ->
 }
 
 /// Answers the caller and tells everybody else what is new. Only now: it is committed.
-fn finish(app: &App, job: Taken, result: Result<Answer, Unknown>) {
-    let Taken { work, answer } = job;
+fn finish(app: &App, task: Task, result: Result<Answer, Unknown>) {
+    let Task { work, answer } = task;
     if let Ok(Answer { decision: Some(Decision::Done(transition)), started, .. }) = &result {
         app.metrics.decided(transition);
         match (started, work) {

@@ -57,12 +57,7 @@ struct Life {
 pub fn preload(config: &Config, payouts: u64, wallets: Option<usize>, stop: &Stop) -> Result<Outcome, String> {
     let notes = Notes::read(&config.data)?;
     let known = notes.as_ref().map_or(0, |notes| notes.payouts);
-    let wallets = match (wallets, &notes) {
-        (Some(wallets), Some(notes)) if wallets != notes.wallets => {
-            return Err(format!("the store has {} wallets, not {wallets}; leave --wallets out", notes.wallets));
-        }
-        (wallets, notes) => wallets.or(notes.as_ref().map(|notes| notes.wallets)).unwrap_or(1),
-    };
+    let wallets = Notes::wallets(notes.as_ref(), wallets)?;
     let (written, took) = open(config, true, |app| async move {
         furnish(&app, wallets).await?;
         let mut merchants = merchants(&app).await?;

@@ -77,19 +77,13 @@ impl Site {
         let url = url.unwrap_or_else(|| database_url.map(|url| DatabaseUrl(url.to_owned())));
         let config = Config { data, database_url: url, ..Config::default() };
         let notes = Notes::read(&config.data)?;
-        let wallets = match (preloaded, wallets, &notes) {
-            (Some(data), _, None) => {
-                return Err(format!(
-                    "{} was not filled by `hundi bench --preload`; leave --data out for a scratch store",
-                    data.display()
-                ));
-            }
-            (Some(_), Some(wallets), Some(notes)) if wallets != notes.wallets => {
-                return Err(format!("the store has {} wallets, not {wallets}; leave --wallets out", notes.wallets));
-            }
-            (_, wallets, Some(notes)) => wallets.unwrap_or(notes.wallets),
-            (None, wallets, None) => wallets.unwrap_or(1),
-        };
+        if let (Some(data), None) = (preloaded, &notes) {
+            return Err(format!(
+                "{} was not filled by `hundi bench --preload`; leave --data out for a scratch store",
+                data.display()
+            ));
+        }
+        let wallets = Notes::wallets(notes.as_ref(), wallets)?;
         let all = wallets + usize::from(beside);
         let mut tokens = open(&config, preloaded.is_none(), |app| async move { furnish(&app, all).await })?;
         let beside = if beside { tokens.pop() } else { None };
@@ -201,6 +195,17 @@ impl Notes {
         read.map(Some).ok_or_else(|| format!("{} cannot be read; fill another folder", path.display()))
     }
 
+    /// How many wallets take turns: those that there are, or as many as are asked for where there are none yet.
+    pub fn wallets(notes: Option<&Notes>, asked: Option<usize>) -> Result<usize, String> {
+        match (notes, asked) {
+            (Some(notes), Some(asked)) if asked != notes.wallets => {
+                Err(format!("the store has {} wallets, not {asked}; leave --wallets out", notes.wallets))
+            }
+            (Some(notes), _) => Ok(notes.wallets),
+            (None, asked) => Ok(asked.unwrap_or(1)),
+        }
+    }
+
     /// Writes them.
     pub fn write(&self, data: &Path) -> Result<(), String> {
         let path = data.join(NOTES);
@@ -220,7 +225,7 @@ where
     run::block_on(async {
         let clock = Clock::system();
         let (store, keys, _) = run::open(config, &clock, new).await?;
-        let process = hundi::lease_process(&store, clock.now(), LEASE_US).await.map_err(|error| error.to_string())?;
+        let process = hundi::process::lease(&store, clock.now(), LEASE_US).await.map_err(|error| error.to_string())?;
         let out = hundi::http_out::http_out();
         let (app, ends) = App::new(config.clone(), store, keys, clock, out, process).await?;
         let (stop, stopped) = watch::channel(false);

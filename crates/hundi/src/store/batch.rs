@@ -66,83 +66,72 @@ static CREDITS: Lookup = Lookup::new(
     &[("connector", TEXT), ("reference", TEXT)],
 );
 
+/// What changes about a payout, with the columns before and after it; `Rows::payout` gives the values in this order.
+macro_rules! payout_changes {
+    ([$($before:expr),*], [$($after:expr),*]) => {
+        &[
+            $($before,)*
+            ("state", INT),
+            ("held", INT),
+            ("attempts", INT),
+            ("connector", TEXT),
+            ("reference", TEXT),
+            ("paid_attempt", INT),
+            ("refused_by", TEXT),
+            ("send_before", INT),
+            ("enquiries", INT),
+            ("next_at", INT),
+            ("rrn", TEXT),
+            ("reason", TEXT),
+            ("updated_at", INT),
+            ("news", INT),
+            ("version", INT),
+            $($after,)*
+        ]
+    };
+}
+
 pub(super) static ADD_PAYOUTS: Many = Many::insert(
     "payouts",
-    &[
-        ("merchant_id", INT),
-        ("payout_id", INT),
-        ("order_id", TEXT),
-        ("rail", INT),
-        ("amount_paise", INT),
-        ("fee_paise", INT),
-        ("gst_paise", INT),
-        ("fingerprint", BYTES),
-        ("sealed", BYTES),
-        ("name", TEXT),
-        ("hint", TEXT),
-        ("actor", TEXT),
-        ("created_at", INT),
-        ("queue_until", INT),
-        ("state", INT),
-        ("held", INT),
-        ("attempts", INT),
-        ("connector", TEXT),
-        ("reference", TEXT),
-        ("paid_attempt", INT),
-        ("refused_by", TEXT),
-        ("send_before", INT),
-        ("enquiries", INT),
-        ("next_at", INT),
-        ("rrn", TEXT),
-        ("reason", TEXT),
-        ("updated_at", INT),
-        ("news", INT),
-        ("version", INT),
-    ],
+    payout_changes!(
+        [
+            ("merchant_id", INT),
+            ("payout_id", INT),
+            ("order_id", TEXT),
+            ("rail", INT),
+            ("amount_paise", INT),
+            ("fee_paise", INT),
+            ("gst_paise", INT),
+            ("fingerprint", BYTES),
+            ("sealed", BYTES),
+            ("name", TEXT),
+            ("hint", TEXT),
+            ("actor", TEXT),
+            ("created_at", INT),
+            ("queue_until", INT)
+        ],
+        []
+    ),
     "",
 );
 /// The key includes the version under which the payout was read, under the name that it has in the table.
-static CHANGE_PAYOUTS: Many = Many::update(
-    "payouts",
-    &[
-        ("state", INT),
-        ("held", INT),
-        ("attempts", INT),
-        ("connector", TEXT),
-        ("reference", TEXT),
-        ("paid_attempt", INT),
-        ("refused_by", TEXT),
-        ("send_before", INT),
-        ("enquiries", INT),
-        ("next_at", INT),
-        ("rrn", TEXT),
-        ("reason", TEXT),
-        ("updated_at", INT),
-        ("news", INT),
-        ("version", INT),
-        ("merchant_id", INT),
-        ("payout_id", INT),
-        ("version", INT),
-    ],
-    3,
-);
-static CHANGE_ACCOUNTS: Many = Many::update(
-    "accounts",
-    &[
-        ("wallet_paise", INT),
-        ("reserved_paise", INT),
-        ("fees_paise", INT),
-        ("gst_paise", INT),
-        ("banks", TEXT),
-        ("journal_seq", INT),
-        ("journal_at", INT),
-        ("journal_link", BYTES),
-        ("day", INT),
-        ("day_paise", INT),
-        ("merchant_id", INT),
-    ],
-    1,
-);
+static CHANGE_PAYOUTS: Many =
+    Many::update("payouts", payout_changes!([], [("merchant_id", INT), ("payout_id", INT), ("version", INT)]), 3);
+/// The columns of a merchant's accounts, the key last.
+pub(super) const ACCOUNT_COLUMNS: &[(&str, Kind)] = &[
+    ("wallet_paise", INT),
+    ("reserved_paise", INT),
+    ("fees_paise", INT),
+    ("gst_paise", INT),
+    ("banks", TEXT),
+    ("journal_seq", INT),
+    ("journal_at", INT),
+    ("journal_link", BYTES),
+    ("day", INT),
+    ("day_paise", INT),
+    ("merchant_id", INT),
+];
+static CHANGE_ACCOUNTS: Many = Many::update("accounts", ACCOUNT_COLUMNS, 1);
 pub(super) static ADD_REFERENCES: Many = Many::insert(
     "bank_references",
     &[("connector", TEXT), ("reference", TEXT), ("merchant_id", INT), ("payout_id", INT), ("attempt", INT)],

@@ -1,7 +1,8 @@
 //! Copies a whole store into an empty one: the way from the embedded database to PostgreSQL.
 
 use super::batch::{
-    ADD_CALLBACKS, ADD_CREDITS, ADD_EXCEPTIONS, ADD_HISTORY, ADD_JOURNAL, ADD_PAYOUTS, ADD_REFERENCES, BYTES, INT, TEXT,
+    ACCOUNT_COLUMNS, ADD_CALLBACKS, ADD_CREDITS, ADD_EXCEPTIONS, ADD_HISTORY, ADD_JOURNAL, ADD_PAYOUTS, ADD_REFERENCES,
+    BYTES, INT, TEXT,
 };
 use super::{Many, Store, StoreError, Value};
 
@@ -48,23 +49,7 @@ static SETTINGS_HISTORY: Many = Many::insert(
     &[("merchant_id", INT), ("seq", INT), ("at", INT), ("actor", TEXT), ("what", TEXT)],
     "",
 );
-static ACCOUNTS: Many = Many::insert(
-    "accounts",
-    &[
-        ("merchant_id", INT),
-        ("wallet_paise", INT),
-        ("reserved_paise", INT),
-        ("fees_paise", INT),
-        ("gst_paise", INT),
-        ("banks", TEXT),
-        ("journal_seq", INT),
-        ("journal_at", INT),
-        ("journal_link", BYTES),
-        ("day", INT),
-        ("day_paise", INT),
-    ],
-    "",
-);
+static ACCOUNTS: Many = Many::insert("accounts", ACCOUNT_COLUMNS, "");
 static COMPLAINTS: Many = Many::insert(
     "complaints",
     &[

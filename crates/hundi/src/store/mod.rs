@@ -1,6 +1,7 @@
 //! The only SQL. An engine runs statements (`sqlite.rs`, `postgres.rs`); what the statements say is written once for both:
 //! [`batch`] reads and writes what a batch of commands decides, [`rows`] are the writes that decide nothing about money,
-//! [`reads`] are lists, lookups and the streams that `hundi verify` folds.
+//! [`reads`] are lists, lookups and the streams that `hundi verify` folds, [`copy`] moves everything from one engine to the
+//! other, [`scratch`] makes databases for a bench.
 //!
 //! Statements keep to the dialect of DESIGN 5: `$n` in order of first use, `BIGINT`, `TEXT`, bytes, time as microseconds.
 

@@ -13,6 +13,7 @@
 use super::{Arg, Kind, Lookup, Many, Row, SCHEMA, StoreError, Value};
 use crate::clock::Clock;
 use crate::config::Config as Options;
+use crate::{locked, tls};
 use futures_util::future::{FutureExt, join, join_all};
 use futures_util::stream::{StreamExt, poll_fn};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
@@ -20,7 +21,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::error::Elapsed;
@@ -54,7 +55,7 @@ const SESSION: &str = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_me
 const STANDBYS: &str = "SELECT current_setting('synchronous_standby_names'), \
     (SELECT COUNT(*) FROM pg_stat_replication WHERE COALESCE(state, '') <> 'backup' \
     AND COALESCE(application_name, '') NOT IN ('pg_basebackup', 'pg_receivewal'))";
-/// For `hundi verify`, which read everything: the planner may do what is best.
+/// For `hundi verify`, which reads everything: the planner may do what is best.
 const SESSION_OF_SCANS: &str = "-c default_transaction_isolation=repeatable\\ read -c jit=off";
 
 /// A PostgreSQL database.
@@ -185,7 +186,7 @@ impl Postgres {
         Ok(Postgres {
             hosts: connection_configs(url, session)?,
             reached: AtomicUsize::new(0),
-            tls: MakeRustlsConnect::new(tls(options.postgres.ca_file.as_deref())?),
+            tls: MakeRustlsConnect::new(tls_config(options.postgres.ca_file.as_deref())?),
             clock: clock.clone(),
             readers: Pool::new(options.postgres.connections_max),
             writers: Pool::new(options.writer.lanes + 2),
@@ -277,19 +278,14 @@ impl Postgres {
     async fn read(&self, what: Read<'_>) -> Result<Vec<Row>, StoreError> {
         let asked = async {
             let (mut link, _room) = self.readers.take(self).await?;
-            match link.read(what).await.map_err(explain) {
-                Err(StoreError::Lost(_)) => {
-                    self.readers.clear();
-                    let mut link = self.connect().await?;
-                    let result = link.read(what).await.map_err(explain);
-                    self.readers.put(link);
-                    result
-                }
-                result => {
-                    self.readers.put(link);
-                    result
-                }
+            let mut result = link.read(what).await.map_err(explain);
+            if let Err(StoreError::Lost(_)) = result {
+                self.readers.clear();
+                link = self.connect().await?;
+                result = link.read(what).await.map_err(explain);
             }
+            self.readers.put(link);
+            result
         };
         let late = || StoreError::Lost("the server does not answer".into());
         timeout(READ_WITHIN, asked).await.unwrap_or_else(|_| Err(late()))
@@ -373,7 +369,7 @@ impl Pool {
         let room = Arc::clone(&self.room).acquire_owned().await;
         let room = room.map_err(|_| StoreError::Lost("the store is closed".into()))?;
         loop {
-            let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let idle = locked(&self.idle).pop();
             match idle {
                 Some(link) if link.client.is_closed() => {}
                 Some(link) => return Ok((link, room)),
@@ -392,12 +388,12 @@ impl Pool {
     }
 
     fn clear(&self) {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        locked(&self.idle).clear();
     }
 
     fn put(&self, link: Link) {
         if !link.client.is_closed() {
-            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(link);
+            locked(&self.idle).push(link);
         }
     }
 }
@@ -712,7 +708,7 @@ fn one_by_one(config: &Config) -> Vec<Config> {
     config.get_hosts().iter().enumerate().map(one).collect()
 }
 
-fn tls(ca_file: Option<&Path>) -> Result<rustls::ClientConfig, StoreError> {
+fn tls_config(ca_file: Option<&Path>) -> Result<rustls::ClientConfig, StoreError> {
     let mut roots = rustls::RootCertStore::empty();
     if let Some(path) = ca_file {
         let unreadable = |why: String| {
@@ -729,13 +725,9 @@ fn tls(ca_file: Option<&Path>) -> Result<rustls::ClientConfig, StoreError> {
             return Err(unreadable("there is no certificate in it".to_owned()));
         }
     } else {
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        roots = tls::authorities_of_the_web();
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| StoreError::Unusable(format!("TLS cannot be used: {error}")))?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
+    tls::client(roots).map_err(|error| StoreError::Unusable(format!("TLS cannot be used: {error}")))
 }
 
 /// Fills in what differs between the engines in a migration.

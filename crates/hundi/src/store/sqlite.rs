@@ -4,10 +4,11 @@
 //! gives the writer a thread of its own.
 
 use super::{Arg, Lookup, Many, Row, SCHEMA, StoreError, Value};
+use crate::locked;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Statement, ToSql};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 use tokio::sync::MutexGuard;
 
@@ -112,14 +113,14 @@ impl Sqlite {
         args: &[Arg<'_>],
         each: &mut dyn FnMut(Row) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let kept = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let kept = locked(&self.readers).pop();
         let connection = match kept {
             Some(connection) => connection,
             None => connect(&self.path, false)?,
         };
         let result =
             connection.prepare_cached(sql).map_err(explain).and_then(|mut statement| read(&mut statement, args, each));
-        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut readers = locked(&self.readers);
         if result.is_ok() && readers.len() < READERS_MAX {
             readers.push(connection);
         }
@@ -165,7 +166,7 @@ impl Sqlite {
 
     /// Folds the log into the database.
     pub async fn close(&self) {
-        self.readers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        locked(&self.readers).clear();
         if let Some(connection) = self.writer.lock().await.take()
             && let Err(error) = connection
                 .busy_timeout(Duration::from_millis(200))
@@ -345,22 +346,21 @@ fn explain(error: rusqlite::Error) -> StoreError {
 
 impl ToSql for Arg<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(match self {
-            Arg::Null => ValueRef::Null,
-            Arg::Int(number) => ValueRef::Integer(*number),
-            Arg::Text(text) => ValueRef::Text(text.as_bytes()),
-            Arg::Bytes(bytes) => ValueRef::Blob(bytes),
-        }))
+        Ok(borrowed(*self))
     }
 }
 
 impl ToSql for Value {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(match self {
-            Value::Null => ValueRef::Null,
-            Value::Int(number) => ValueRef::Integer(*number),
-            Value::Text(text) => ValueRef::Text(text.as_bytes()),
-            Value::Bytes(bytes) => ValueRef::Blob(bytes),
-        }))
+        Ok(borrowed(self.arg()))
     }
+}
+
+fn borrowed(arg: Arg<'_>) -> ToSqlOutput<'_> {
+    ToSqlOutput::Borrowed(match arg {
+        Arg::Null => ValueRef::Null,
+        Arg::Int(number) => ValueRef::Integer(number),
+        Arg::Text(text) => ValueRef::Text(text.as_bytes()),
+        Arg::Bytes(bytes) => ValueRef::Blob(bytes),
+    })
 }

@@ -708,7 +708,7 @@ async fn who_waits_for_the_writer_is_told_in_time() {
         "OrderId": world.pay("a", 200, "50100012345678").await.json()["Data"]["OrderID"]});
     let (config, clock) = (world.app.config.clone(), world.app.clock.clone());
     let store = Store::open(&config, &clock, true).await.unwrap();
-    let process = hundi::lease_process(&store, clock.now(), 86_400_000_000).await.unwrap();
+    let process = hundi::process::lease(&store, clock.now(), 86_400_000_000).await.unwrap();
     let nobody: HttpOut = Arc::new(|_| Box::pin(std::future::pending()));
     let (app, _ends) = App::new(config, store, Keys::parse(KEY).unwrap(), clock, nobody, process).await.unwrap();
     for (path, body, again) in [

@@ -185,15 +185,7 @@ fn the_same_order_races() {
     until("the end of all payouts", Duration::from_secs(30), || {
         (site.metric("hundi_payouts_open{") == 0.0).then_some(())
     });
-    let orders = i64::try_from(ORDERS).unwrap();
-    assert_eq!(site.balance_paise(), 1_000_000_00 - orders * (100_00 + COST_PAISE));
-    let lines = statement(&site);
-    assert_eq!((count(&lines, "reserve"), count(&lines, "settle"), lines.len()), (ORDERS, ORDERS, 2 * ORDERS + 1));
-    let transfers = site.book();
-    assert_eq!(transfers.len(), ORDERS);
-    assert!(
-        transfers.iter().all(|row| row["executions"] == 1 && row["status"] == "paid" && row["amount_paise"] == 100_00)
-    );
+    each_paid_once(&site, ORDERS);
     let listed = site.cli(&["payout", "list", "--merchant", "shop", "--limit", "10000"]).json();
     assert_eq!(listed.as_array().unwrap().len(), ORDERS);
     site.verify();
@@ -254,14 +246,25 @@ fn a_wallet_for_a_thousand() {
     assert_eq!(site.balance_paise(), 1_000_00);
 }
 
-fn statement(site: &Site) -> Vec<Value> {
+/// So many payouts of 100.00 were each debited once and paid once, out of 10,00,000.00. Gives back the bank's book.
+pub fn each_paid_once(site: &Site, orders: usize) -> Vec<Value> {
+    assert_eq!(site.balance_paise(), 1_000_000_00 - i64::try_from(orders).unwrap() * (100_00 + COST_PAISE));
+    let lines = statement(site);
+    assert_eq!((count(&lines, "reserve"), count(&lines, "settle"), lines.len()), (orders, orders, 2 * orders + 1));
+    let book = site.book();
+    assert_eq!(book.len(), orders);
+    assert!(book.iter().all(|row| row["executions"] == 1 && row["status"] == "paid" && row["amount_paise"] == 100_00));
+    book
+}
+
+pub fn statement(site: &Site) -> Vec<Value> {
     let Value::Array(lines) = site.cli(&["statement", "--merchant", "shop", "--format", "json"]).json() else {
         panic!("a list")
     };
     lines
 }
 
-fn count(lines: &[Value], kind: &str) -> usize {
+pub fn count(lines: &[Value], kind: &str) -> usize {
     lines.iter().filter(|line| line["kind"] == kind).count()
 }
 

@@ -44,7 +44,7 @@ impl Process {
         }
         let clock = world.app.clock.clone();
         let store = Store::open(&config, &clock, false).await.unwrap();
-        let number = hundi::lease_process(&store, clock.now(), 60 * SECOND).await.unwrap();
+        let number = hundi::process::lease(&store, clock.now(), 60 * SECOND).await.unwrap();
         let (app, ends) = App::new(config, store, Keys::parse(KEY).unwrap(), clock, out, number).await.unwrap();
         let (stop, stopped) = watch::channel(false);
         let for_writer = Arc::clone(&app);
@@ -129,7 +129,7 @@ async fn no_id_is_given_out_by_two_processes() {
         let alone = Write::Alone(store);
         // With three numbers left for four processes, numbers change hands all the time.
         while free(store).await > 3 {
-            hundi::lease_process(store, Timestamp(i64::MAX / 2), DAY).await.unwrap();
+            hundi::process::lease(store, Timestamp(i64::MAX / 2), DAY).await.unwrap();
         }
         let mut dice = Dice(seed);
         let mut now = world.app.clock.now();
@@ -188,7 +188,7 @@ async fn a_number_is_lost_taken_and_given_back() {
     let alone = Write::Alone(store);
     let paused = process::lease(store, start, LEASE).await.unwrap();
     while free(store).await > 0 {
-        hundi::lease_process(store, start, DAY).await.unwrap();
+        hundi::process::lease(store, start, DAY).await.unwrap();
     }
     let error = process::lease(store, start, LEASE).await.err().unwrap().to_string();
     assert!(error.contains("all 32 process numbers of this database are taken"), "{error}");
@@ -228,9 +228,9 @@ async fn without_a_lease_creates_are_not_known() {
     // Another process takes the number while this one sleeps; it goes on under a new one.
     world.pass(Duration::from_secs(6)).await;
     while free(&world.app.store).await > 0 {
-        hundi::lease_process(&world.app.store, other.app.clock.now(), DAY).await.unwrap();
+        hundi::process::lease(&world.app.store, other.app.clock.now(), DAY).await.unwrap();
     }
-    hundi::lease_process(&world.app.store, other.app.clock.now(), 2 * SECOND).await.unwrap();
+    hundi::process::lease(&world.app.store, other.app.clock.now(), 2 * SECOND).await.unwrap();
     assert!(other.app.keep_process(LEASE).await.is_err());
     assert_eq!(other.pay("C").await["StatusCode"], 6);
     world.pass(Duration::from_secs(2)).await;

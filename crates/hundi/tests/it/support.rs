@@ -195,7 +195,7 @@ impl World {
         let store = Store::open(&config, &clock, true).await.unwrap();
         let keys = Keys::parse(KEY).unwrap();
         hundi::prepare(&store, &keys).await.unwrap();
-        let process = hundi::lease_process(&store, clock.now(), 10 * 365 * DAY).await.unwrap();
+        let process = hundi::process::lease(&store, clock.now(), 10 * 365 * DAY).await.unwrap();
         let out = out(Arc::clone(&bank), receivers.clone(), clock.clone());
         let (app, ends) = App::new(config, store, keys, clock, out, process).await.unwrap();
         let (stop, stopped) = watch::channel(false);
