@@ -14,6 +14,7 @@ pub mod ids;
 pub mod money;
 pub mod party;
 pub mod payout;
+pub mod plant;
 pub mod postings;
 pub mod rails;
 pub mod schedule;
