@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::duplicate_mod)]
 
 mod database;
+mod score;
 mod tidy;
 
 #[path = "."]

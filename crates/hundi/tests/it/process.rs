@@ -4,7 +4,9 @@ pub mod kill;
 #[allow(dead_code, reason = "some of it helps the tests of one engine only")]
 pub mod kit;
 
+use super::ENGINE;
 use super::support::Folder;
+use crate::score::score;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use kit::{
     Call, Demo, Http, PAY, Receiver, Reply, STATUS, Site, book, files, holds, paise, pay_body, run_on, status_body,
@@ -189,6 +191,7 @@ fn the_same_order_races() {
     let listed = site.cli(&["payout", "list", "--merchant", "shop", "--limit", "10000"]).json();
     assert_eq!(listed.as_array().unwrap().len(), ORDERS);
     site.verify();
+    score(9, &format!("OrderIDs x 50 at once, {ENGINE:?}"), ORDERS as u64);
     assert!(began.elapsed() < LASTS_AT_MOST, "took {:?}", began.elapsed());
 }
 
@@ -244,6 +247,7 @@ fn a_wallet_for_a_thousand() {
     let body = pay_body(&site.token, failed.as_str().unwrap(), 100, "IMPS", "50100010001");
     assert_eq!(http.post(PAY, &body).unwrap().code(), 0);
     assert_eq!(site.balance_paise(), 1_000_00);
+    score(11, &format!("attempts for 1,000 payouts, {ENGINE:?}"), (THREADS * EACH) as u64);
 }
 
 /// So many payouts of 100.00 were each debited once and paid once, out of 10,00,000.00. Gives back the bank's book.
