@@ -162,6 +162,11 @@ impl fmt::Display for Connector {
     }
 }
 
+/// So many characters at the end of an OrderID are taken for the ones that count up.
+const COUNTED: usize = 3;
+/// So many characters of a reference are those of its neighbours too. Within them 36^10 references are told apart.
+const NEIGHBOURS: usize = 5;
+
 /// What we call one attempt at a bank: 15 of `[A-Z0-9]`, which every bank can carry.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Reference([u8; 15]);
@@ -170,22 +175,33 @@ impl Reference {
     /// Derives the reference of an attempt. It depends only on what the merchant sent and which try this is, so that
     /// a store restored from an old backup recognises its own payments on a statement. `salt` is 0 unless that
     /// reference is taken.
+    ///
+    /// The first characters depend on no more than the merchant and the OrderID without its end: OrderIDs that are
+    /// counted up have references that are neighbours, so what keeps them in order writes the same few pages again,
+    /// however many there are. All of them together tell payouts apart.
     pub fn derive(installation: &str, merchant: MerchantId, order: &OrderId, attempt: u32, salt: u8) -> Reference {
+        let order = order.as_str().as_bytes();
+        let (stem, end) = order.split_at(order.len().saturating_sub(COUNTED));
         let mut hash = Sha256::new();
-        hash.update(b"hundi reference 1");
+        hash.update(b"hundi reference 2");
         hash.update((installation.len() as u64).to_be_bytes());
         hash.update(installation.as_bytes());
         hash.update(merchant.0.to_be_bytes());
-        hash.update((order.as_str().len() as u64).to_be_bytes());
-        hash.update(order.as_str().as_bytes());
+        hash.update((order.len() as u64).to_be_bytes());
+        hash.update(stem);
+        let neighbours = hash.clone().finalize();
+        hash.update(end);
         hash.update(attempt.to_be_bytes());
         hash.update([salt]);
-        let digest = hash.finalize();
-        let mut number = u128::from_be_bytes(std::array::from_fn(|i| digest[i]));
+        let own = hash.finalize();
         let mut text = [0u8; 15];
-        for place in text.iter_mut().rev() {
-            *place = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[(number % 36) as usize];
-            number /= 36;
+        let (first, rest) = text.split_at_mut(NEIGHBOURS);
+        for (places, digest) in [(first, neighbours), (rest, own)] {
+            let mut number = u128::from_be_bytes(std::array::from_fn(|i| digest[i]));
+            for place in places {
+                *place = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[(number % 36) as usize];
+                number /= 36;
+            }
         }
         Reference(text)
     }
@@ -308,6 +324,20 @@ mod tests {
         }
         for bad in ["", "abc", "abcdefghijklmno", "ABCDEFGHIJKLMN\u{e9}"] {
             assert_eq!(Reference::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn order_ids_that_count_up_have_references_that_are_neighbours() {
+        let derive = |order: &str| Reference::derive("inst", MerchantId(1), &OrderId::parse(order).unwrap(), 1, 0);
+        let references: std::collections::BTreeSet<Reference> =
+            (0..10_000).map(|i| derive(&format!("INV-{i:06}"))).collect();
+        assert_eq!(references.len(), 10_000);
+        let neighbours: std::collections::BTreeSet<&str> = references.iter().map(|one| &one.as_str()[..5]).collect();
+        assert_eq!(neighbours.len(), 10);
+        // The end of one is not the stem of another, and where there is no stem, there is still a merchant.
+        for (a, b) in [("INV-000001", "INV-00000"), ("1", "12"), ("123", "1234")] {
+            assert_ne!(derive(a).as_str()[..5], derive(b).as_str()[..5], "{a} {b}");
         }
     }
 
