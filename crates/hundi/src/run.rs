@@ -378,6 +378,7 @@ struct Hundi {
     tasks: Vec<JoinHandle<()>>,
     house: JoinHandle<BTreeMap<MerchantId, i64>>,
     writer: tokio::sync::Mutex<oneshot::Receiver<()>>,
+    folder: oneshot::Receiver<()>,
 }
 
 impl Hundi {
@@ -397,6 +398,10 @@ impl Hundi {
         let (app, ends) = App::new(config, store, keys, clock, hundi::http_out::http_out(), process).await?;
         let (stop, stopped) = watch::channel(false);
         let (stop_writer, writer_stopped) = watch::channel(false);
+        let folder = on_a_thread("log", {
+            let (app, stopped) = (Arc::clone(&app), writer_stopped.clone());
+            move || async move { app.store.fold(stopped).await }
+        })?;
         let writer = on_a_thread("writer", {
             let app = Arc::clone(&app);
             move || async move { writer::run(&app, ends.queue, writer_stopped).await }
@@ -428,7 +433,7 @@ impl Hundi {
         let house = tokio::spawn(keep_house(Arc::clone(&app), stopped));
         let (api, operations) = addresses;
         let writer = tokio::sync::Mutex::new(writer);
-        Ok(Hundi { app, api, operations, stop, stop_writer, tasks, house, writer })
+        Ok(Hundi { app, api, operations, stop, stop_writer, tasks, house, writer, folder })
     }
 
     /// Waits for SIGTERM or SIGINT; an error if the writer has ended by itself, because then nothing can be done any more.
@@ -459,6 +464,7 @@ impl Hundi {
             }
             self.stop_writer.send_replace(true);
             drop(self.writer.into_inner().await);
+            drop(self.folder.await);
             // Now that nothing is written any more, the anchors hold all there is.
             let mut anchored = self.house.await.unwrap_or_default();
             anchor(&self.app, &mut anchored).await;

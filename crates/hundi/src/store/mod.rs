@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use std::fmt;
 use std::sync::OnceLock;
+use tokio::sync::watch;
 
 /// The schema that this binary writes.
 pub const SCHEMA: i64 = MIGRATIONS.len() as i64;
@@ -379,7 +380,7 @@ impl std::error::Error for StoreError {}
 #[derive(Debug)]
 pub enum Store {
     /// The embedded one.
-    Sqlite(sqlite::Sqlite),
+    Sqlite(Box<sqlite::Sqlite>),
     /// The one for more than one machine.
     Postgres(Box<postgres::Postgres>),
 }
@@ -398,7 +399,7 @@ impl Store {
     pub async fn open(config: &Config, clock: &Clock, create: bool) -> Result<Store, StoreError> {
         match &config.database_url {
             Some(url) => postgres::Postgres::open(config, &url.0, clock).await.map(Box::new).map(Store::Postgres),
-            None => sqlite::Sqlite::open(&config.database(), create).map(Store::Sqlite),
+            None => sqlite::Sqlite::open(&config.database(), create).map(Box::new).map(Store::Sqlite),
         }
     }
 
@@ -406,7 +407,7 @@ impl Store {
     pub async fn open_view(config: &Config, clock: &Clock) -> Result<Store, StoreError> {
         match &config.database_url {
             Some(url) => postgres::Postgres::open_view(config, &url.0, clock).await.map(Box::new).map(Store::Postgres),
-            None => sqlite::Sqlite::open_view(&config.database()).map(Store::Sqlite),
+            None => sqlite::Sqlite::open_view(&config.database()).map(Box::new).map(Store::Sqlite),
         }
     }
 
@@ -514,6 +515,18 @@ impl Store {
         match self {
             Store::Sqlite(engine) => engine.begin().await.map(Tx::Sqlite),
             Store::Postgres(engine) => engine.begin().await.map(Box::new).map(Tx::Postgres),
+        }
+    }
+
+    /// Copies the write-ahead log of the embedded database into it whenever it has grown, until `stop` is told. Without this
+    /// the commits do it, and those who wait for them wait for that.
+    pub async fn fold(&self, mut stop: watch::Receiver<bool>) {
+        if let Store::Sqlite(engine) = self {
+            tokio::select! {
+                biased;
+                () = crate::told_to_stop(&mut stop) => {}
+                () = engine.fold() => {}
+            }
         }
     }
 

@@ -1,16 +1,20 @@
 //! The embedded engine: SQLite in one file, write-ahead log, every commit synced.
 //!
 //! One connection writes, under a lock; a few others read. A statement blocks the thread that runs it: the program
-//! gives the writer a thread of its own.
+//! gives the writer a thread of its own, and another one to [`Sqlite::fold`], which copies the log into the database
+//! while the writer goes on.
 
 use super::{Arg, Lookup, Many, Row, SCHEMA, StoreError, Value};
 use crate::locked;
+use rusqlite::hooks::Wal;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Statement, ToSql};
+use std::ffi::c_int;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::MutexGuard;
+use tokio::sync::{MutexGuard, Notify};
 
 /// SQLite before this could corrupt a database under WAL ("WAL-reset bug", fixed in 3.51.3).
 const VERSION_LEAST: i32 = 3_051_003;
@@ -19,7 +23,7 @@ const BUSY: Duration = Duration::from_secs(4);
 /// At most so many idle connections that read are kept.
 const READERS_MAX: usize = 8;
 /// The log is folded into the database after so many pages (of 4 KiB): large enough that a hot page is copied rarely.
-const CHECKPOINT_PAGES: i64 = 8_000;
+const CHECKPOINT_PAGES: c_int = 8_000;
 
 /// The embedded database.
 #[derive(Debug)]
@@ -27,6 +31,51 @@ pub struct Sqlite {
     path: PathBuf,
     writer: tokio::sync::Mutex<Option<Connection>>,
     readers: Mutex<Vec<Connection>>,
+    folding: Arc<Folding>,
+}
+
+/// Who folds the log into the database when it has grown.
+///
+/// A fold by a connection of its own leaves behind what was committed meanwhile, so under a steady load the log would
+/// never be folded to its end, where it begins again. The commit after such a fold finds little left, and folds that.
+#[derive(Debug, Default)]
+struct Folding {
+    phase: AtomicU8,
+    wanted: Notify,
+}
+
+impl Folding {
+    /// Nobody but the commit that finds it too long.
+    const BY_COMMIT: u8 = 0;
+    /// [`Sqlite::fold`], when it is told.
+    const READY: u8 = 1;
+    /// [`Sqlite::fold`] is at it.
+    const UNDER_WAY: u8 = 2;
+    /// [`Sqlite::fold`] has done most of it, and the next commit does the rest.
+    const REST: u8 = 3;
+
+    /// After a commit, which has left so many pages in the log.
+    fn committed(&self, log: &mut Wal, pages: c_int) {
+        if pages < CHECKPOINT_PAGES {
+            return;
+        }
+        match self.phase.load(Ordering::Acquire) {
+            Folding::UNDER_WAY => {}
+            Folding::READY => {
+                self.phase.store(Folding::UNDER_WAY, Ordering::Release);
+                self.wanted.notify_one();
+            }
+            phase => {
+                if let Err(error) = log.checkpoint() {
+                    // What was committed is in the log, and stays there.
+                    tracing::warn!(%error, "the write-ahead log was not folded");
+                }
+                if phase == Folding::REST {
+                    self.phase.store(Folding::READY, Ordering::Release);
+                }
+            }
+        }
+    }
 }
 
 /// A transaction on the writing connection.
@@ -50,8 +99,10 @@ impl Sqlite {
                 path.display()
             )));
         }
-        let writer = connect(path, true)?;
-        Ok(Sqlite { path: path.to_owned(), writer: tokio::sync::Mutex::new(Some(writer)), readers: Mutex::default() })
+        let folding = Arc::default();
+        let writer = connect_writer(path, &folding)?;
+        let writer = tokio::sync::Mutex::new(Some(writer));
+        Ok(Sqlite { path: path.to_owned(), writer, readers: Mutex::default(), folding })
     }
 
     /// Opens the file for reading within one transaction, which is the only reader's.
@@ -66,7 +117,12 @@ impl Sqlite {
         // The first statement that reads fixes what the transaction sees.
         let pinned = reader.execute_batch("BEGIN; SELECT COUNT(*) FROM sqlite_schema");
         pinned.map_err(explain)?;
-        Ok(Sqlite { path: path.to_owned(), writer: tokio::sync::Mutex::new(None), readers: Mutex::new(vec![reader]) })
+        Ok(Sqlite {
+            path: path.to_owned(),
+            writer: tokio::sync::Mutex::new(None),
+            readers: Mutex::new(vec![reader]),
+            folding: Arc::default(),
+        })
     }
 
     /// The schema of the file; 0 for an empty one.
@@ -156,12 +212,35 @@ impl Sqlite {
     pub async fn begin(&self) -> Result<SqliteTx<'_>, StoreError> {
         let mut writer = self.writer.lock().await;
         if writer.is_none() {
-            *writer = Some(connect(&self.path, true)?);
+            *writer = Some(connect_writer(&self.path, &self.folding)?);
         }
         let mut tx = SqliteTx { connection: writer, open: false };
         tx.run("BEGIN IMMEDIATE")?;
         tx.open = true;
         Ok(tx)
+    }
+
+    /// Folds the log into the database whenever it has grown, for as long as it is polled.
+    pub async fn fold(&self) {
+        self.folding.phase.store(Folding::READY, Ordering::Release);
+        let _by_commit_again = Leaving(&self.folding);
+        let mut connection = None;
+        loop {
+            self.folding.wanted.notified().await;
+            let folded = match connection.take() {
+                Some(connection) => Ok(connection),
+                None => connect(&self.path, true),
+            };
+            let folded = folded.and_then(|connection| {
+                let passive = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+                passive.map(|()| connection).map_err(explain)
+            });
+            match folded {
+                Ok(folded) => connection = Some(folded),
+                Err(error) => tracing::warn!(%error, "the write-ahead log was not folded; the next commit tries it"),
+            }
+            self.folding.phase.store(Folding::REST, Ordering::Release);
+        }
     }
 
     /// Folds the log into the database.
@@ -269,6 +348,27 @@ pub fn dialect(script: &str) -> String {
         .replace("{payouts_key}", "")
 }
 
+/// From here on commits see to the log themselves.
+struct Leaving<'a>(&'a Folding);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.0.phase.store(Folding::BY_COMMIT, Ordering::Release);
+    }
+}
+
+/// The connection whose commits make the log grow.
+fn connect_writer(path: &Path, folding: &Arc<Folding>) -> Result<Connection, StoreError> {
+    let mut connection = connect(path, true)?;
+    let folding = Arc::clone(folding);
+    let committed = move |log: &mut Wal, pages| {
+        folding.committed(log, pages);
+        Ok(())
+    };
+    connection.wal_hook(Some(committed)).map_err(explain)?;
+    Ok(connection)
+}
+
 fn connect(path: &Path, writes: bool) -> Result<Connection, StoreError> {
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     if writes {
@@ -287,7 +387,6 @@ fn connect(path: &Path, writes: bool) -> Result<Connection, StoreError> {
             if writes {
                 connection.pragma_update(None, "journal_mode", "WAL")?;
                 connection.pragma_update(None, "synchronous", "FULL")?;
-                connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
             } else {
                 connection.pragma_update(None, "query_only", 1)?;
             }

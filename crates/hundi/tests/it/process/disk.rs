@@ -1,9 +1,15 @@
 //! A disk that is full: creates answer 6, reads go on, nothing acknowledged is lost, and it recovers by itself.
 
 use super::process::kit::{Http, PAY, Process, STATUS, Site, pay_body, status_body, until};
+use super::support::Folder;
+use hundi::clock::Clock;
+use hundi::config::Config;
+use hundi::store::{Store, rows};
 use rustix::process::{Pid, Resource, Rlimit};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 
 const RECOVERS_WITHIN: Duration = Duration::from_secs(30);
 
@@ -132,4 +138,37 @@ fn fills_and_recovers(site: &Site, fill: impl FnOnce(), empty: impl FnOnce()) {
         (Http::new(site.operations).get("/readyz").unwrap().status == 200).then_some(())
     });
     site.verify();
+}
+
+/// The log begins again once it is folded to its end, whether commits do that alone or [`Store::fold`] does most of it
+/// while they go on. Otherwise it would grow for as long as there is something to write.
+#[tokio::test]
+async fn the_log_stays_short() {
+    for folds in [false, true] {
+        let folder = Folder::new();
+        let config = Config { data: folder.path().to_owned(), ..folder.config() };
+        let store = Arc::new(Store::open(&config, &Clock::system(), true).await.unwrap());
+        store.migrate().await.unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let folding = folds.then(|| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move { store.fold(stopped).await })
+        });
+        let large = "x".repeat(1_000_000);
+        for number in 0..150 {
+            hundi::write_alone(&store, rows::meta_once(&format!("large {number}"), &large)).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        let log = std::fs::metadata(folder.path().join("hundi.db-wal")).unwrap().len();
+        assert!(
+            (30_000_000..45_000_000).contains(&log),
+            "{log} bytes of log for 150,000,000 written, folding: {folds}"
+        );
+        stop.send_replace(true);
+        if let Some(folding) = folding {
+            folding.await.unwrap();
+        }
+        store.close().await;
+        assert_eq!(std::fs::metadata(folder.path().join("hundi.db-wal")).map_or(0, |log| log.len()), 0);
+    }
 }
