@@ -34,7 +34,7 @@ const RECORDED_TWICE: Bounds =
 const TWO_PAYOUTS: Bounds =
     Bounds { payouts: 2, attempts: 1, banks: 1, left: Left { enquiries: 1, unwritten: 0, repeats: 0 } };
 /// Two payouts have no end of states in reach; all that can happen in so many steps is walked through.
-const STEPS_OF_TWO_PAYOUTS: usize = 11;
+const STEPS_OF_TWO_PAYOUTS: usize = 9;
 
 /// Walks through all states, or those that so many steps reach; every law must hold in each, and what should happen
 /// somewhere must.
