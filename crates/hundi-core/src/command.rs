@@ -8,6 +8,7 @@ use crate::fees::FeePlan;
 use crate::ids::{Actor, Connector, MerchantId, OrderId, PayoutId, Reference};
 use crate::money::Amount;
 use crate::payout::{Due, Event, ExceptionKind, Fact, Money, News, Order, Payout, Room, Standing, State, Step, step};
+use crate::plant::{Plant, planted};
 use crate::postings::{self, Accounts, JournalRow, Movement, PostingError};
 use crate::schedule::{ENQUIRIES, ENQUIRIES_OF_BATCHES, MINUTE, Timestamp};
 use std::collections::BTreeMap;
@@ -93,7 +94,11 @@ pub enum Source {
         send_before: Timestamp,
     },
     /// The answer to our own question.
-    Enquiry,
+    Enquiry {
+        /// A moment before the question left us. Whoever is stopped between hearing and recording says late what the bank
+        /// said early: "not found" is judged by this and not by when it is recorded.
+        asked_at: Timestamp,
+    },
     /// The bank called us, and proved that it was the bank.
     SignedCallback,
     /// Somebody called us.
@@ -142,7 +147,7 @@ impl Source {
     /// unsigned callback proves nothing, and what gives money back is confirmed by a question of ours.
     pub const fn may(self, outcome: Outcome) -> bool {
         match self {
-            Source::Reply { .. } | Source::Enquiry => true,
+            Source::Reply { .. } | Source::Enquiry { .. } => true,
             Source::SignedCallback => matches!(outcome, Outcome::Paid | Outcome::Accepted | Outcome::Silent),
             Source::UnsignedCallback => false,
         }
@@ -630,8 +635,11 @@ fn record(
         Outcome::NotWritten => Fact::NotWritten,
         Outcome::Accepted => Fact::Accepted,
         Outcome::Silent => Fact::Silent,
-        Outcome::NotFound => match final_at {
-            Some(after) if standing == Standing::Open && now > payout.send_before.after(after) => Fact::NotExecuted,
+        Outcome::NotFound => match (final_at, source) {
+            (Some(after), Source::Enquiry { asked_at }) if standing == Standing::Open => {
+                let asked_at = if planted(Plant::NotFoundJudgedLate) { now } else { asked_at };
+                if asked_at > payout.send_before.after(after) { Fact::NotExecuted } else { Fact::Silent }
+            }
             _ => Fact::Silent,
         },
         Outcome::NotExecuted if standing == Standing::Open => Fact::NotExecuted,
@@ -648,7 +656,7 @@ fn record(
         actor: Actor::Connector(connector),
         detail: &word.why,
         word: Some((word, connector, reference)),
-        asked: matches!(source, Source::Reply { .. } | Source::Enquiry),
+        asked: matches!(source, Source::Reply { .. } | Source::Enquiry { .. }),
     };
     apply(snapshot, rules, merchant, id, &change, now)
 }

@@ -95,6 +95,9 @@ fn text(snapshot: &Snapshot) -> String {
 /// A reply to the newest start of the payout that it speaks of, and one to a start of long ago.
 const BOUND: Source = Source::Reply { send_before: Timestamp(0) };
 const LATE: Source = Source::Reply { send_before: Timestamp(1) };
+/// An answer to a question that was asked after every window, and one to a question of long ago.
+const ASKED: Source = Source::Enquiry { asked_at: Timestamp(i64::MAX) };
+const ASKED_EARLY: Source = Source::Enquiry { asked_at: Timestamp(0) };
 
 /// The command, a reply bound to its start.
 fn bound(store: &Snapshot, command: &Command) -> Command {
@@ -130,7 +133,8 @@ prop_compose! {
         outcome in select(vec![Outcome::NotWritten, Outcome::Accepted, Outcome::Silent, Outcome::NotFound, Outcome::Paid, Outcome::Paid,
             Outcome::Refused { elsewhere: false }, Outcome::Refused { elsewhere: true }, Outcome::Refused { elsewhere: true },
             Outcome::Reversed]),
-        source in select(vec![BOUND, BOUND, LATE, Source::Enquiry, Source::Enquiry, Source::SignedCallback, Source::UnsignedCallback]),
+        source in select(vec![BOUND, BOUND, LATE, ASKED, ASKED, ASKED_EARLY, Source::SignedCallback,
+            Source::UnsignedCallback]),
         rupees in select(vec![100i64, 100, 100, 100, 400]),
         utr in 0..4u8,
         elapsed_us in select(vec![0, 0, SECOND, 9 * SECOND, HOUR, -SECOND, 14 * HOUR]),

@@ -41,6 +41,8 @@ enum Input {
 
 /// The reply to the newest start; which one that is, is filled in when it is said.
 const REPLY: Source = Source::Reply { send_before: Timestamp(0) };
+/// The answer to a question that was asked as late as possible.
+const ENQUIRY: Source = Source::Enquiry { asked_at: Timestamp(i64::MAX) };
 
 const INPUTS: [Input; 22] = [
     Input::Create,
@@ -52,12 +54,12 @@ const INPUTS: [Input; 22] = [
     Input::Newest(Outcome::NotWritten, REPLY, 300_00),
     Input::Newest(Outcome::Accepted, REPLY, 300_00),
     Input::Newest(Outcome::Silent, REPLY, 300_00),
-    Input::Newest(Outcome::NotFound, Source::Enquiry, 300_00),
-    Input::Newest(Outcome::Paid, Source::Enquiry, 300_00),
-    Input::Newest(Outcome::Paid, Source::Enquiry, 300_01),
+    Input::Newest(Outcome::NotFound, ENQUIRY, 300_00),
+    Input::Newest(Outcome::Paid, ENQUIRY, 300_00),
+    Input::Newest(Outcome::Paid, ENQUIRY, 300_01),
     Input::Newest(Outcome::Refused { elsewhere: false }, REPLY, 300_00),
     Input::Newest(Outcome::Refused { elsewhere: true }, REPLY, 300_00),
-    Input::Newest(Outcome::Reversed, Source::Enquiry, 300_00),
+    Input::Newest(Outcome::Reversed, ENQUIRY, 300_00),
     Input::Newest(Outcome::Refused { elsewhere: false }, Source::SignedCallback, 300_00),
     Input::Newest(Outcome::Paid, Source::UnsignedCallback, 300_00),
     Input::LateNotWritten,
@@ -165,7 +167,7 @@ impl World {
             }
             Input::First(outcome) => {
                 let (connector, reference) = *self.attempts.first().unwrap_or(&never);
-                Command::Record { connector, reference, word: word(outcome, 300_00), source: Source::Enquiry }
+                Command::Record { connector, reference, word: word(outcome, 300_00), source: ENQUIRY }
             }
         }
     }
@@ -182,7 +184,7 @@ impl World {
         let command = self.command(rules, input);
         let accounts = self.snapshot.merchants[&MERCHANT].accounts.clone();
         let was = self.snapshot.payouts.get(&PAYOUT).cloned();
-        if let Input::Newest(Outcome::Paid, Source::Enquiry, 300_00) | Input::First(Outcome::Paid) = input {
+        if let Input::Newest(Outcome::Paid, ENQUIRY, 300_00) | Input::First(Outcome::Paid) = input {
             self.seen.paid_heard |= !self.attempts.is_empty();
         }
         match decide(&mut self.snapshot, rules, &command, self.now) {

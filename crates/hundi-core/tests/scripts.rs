@@ -207,9 +207,11 @@ impl World {
         let starts = self.starts.get(line.word(1)).map_or(&[][..], Vec::as_slice);
         let start = line.options.get("start").map_or(starts.len(), |number| number.parse().expect("a start"));
         let reply = Source::Reply { send_before: start.checked_sub(1).map_or(Timestamp(0), |index| starts[index]) };
+        // `asked=5s`: the bank was asked so long before its answer is recorded.
+        let asked = line.options.get("asked").map_or(0, |text| micros(text));
         let source = match line.options.get("via").copied() {
             None if outcome == Outcome::NotWritten => reply,
-            None | Some("enquiry") => Source::Enquiry,
+            None | Some("enquiry") => Source::Enquiry { asked_at: self.now.after(-asked) },
             Some("reply") => reply,
             Some("signed") => Source::SignedCallback,
             Some("unsigned") => Source::UnsignedCallback,
@@ -475,6 +477,25 @@ fn not_found() {
          wait 11s
          not_found A       -> Failed#3 1000.00/0.00/0.00 release [Failure 1]
          show A            -> Failed rrn= paid_by=- reference=7P3Q reason=Not executed by the bank",
+    );
+    check(
+        "
+         // An answer says what was so when the bank was asked: whoever sleeps over it must not take it for news.
+         fund 1000            -> 1000.00/0.00/0.00 fund
+         create A 300 imps    -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A              -> Sending#1 694.10/305.90/0.00, due 7s
+         wait 20s
+         not_found A asked=10s -> same, due 2s
+         not_found A asked=9s  -> Queued#1 694.10/305.90/0.00, due 0s",
+    );
+    check(
+        "
+         // The reply to a payment never is an answer to a question.
+         fund 1000             -> 1000.00/0.00/0.00 fund
+         create A 300 imps     -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A               -> Sending#1 694.10/305.90/0.00, due 7s
+         wait 11s
+         not_found A via=reply -> same, due 2s",
     );
     check(
         "

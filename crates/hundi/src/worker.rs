@@ -279,10 +279,11 @@ async fn send(app: &App, started: Started) {
     let Started { payout, connector, reference, boot_us } = started;
     let Some(bank) = app.connectors.get(connector.as_str()) else { return };
     let order = &payout.order;
+    let sent = Source::Reply { send_before: payout.send_before };
     let Some(beneficiary) = beneficiary(app, &payout) else {
         tracing::error!(payout = %order.id, "a beneficiary cannot be unsealed; is the key the right one?");
         let word = connectors::bare(Outcome::NotWritten, "Beneficiary cannot be read");
-        record(app, connector, reference, word, None, &payout).await;
+        record(app, (connector, reference), word, sent, None, &payout).await;
         return;
     };
     let transfer = Transfer {
@@ -304,36 +305,33 @@ async fn send(app: &App, started: Started) {
     // The plain answer of an undisturbed payout says nothing that the payout's row does not; the others are kept.
     let plain = matches!(word.outcome, Outcome::Paid | Outcome::Accepted);
     let heard = reply.ok().filter(|_| !plain).map(|reply| ("reply", reply));
-    record(app, connector, reference, word, heard, &payout).await;
+    record(app, (connector, reference), word, sent, heard, &payout).await;
 }
 
 /// Asks a bank what became of a payout's last attempt, and records the answer.
 async fn enquire(app: &App, payout: &Payout) {
     let (Some(connector), Some(reference)) = (payout.connector, payout.reference) else { return };
     let Some(bank) = app.connectors.get(connector.as_str()) else { return };
+    let asked = Source::Enquiry { asked_at: app.clock.now() };
     let reply = connectors::send(&app.http_out, bank.enquiry(reference), Some(bank.reply_within())).await;
     let mut word = bank.outcome(reference, &reply);
     if word.outcome == Outcome::NotWritten {
         // The question never left; that says nothing about the payment.
         word.outcome = Outcome::Silent;
     }
-    record(app, connector, reference, word, reply.ok().map(|reply| ("enquiry", reply)), payout).await;
+    record(app, (connector, reference), word, asked, reply.ok().map(|reply| ("enquiry", reply)), payout).await;
 }
 
 /// Records a bank's word, with the message that it came in. `payout` is as it was when the bank was asked.
 async fn record(
     app: &App,
-    connector: Connector,
-    reference: Reference,
+    (connector, reference): (Connector, Reference),
     word: Word,
+    source: Source,
     heard: Option<(&'static str, OutReply)>,
     payout: &Payout,
 ) {
     app.metrics.bank_word(word.outcome);
-    let source = match &heard {
-        Some(("enquiry", _)) => Source::Enquiry,
-        _ => Source::Reply { send_before: payout.send_before },
-    };
     let command = Command::Record { connector, reference, word, source };
     let mut pause = Duration::from_millis(50);
     for _ in 0..RECORD_TRIES_MAX {

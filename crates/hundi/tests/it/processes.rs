@@ -109,6 +109,30 @@ fn behind(gate: &Arc<Semaphore>, out: &HttpOut) -> HttpOut {
     })
 }
 
+/// HTTP of a process that dies before it hears an answer.
+fn dying(out: HttpOut) -> HttpOut {
+    Arc::new(move |request: OutRequest| {
+        let out = Arc::clone(&out);
+        Box::pin(async move {
+            drop(out(request).await);
+            std::future::pending().await
+        })
+    })
+}
+
+/// HTTP of a process that is paused when it has heard an answer, until the gate is open.
+fn paused_over_answers(gate: &Arc<Semaphore>, out: &HttpOut) -> HttpOut {
+    let (gate, out) = (Arc::clone(gate), Arc::clone(out));
+    Arc::new(move |request: OutRequest| {
+        let (gate, out) = (Arc::clone(&gate), Arc::clone(&out));
+        Box::pin(async move {
+            let answer = out(request).await;
+            drop(gate.acquire().await.unwrap());
+            answer
+        })
+    })
+}
+
 /// Numbers that look random and are the same each time.
 struct Dice(u64);
 
@@ -343,6 +367,35 @@ async fn what_never_left_is_not_said_of_another_processs_request() {
     world.pass(Duration::from_secs(300)).await;
     let paid = payout(&world, "A").await;
     assert_eq!((paid.state, paid.held, executions(&world).await), (State::Paid, false, 1));
+    world.verify().await;
+}
+
+/// Somebody calls while a request is on its way, so that the bank is asked early; then the request arrives. The process that
+/// asked is paused over its "not found", and records it when it would be final, had the bank been asked then.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_was_slept_over_is_no_news() {
+    // Nobody else asks meanwhile.
+    let world = World::with(|config| config.worker.lease_ms = 120_000).await;
+    let (arrives, wakes) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let sending = Process::beside(&world, dying(behind(&arrives, &world.app.http_out)), true).await;
+    let asking = Process::beside(&world, paused_over_answers(&wakes, &world.app.http_out), true).await;
+    assert!(tokio::time::timeout(Duration::from_millis(100), sending.pay("A")).await.is_err());
+    let sent = payout(&world, "A").await;
+    let word = Word { outcome: Outcome::Paid, amount_paise: None, rrn: "".into(), why: "".into() };
+    let (connector, reference) = (sent.connector.unwrap(), sent.reference.unwrap());
+    let call = Command::Record { connector, reference, word, source: Source::UnsignedCallback };
+    assert!(matches!(asking.app.writer.execute(call).await, Ok(Decision::Done(_))));
+    world.pass(Duration::from_millis(500)).await;
+    assert_eq!((payout(&world, "A").await.state, executions(&world).await), (State::Sending, 0));
+    arrives.add_permits(1_000);
+    world.pass(Duration::from_millis(500)).await;
+    assert_eq!((payout(&world, "A").await.state, executions(&world).await), (State::Sending, 1));
+    let final_at = sent.send_before.after(6 * SECOND).0 - world.app.clock.now().0;
+    world.pass(Duration::from_micros(u64::try_from(final_at).unwrap())).await;
+    wakes.add_permits(1_000);
+    world.pass(Duration::from_secs(300)).await;
+    let paid = payout(&world, "A").await;
+    assert_eq!((paid.state, paid.attempts, paid.held, executions(&world).await), (State::Paid, 1, false, 1));
     world.verify().await;
 }
 

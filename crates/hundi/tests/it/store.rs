@@ -373,7 +373,11 @@ fn commands(numbers: &mut Numbers, count: usize, of_banks: bool) -> Vec<Command>
                 let outcome = outcomes[usize::try_from(pick(0, 9)).unwrap()];
                 let rrn: Box<str> = if outcome == Outcome::Paid { "123456789012".into() } else { "".into() };
                 let word = Word { outcome, amount_paise: None, rrn, why: "".into() };
-                let source = if pick(0, 2) == 0 { Source::Enquiry } else { Source::SignedCallback };
+                let source = if pick(0, 2) == 0 {
+                    Source::Enquiry { asked_at: Timestamp(i64::MAX) }
+                } else {
+                    Source::SignedCallback
+                };
                 Command::Record { connector: sandbox(), reference: reference(merchant, id, attempt, 0), word, source }
             }
             9 => Command::Cancel { merchant: whose, payout, actor: Actor::Operator("tester".into()) },

@@ -1,5 +1,6 @@
 //! Rules of the house as tests: what a compiler does not guard and a reader would have to.
 
+use hundi_core::plant::Plant;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -357,4 +358,44 @@ fn every_option_is_documented_and_every_documented_option_exists() {
             "docs/operating.md documents `{word}`, which does not exist"
         );
     }
+}
+
+/// A fault that is planted on purpose is for tests: only dev-dependencies ask for it.
+#[test]
+fn no_release_contains_a_planted_fault() {
+    let metadata = metadata();
+    for package in metadata["packages"].as_array().unwrap().iter().filter(|package| package["source"].is_null()) {
+        let name = package["name"].as_str().unwrap();
+        for (feature, of) in package["features"].as_object().unwrap() {
+            let asks = of.as_array().unwrap().iter().any(|of| of.as_str().unwrap().ends_with("plants"));
+            assert!(!asks, "{name} has a feature `{feature}` that plants faults");
+        }
+        for dependency in package["dependencies"].as_array().unwrap() {
+            let plants = dependency["features"].as_array().unwrap().contains(&"plants".into());
+            assert!(!plants || dependency["kind"] == "dev", "{name} plants faults in its release");
+        }
+    }
+    // The place is asked for in one way, so that nothing else can turn a fault on.
+    for (name, text) in files("crates", &[".rs"]).into_iter().filter(|(name, _)| !name.ends_with("/tidy.rs")) {
+        let home = name.ends_with("hundi-core/src/plant.rs");
+        let told = ["HUNDI_PLANT", "feature = \"plants\""].iter().find(|word| program(&text).contains(**word));
+        let may = home || name.contains("/tests/") || name.contains("/examples/");
+        assert!(may || told.is_none(), "{name} contains {told:?}; only plant.rs may");
+    }
+}
+
+/// A fault that nobody has planted would be one that everybody sees.
+#[test]
+fn every_fault_of_the_list_is_planted_in_the_product() {
+    let product: String = files("crates", &[".rs"])
+        .into_iter()
+        .filter(|(name, _)| !name.contains("/tests/") && !name.contains("/examples/") && !name.ends_with("/plant.rs"))
+        .map(|(_, text)| program(&text))
+        .collect();
+    for plant in Plant::ALL {
+        let planted = format!("planted(Plant::{plant:?})");
+        assert!(product.contains(&planted), "`{}` is nowhere: {planted}", plant.name());
+    }
+    let names: BTreeSet<_> = Plant::ALL.iter().map(|plant| plant.name()).collect();
+    assert_eq!(names.len(), Plant::ALL.len(), "two faults have one name");
 }
