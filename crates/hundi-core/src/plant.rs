@@ -31,6 +31,22 @@ macro_rules! plants {
 
 plants! {
     ReplyBeforeCommit "reply-before-commit" "The merchant hears of his payout before it is committed.";
+    FloatAmount "float-amount" "An amount with decimals goes through a floating-point number.";
+    AsI64Cast "as-i64-cast" "An amount that does not fit into 64 bits is cut to them.";
+    AcceptsExponent "accepts-exponent" "Zeros may be written as an exponent.";
+    IfscAnyBank "ifsc-any-bank" "An IFSC need not be of a known bank.";
+    MobileTail "mobile-tail" "Whatever stands before the last ten digits of a mobile number is dropped.";
+    LossyName "lossy-name" "A name is kept as the bank would carry it, not as the merchant wrote it.";
+    KeyWithALifetime "key-with-a-lifetime" "An OrderID is forgotten after a day.";
+    UnwrapInParser "unwrap-in-parser" "A bad percent-encoding is believed to be impossible.";
+    LastFieldWins "last-field-wins" "Of a field that is given twice the last one counts.";
+    SkipsUnreadable "skips-unreadable" "A forwarded address that cannot be read is skipped.";
+    MappedAddress "mapped-address" "An IPv4 address inside of an IPv6 one is not judged.";
+    AnyReference "any-reference" "A bank's reply counts whatever reference it speaks of.";
+    StaleCall "stale-call" "A signed call of a bank is believed however old it is.";
+    OffByOnePaging "off-by-one-paging" "A page of payouts begins with the last one of the page before.";
+    StatementDayShort "statement-day-short" "The last day of a statement is left out.";
+    BareCsvCell "bare-csv-cell" "A cell of a statement may be a formula.";
 }
 
 /// Whether this fault is planted.
