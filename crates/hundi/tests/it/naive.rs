@@ -61,7 +61,8 @@ pub struct Payout {
     /// What its merchant is told, in order.
     pub news: Vec<&'static str>,
     day: i64,
-    cost: [i64; 3],
+    /// Amount, fee and tax, in paise.
+    pub cost: [i64; 3],
 }
 
 /// A line of a statement.

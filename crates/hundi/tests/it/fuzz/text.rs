@@ -57,9 +57,9 @@ pub fn ifsc(data: &[u8]) {
 
     let code: Vec<char> = text.chars().map(|c| c.to_ascii_uppercase()).collect();
     let shape = code.len() == 11
-        && code[..4].iter().all(|c| ('A'..='Z').contains(c))
+        && code[..4].iter().all(char::is_ascii_uppercase)
         && code[4] == '0'
-        && code[5..].iter().all(|c| ('A'..='Z').contains(c) || ('0'..='9').contains(c));
+        && code[5..].iter().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit());
     let code: String = code.into_iter().collect();
     let expected = match (shape, shape && BANKS.lines().any(|bank| bank == &code[..4])) {
         (false, _) => Err(IfscError::Malformed),
