@@ -3,6 +3,7 @@
 //! [`Amount`] is always positive and is what a payout or a deposit carries; [`Balance`] is signed and is what an
 //! account holds. There is no `+`, no float and no rounding here.
 
+use crate::plant::{Plant, planted};
 use std::fmt;
 
 /// The largest amount that Hundi handles, in paise: ten lakh crore rupees. It leaves room for nine thousand such
@@ -43,6 +44,9 @@ impl Amount {
     pub fn from_decimal_text(text: &str) -> Result<Amount, AmountError> {
         match text.split_once('.') {
             None => Amount::from_digits(text, "00"),
+            Some((rupees, paise)) if paise.len() == 2 && planted(Plant::FloatAmount) => {
+                Amount::from_digits(rupees, paise).map(|_| Amount(through_a_float(text)))
+            }
             Some((rupees, paise)) if paise.len() == 2 => Amount::from_digits(rupees, paise),
             Some(_) => Err(AmountError::Malformed),
         }
@@ -55,8 +59,15 @@ impl Amount {
         let mut total: i64 = 0;
         let mut too_large = false;
         for byte in rupees.bytes().chain(paise.bytes()) {
+            if byte.eq_ignore_ascii_case(&b'e') && planted(Plant::AcceptsExponent) {
+                return Ok(Amount(1_00));
+            }
             if !byte.is_ascii_digit() {
                 return Err(AmountError::Malformed);
+            }
+            if planted(Plant::AsI64Cast) {
+                total = total.wrapping_mul(10).wrapping_add(i64::from(byte - b'0'));
+                continue;
             }
             // Saturating keeps reading, so that a late letter is still "malformed" and not "too large".
             total = total.saturating_mul(10).saturating_add(i64::from(byte - b'0'));
@@ -73,6 +84,12 @@ impl Amount {
     pub const fn paise(self) -> i64 {
         self.0
     }
+}
+
+/// What [`Plant::FloatAmount`] makes of an amount with decimals.
+#[expect(clippy::float_arithmetic, reason = "it is the fault")]
+fn through_a_float(text: &str) -> i64 {
+    text.parse::<f64>().map_or(0, |rupees| (rupees * 100.0) as i64)
 }
 
 impl Balance {

@@ -1,6 +1,7 @@
 //! Who is paid: account numbers, IFSCs, UPI IDs, mobile numbers, names. Parsed once, valid ever after, and masked
 //! wherever they are printed for debugging.
 
+use crate::plant::{Plant, planted};
 use crate::rails::RailRules;
 use std::fmt;
 
@@ -76,7 +77,7 @@ impl Ifsc {
         if !shape {
             return Err(IfscError::Malformed);
         }
-        if !is_bank(&bytes[..4]) {
+        if !is_bank(&bytes[..4]) && !planted(Plant::IfscAnyBank) {
             return Err(IfscError::UnknownBank);
         }
         Ok(Ifsc(bytes))
@@ -113,6 +114,7 @@ impl Mobile {
     /// Parses a mobile number; `+91`, `91` or `0` before the ten digits is dropped.
     pub fn parse(text: &str) -> Option<Mobile> {
         let digits = match text.len() {
+            11.. if planted(Plant::MobileTail) => text.get(text.len() - 10..)?,
             10 => text,
             11 => text.strip_prefix('0')?,
             12 => text.strip_prefix("91")?,
@@ -139,6 +141,9 @@ impl PersonName {
             c.is_control() || (hidden && !matches!(c, '\u{200c}' | '\u{200d}'))
         };
         let fits = !text.trim().is_empty() && text.chars().count() <= 100 && !text.chars().any(harmful);
+        if planted(Plant::LossyName) && fits {
+            return Some(PersonName(any_ascii::any_ascii(text).into()));
+        }
         fits.then(|| PersonName(text.into()))
     }
 

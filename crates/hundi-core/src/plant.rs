@@ -49,6 +49,22 @@ plants! {
     ReplyBeforeCommit "reply-before-commit" "The merchant hears of his payout before it is committed.";
     NotFoundJudgedLate "not-found-judged-late" "\"Not found\" is judged by when it is recorded and not by when the bank was asked."
         by "test(=not_found) | test(an_answer_that_was_slept_over_is_no_news)" row 8;
+    FloatAmount "float-amount" "An amount with decimals goes through a floating-point number." by "test(=fuzz::replay::amount)" row 14;
+    AsI64Cast "as-i64-cast" "An amount that does not fit into 64 bits is cut to them." by "test(=fuzz::replay::amount)" row 14;
+    AcceptsExponent "accepts-exponent" "Zeros may be written as an exponent." by "test(=fuzz::replay::amount)" row 14;
+    IfscAnyBank "ifsc-any-bank" "An IFSC need not be of a known bank." by "test(=fuzz::replay::ifsc)" row 34;
+    MobileTail "mobile-tail" "Whatever stands before the last ten digits of a mobile number is dropped." by "test(=fuzz::replay::upi)" row 34;
+    LossyName "lossy-name" "A name is kept as the bank would carry it, not as the merchant wrote it." by "test(=fuzz::replay::name)" row 34;
+    KeyWithALifetime "key-with-a-lifetime" "An OrderID is forgotten after a day." by "test(sqlite::model::an_order_is_the_same_order_after_a_month)" row 10;
+    UnwrapInParser "unwrap-in-parser" "A bad percent-encoding is believed to be impossible." by "test(=fuzz::replay::fields)" row 34;
+    LastFieldWins "last-field-wins" "Of a field that is given twice the last one counts." by "test(=fuzz::replay::fields)" row 34;
+    SkipsUnreadable "skips-unreadable" "A forwarded address that cannot be read is skipped." by "test(=fuzz::replay::forwarded_for)" row 30;
+    MappedAddress "mapped-address" "An IPv4 address inside of an IPv6 one is not judged." by "test(=fuzz::replay::callback_url)" row 26;
+    AnyReference "any-reference" "A bank's reply counts whatever reference it speaks of." by "test(=fuzz::replay::bank_reply)" row 34;
+    StaleCall "stale-call" "A signed call of a bank is believed however old it is." by "test(=fuzz::replay::bank_call)" row 12;
+    OffByOnePaging "off-by-one-paging" "A page of payouts begins with the last one of the page before." by "test(sqlite::model::any_order_of_calls_is_as_the_model_says_1)" row 24;
+    StatementDayShort "statement-day-short" "The last day of a statement is left out." by "test(sqlite::model::any_order_of_calls_is_as_the_model_says_1)" row 24;
+    BareCsvCell "bare-csv-cell" "A cell of a statement may be a formula." by "test(=fuzz::replay::csv)" row 33;
 }
 
 /// Whether this fault is planted.

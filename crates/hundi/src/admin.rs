@@ -14,6 +14,7 @@ use hundi_core::fees::FeePlan;
 use hundi_core::ids::{Actor, Connector, MerchantId, PayoutId, Reference};
 use hundi_core::money::{Amount, Balance};
 use hundi_core::payout::{ExceptionKind, News, Payout, State};
+use hundi_core::plant::{Plant, planted};
 use hundi_core::postings::JournalRow;
 use hundi_core::rails::{RAILS, Rail};
 use hundi_core::schedule::{DAY, MINUTE, Timestamp};
@@ -484,7 +485,10 @@ pub async fn statement(
         Timestamp::from_ist_date(date).ok_or_else(|| format!("{name} `{date}` is not a date; write it YYYY-MM-DD"))
     };
     let from = from.map(|date| day("--from", date)).transpose()?.unwrap_or(Timestamp(0));
-    let to = to.map(|date| day("--to", date)).transpose()?.map_or(Timestamp(i64::MAX), |day| day.after(DAY));
+    let to = to
+        .map(|date| day("--to", date))
+        .transpose()?
+        .map_or(Timestamp(i64::MAX), |day| if planted(Plant::StatementDayShort) { day } else { day.after(DAY) });
     let from = app.store.journal_seq_at(merchant.id, from).await.map_err(text)?;
     let to = app.store.journal_seq_at(merchant.id, to).await.map_err(text)?;
     let mut lines = Vec::new();
@@ -648,7 +652,7 @@ fn csv_cell(text: &str) -> String {
     let first = text.trim_start_matches(|c: char| c.is_whitespace()).chars().next();
     let formula = matches!(first, Some('=' | '+' | '-' | '@' | '\u{ff1d}' | '\u{ff0b}' | '\u{ff0d}' | '\u{ff20}'))
         || text.starts_with(['\t', '\r', '\n', '\0']);
-    let guarded = if formula && !number { format!("'{text}") } else { text.to_owned() };
+    let guarded = if formula && !number && !planted(Plant::BareCsvCell) { format!("'{text}") } else { text.to_owned() };
     if guarded.contains([',', '"', '\n', '\r', '\'']) {
         format!("\"{}\"", guarded.replace('"', "\"\""))
     } else {

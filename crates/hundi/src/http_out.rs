@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
+use hundi_core::plant::{Plant, planted};
 use hyper::Request;
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
@@ -598,6 +599,7 @@ fn refuse_v6(ip: Ipv6Addr) -> Option<&'static str> {
     Some(match ip.segments() {
         [0, 0, 0, 0, 0, 0, 0, 0] => "unspecified",
         [0, 0, 0, 0, 0, 0, 0, 1] => "loopback",
+        [0, 0, 0, 0, 0, 0xffff, ..] if planted(Plant::MappedAddress) => return None,
         // IPv4-mapped, and NAT64.
         [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
             return embedded(high, low);

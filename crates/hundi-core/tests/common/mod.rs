@@ -1,5 +1,8 @@
 //! The little world that all these tests share: an installation, its merchants, and a copy of what it knows.
 
+#[allow(dead_code, reason = "not every test binary walks histories")]
+pub mod laws;
+
 use hundi_core::command::{CallbackWish, ConnectorRules, Merchant, MerchantState, Rules, Snapshot};
 use hundi_core::fees::FeePlan;
 use hundi_core::ids::{Actor, Connector, MerchantId, OrderId, PayoutId, Reference};

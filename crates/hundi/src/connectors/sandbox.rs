@@ -10,6 +10,7 @@ use bytes::Bytes;
 use hundi_core::command::{ConnectorRules, Outcome, Word};
 use hundi_core::ids::Reference;
 use hundi_core::party::Beneficiary;
+use hundi_core::plant::{Plant, planted};
 use hundi_core::schedule::{SECOND, Timestamp};
 use hundi_core::signing;
 use serde::{Deserialize, Serialize};
@@ -156,7 +157,7 @@ impl Sandbox {
             return bare(Outcome::Silent, "");
         }
         match (reply.status, serde_json::from_slice::<ReplyBody>(&reply.body)) {
-            (200, Ok(body)) if body.reference == reference.as_str() => word(body),
+            (200, Ok(body)) if body.reference == reference.as_str() || planted(Plant::AnyReference) => word(body),
             (404, Ok(body)) if body.reference == reference.as_str() && body.status == "not_found" => {
                 bare(Outcome::NotFound, "")
             }
@@ -172,7 +173,10 @@ impl Sandbox {
             let (id, signature) = (header("webhook-id")?, header("webhook-signature")?);
             let at: i64 = header("webhook-timestamp")?.parse().ok()?;
             let fresh = at.abs_diff(now.0 / SECOND) <= CALLBACK_AGE_MAX_S.unsigned_abs();
-            Some(fresh && signing::verify(self.secret.as_deref()?, &id, at, body, &signature))
+            Some(
+                (fresh || planted(Plant::StaleCall))
+                    && signing::verify(self.secret.as_deref()?, &id, at, body, &signature),
+            )
         };
         Some(Called { signed: proof().unwrap_or(false), reference, word: word(reading) })
     }

@@ -16,6 +16,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use hundi_core::plant::{Plant, planted};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -212,7 +213,8 @@ impl<'a> Slot<'a> {
     }
 
     fn fill(&mut self, value: Slot<'a>) {
-        *self = if matches!(self, Slot::Absent) { value } else { Slot::Twice };
+        let free = matches!(self, Slot::Absent) || planted(Plant::LastFieldWins);
+        *self = if free { value } else { Slot::Twice };
     }
 
     /// The token may stand in the query and in the body, if it is the same.
@@ -333,6 +335,9 @@ fn decode<'a>(text: &'a str, place: &str) -> Result<Cow<'a, str>, FieldsError> {
                 b'%' => {
                     let (digits, tail) = tail.split_at_checked(2).unwrap_or_default();
                     rest = tail;
+                    if planted(Plant::UnwrapInParser) {
+                        hex_byte(digits).expect("two hexadecimal digits");
+                    }
                     hex_byte(digits).ok_or_else(|| unreadable(&format!("the {place} has a bad percent-encoding")))?
                 }
                 byte => *byte,

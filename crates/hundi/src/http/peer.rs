@@ -12,6 +12,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
+use hundi_core::plant::{Plant, planted};
 use hyper::HeaderMap;
 use hyper::header::HeaderName;
 use ipnet::{IpNet, Ipv4Net};
@@ -45,6 +46,9 @@ pub fn client_ip(
     // Several header lines are one list, in their order.
     for line in headers.get_all(X_FORWARDED_FOR).iter().rev() {
         for element in line.as_bytes().rsplit(|byte| *byte == b',') {
+            if planted(Plant::SkipsUnreadable) && forwarded_ip(element).is_none() {
+                continue;
+            }
             caller = forwarded_ip(element).ok_or(ForwardedUnreadable)?;
             if !allowed(caller, trusted_proxies) {
                 return Ok(caller);

@@ -5,6 +5,9 @@
 #![allow(clippy::unwrap_used, clippy::duplicate_mod)]
 
 mod database;
+mod dice;
+mod fuzz;
+mod naive;
 mod score;
 mod tidy;
 
@@ -17,11 +20,12 @@ mod sqlite {
     mod bench;
     mod callbacks;
     mod canaries;
+    mod model;
     mod process;
     mod processes;
     mod store;
     #[allow(dead_code, reason = "some of it helps the tests of one engine only")]
-    mod support;
+    pub mod support;
     mod worker;
 
     #[path = "process/copy.rs"]
@@ -41,6 +45,7 @@ mod postgres {
     mod bench;
     mod callbacks;
     mod canaries;
+    mod model;
     mod process;
     mod processes;
     mod store;

@@ -18,7 +18,7 @@ use hyper::Request;
 use serde_json::Value;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -109,6 +109,25 @@ impl Receivers {
     }
 }
 
+/// What lies between Hundi and its bank.
+#[derive(Clone, Default)]
+pub struct Wire {
+    cut: Arc<AtomicBool>,
+    payments: Arc<AtomicU64>,
+}
+
+impl Wire {
+    /// From now on the bank cannot be reached, or can be again. Its own calls come through all the same.
+    pub fn cut(&self, cut: bool) {
+        self.cut.store(cut, Ordering::Relaxed);
+    }
+
+    /// How many requests to pay have reached the bank.
+    pub fn payments(&self) -> u64 {
+        self.payments.load(Ordering::Relaxed)
+    }
+}
+
 /// An answer of the API.
 #[derive(Debug)]
 pub struct Answer {
@@ -133,6 +152,7 @@ pub struct World {
     pub app: Arc<App>,
     pub bank: Arc<Bank>,
     pub receivers: Receivers,
+    pub wire: Wire,
     /// The token of merchant `demo`, for 127.0.0.1 and ::1.
     pub token: String,
     pub folder: Arc<Folder>,
@@ -196,7 +216,8 @@ impl World {
         let keys = Keys::parse(KEY).unwrap();
         hundi::prepare(&store, &keys).await.unwrap();
         let process = hundi::process::lease(&store, clock.now(), 10 * 365 * DAY).await.unwrap();
-        let out = out(Arc::clone(&bank), receivers.clone(), clock.clone());
+        let wire = Wire::default();
+        let out = out(Arc::clone(&bank), wire.clone(), receivers.clone(), clock.clone());
         let (app, ends) = App::new(config, store, keys, clock, out, process).await.unwrap();
         let (stop, stopped) = watch::channel(false);
         let (stop_writer, writer_stopped) = watch::channel(false);
@@ -207,7 +228,7 @@ impl World {
         tasks.push(tokio::spawn(callbacks::run(Arc::clone(&app), stopped.clone())));
         tasks.push(tokio::spawn(hundi::listen(Arc::clone(&app), stopped)));
         tasks.push(tokio::spawn(Arc::clone(&bank).run_clockwork(to_hundi(Arc::clone(&app)))));
-        World { app, bank, receivers, token: String::new(), folder, stop, stop_writer, tasks: Tasks(tasks) }
+        World { app, bank, receivers, wire, token: String::new(), folder, stop, stop_writer, tasks: Tasks(tasks) }
     }
 
     /// Makes a token.
@@ -223,11 +244,22 @@ impl World {
 
     /// Calls the API.
     pub async fn call(&self, peer: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        self.call_bytes((peer, method), path, headers, body.as_bytes()).await
+    }
+
+    /// Calls the API with any body.
+    pub async fn call_bytes(
+        &self,
+        (peer, method): (&str, &str),
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Answer {
         let mut request = Request::builder().method(method).uri(path);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Full::new(Bytes::copy_from_slice(body.as_bytes()))).unwrap();
+        let request = request.body(Full::new(Bytes::copy_from_slice(body))).unwrap();
         let peer: IpAddr = peer.parse().unwrap();
         let response = hundi::http::router::api(Arc::clone(&self.app), peer, request).await;
         let (head, body) = response.into_parts();
@@ -324,16 +356,20 @@ pub fn bank(faults: Faults, seed: u64) -> Arc<Bank> {
 }
 
 /// HTTP that leaves Hundi goes to the bank or to a receiver.
-fn out(bank: Arc<Bank>, receivers: Receivers, clock: Clock) -> HttpOut {
+fn out(bank: Arc<Bank>, wire: Wire, receivers: Receivers, clock: Clock) -> HttpOut {
     Arc::new(move |request: OutRequest| {
-        let (bank, receivers, clock) = (Arc::clone(&bank), receivers.clone(), clock.clone());
+        let (bank, wire, receivers, clock) = (Arc::clone(&bank), wire.clone(), receivers.clone(), clock.clone());
         Box::pin(async move {
             let silent = || OutError::Silent("time-out".to_owned());
             if let Some(path) = request.url.strip_prefix("http://bank.test") {
+                if wire.cut.load(Ordering::Relaxed) {
+                    return Err(OutError::NotWritten("the wire is cut".to_owned()));
+                }
                 let method = match request.method {
                     hundi::http_out::Method::Get => "GET",
                     hundi::http_out::Method::Post => "POST",
                 };
+                wire.payments.fetch_add(u64::from(method == "POST"), Ordering::Relaxed);
                 let reply = tokio::time::timeout(request.deadline, bank.handle(method, path, request.body)).await;
                 let reply = reply.map_err(|_| silent())?.ok_or_else(silent)?;
                 return Ok(OutReply { status: reply.status, body: reply.body, truncated: false });

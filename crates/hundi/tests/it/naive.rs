@@ -1,0 +1,327 @@
+//! A naive Hundi: what an accountant with a pencil would have written down. It shares no decision with the program, knows
+//! the sandbox's table from its document (docs/sandbox.md), and keeps everything in lists.
+
+/// Where a payout is, in the words of the operator's lists.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    Queued,
+    Sending,
+    Sent,
+    Paid,
+    Failed,
+    Cancelled,
+    Reversed,
+}
+
+impl State {
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Queued => "queued",
+            State::Sending => "sending",
+            State::Sent => "sent",
+            State::Paid => "paid",
+            State::Failed => "failed",
+            State::Cancelled => "cancelled",
+            State::Reversed => "reversed",
+        }
+    }
+
+    /// `StatusCode` and `Data.Status`.
+    pub fn answer(self) -> (i64, &'static str) {
+        match self {
+            State::Queued | State::Sending | State::Sent => (2, "Pending"),
+            State::Paid => (1, "Success"),
+            State::Failed | State::Cancelled => (0, "Failure"),
+            State::Reversed => (0, "Reversal"),
+        }
+    }
+
+    fn open(self) -> bool {
+        matches!(self, State::Queued | State::Sending | State::Sent)
+    }
+}
+
+/// What a merchant orders.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Order {
+    pub merchant: usize,
+    pub order: String,
+    pub rail: &'static str,
+    pub rupees: i64,
+    /// An account number; its last four digits decide what the sandbox does.
+    pub account: String,
+    pub name: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct Payout {
+    pub order: Order,
+    pub state: State,
+    pub reason: String,
+    /// What its merchant is told, in order.
+    pub news: Vec<&'static str>,
+    day: i64,
+    /// Amount, fee and tax, in paise.
+    pub cost: [i64; 3],
+}
+
+/// A line of a statement.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Line {
+    pub kind: &'static str,
+    /// Which payout, by its place in the list of all.
+    pub payout: Option<usize>,
+    /// Amount, fee and tax, in paise.
+    pub cost: [i64; 3],
+    pub change: i64,
+    pub bank: Option<&'static str>,
+    pub memo: String,
+    pub by: String,
+}
+
+#[derive(Debug)]
+pub struct Merchant {
+    pub name: &'static str,
+    pub wallet: i64,
+    pub reserved: i64,
+    pub suspended: bool,
+    /// The most of a payout and of a day, in rupees.
+    pub payout_most: Option<i64>,
+    pub day_most: Option<i64>,
+    /// The number of his token.
+    pub token: i64,
+    /// What was written in his statement since somebody last looked.
+    pub lines: Vec<Line>,
+}
+
+/// What comes of an order.
+#[derive(PartialEq, Eq, Debug)]
+pub enum Said {
+    /// The payout at this place.
+    Stands(usize),
+    /// The OrderID was used for something else.
+    Reused,
+    /// It is malformed, and nothing is known under its OrderID.
+    Malformed,
+}
+
+#[derive(Debug)]
+pub struct Naive {
+    pub merchants: Vec<Merchant>,
+    /// In the order in which they were made.
+    pub payouts: Vec<Payout>,
+    pub credits: Vec<(String, usize, i64)>,
+    /// Whether the bank cannot be reached.
+    pub cut: bool,
+}
+
+const NOT_SENT: &str = "Not sent in time";
+const NOT_EXECUTED: &str = "Not executed by the bank";
+
+impl Naive {
+    pub fn new(names: [&'static str; 2]) -> Naive {
+        let merchant = |(token, name)| Merchant {
+            name,
+            wallet: 0,
+            reserved: 0,
+            suspended: false,
+            payout_most: None,
+            day_most: None,
+            token,
+            lines: Vec::new(),
+        };
+        let merchants = (1_i64..).zip(names).map(merchant).collect();
+        Naive { merchants, payouts: Vec::new(), credits: Vec::new(), cut: false }
+    }
+
+    /// Whether a credit of the bank is booked; `None` if it was booked with other details.
+    pub fn fund(&mut self, merchant: usize, reference: &str, paise: i64) -> Option<bool> {
+        if let Some((_, whose, amount)) = self.credits.iter().find(|(known, ..)| known == reference) {
+            return ((*whose, *amount) == (merchant, paise)).then_some(false);
+        }
+        self.credits.push((reference.to_owned(), merchant, paise));
+        self.merchants[merchant].wallet += paise;
+        self.merchants[merchant].lines.push(Line {
+            kind: "fund",
+            payout: None,
+            cost: [paise, 0, 0],
+            change: paise,
+            bank: Some("sandbox"),
+            memo: reference.to_owned(),
+            by: "operator:tester".to_owned(),
+        });
+        Some(true)
+    }
+
+    pub fn find(&self, merchant: usize, order: &str) -> Option<usize> {
+        self.payouts.iter().position(|payout| payout.order.merchant == merchant && payout.order.order == order)
+    }
+
+    /// An order on an Indian day.
+    pub fn order(&mut self, order: Order, malformed: bool, day: i64) -> Said {
+        if let Some(known) = self.find(order.merchant, &order.order) {
+            let before = &self.payouts[known].order;
+            let details = |order: &Order| (order.rail, order.rupees, order.account.clone());
+            return if malformed || details(before) != details(&order) { Said::Reused } else { Said::Stands(known) };
+        }
+        if malformed {
+            return Said::Malformed;
+        }
+        let (place, merchant) = (self.payouts.len(), &self.merchants[order.merchant]);
+        let cost = cost(merchant.name, order.rupees);
+        let today: i64 = self
+            .payouts
+            .iter()
+            .filter(|payout| payout.order.merchant == order.merchant && payout.day == day)
+            .filter(|payout| !matches!(payout.state, State::Failed | State::Cancelled))
+            .map(|payout| payout.order.rupees)
+            .sum();
+        let refusal = if merchant.suspended {
+            "Merchant is suspended; contact the operator"
+        } else if merchant.payout_most.is_some_and(|most| order.rupees > most) {
+            "Amount is above the merchant's limit for one payout"
+        } else if merchant.day_most.is_some_and(|most| today + order.rupees > most) {
+            "Amount is above what is left of the merchant's limit for today"
+        } else if cost.iter().sum::<i64>() > merchant.wallet {
+            "Wallet balance is too low for the amount, fee and tax"
+        } else {
+            ""
+        };
+        let state = if refusal.is_empty() { State::Queued } else { State::Failed };
+        let by = format!("token:{}", merchant.token);
+        self.payouts.push(Payout { order, state, reason: refusal.to_owned(), news: Vec::new(), day, cost });
+        if refusal.is_empty() {
+            self.write("reserve", place, by);
+            self.sent(place);
+        }
+        Said::Stands(place)
+    }
+
+    /// What the bank makes of a payout at once.
+    fn sent(&mut self, place: usize) {
+        if self.cut {
+            return;
+        }
+        let instant = matches!(self.payouts[place].order.rail, "IMPS" | "UPI");
+        match self.fate(place) {
+            "0444" => self.fail(place, "The beneficiary's account does not exist"),
+            "0555" => self.fail(place, "The beneficiary's bank is not available"),
+            "0888" | "0999" => self.payouts[place].state = State::Sending,
+            "0222" | "0333" | "0666" | "0123" => self.payouts[place].state = State::Sent,
+            _ if instant => self.pay(place),
+            _ => self.payouts[place].state = State::Sent,
+        }
+    }
+
+    /// A minute and more have passed: everything that will come has come.
+    pub fn settle(&mut self) {
+        for place in 0..self.payouts.len() {
+            if self.payouts[place].state == State::Queued {
+                self.sent(place);
+            }
+            let state = self.payouts[place].state;
+            let at_bank = matches!(state, State::Sending | State::Sent);
+            match self.fate(place) {
+                "0333" => {}
+                "0666" if at_bank => self.fail(place, "Returned by the beneficiary's bank"),
+                "0999" if at_bank => self.fail(place, NOT_EXECUTED),
+                "0777" if at_bank || state == State::Paid => {
+                    if at_bank {
+                        self.pay(place);
+                    }
+                    self.write("restore", place, "connector:sandbox".to_owned());
+                    let payout = &mut self.payouts[place];
+                    (payout.state, payout.reason) = (State::Reversed, "Paid, then given back".to_owned());
+                    payout.news.push("Reversal");
+                }
+                _ if at_bank => self.pay(place),
+                _ => {}
+            }
+        }
+    }
+
+    /// More than a day has passed without a bank: what was never sent has failed.
+    pub fn expire(&mut self) {
+        for place in 0..self.payouts.len() {
+            if self.payouts[place].state == State::Queued {
+                self.end(place, State::Failed, NOT_SENT, "system");
+            }
+        }
+    }
+
+    /// Whether the operator may cancel it.
+    pub fn cancel(&mut self, place: usize) -> bool {
+        let queued = self.payouts[place].state == State::Queued;
+        if queued {
+            self.end(place, State::Cancelled, "Cancelled by the operator", "operator:tester");
+        }
+        queued
+    }
+
+    fn fate(&self, place: usize) -> &'static str {
+        const FATES: [&str; 9] = ["0222", "0333", "0444", "0555", "0666", "0777", "0888", "0999", "0123"];
+        let account = &self.payouts[place].order.account;
+        FATES.into_iter().find(|end| account.ends_with(end)).unwrap_or_default()
+    }
+
+    fn pay(&mut self, place: usize) {
+        self.write("settle", place, "connector:sandbox".to_owned());
+        self.payouts[place].state = State::Paid;
+        self.payouts[place].news.push("Success");
+    }
+
+    fn fail(&mut self, place: usize, reason: &str) {
+        self.end(place, State::Failed, reason, "connector:sandbox");
+    }
+
+    fn end(&mut self, place: usize, state: State, reason: &str, by: &str) {
+        self.write("release", place, by.to_owned());
+        let payout = &mut self.payouts[place];
+        (payout.state, payout.reason) = (state, reason.to_owned());
+        payout.news.push("Failure");
+    }
+
+    /// Writes a line into the statement of a payout's merchant.
+    fn write(&mut self, kind: &'static str, place: usize, by: String) {
+        let payout = &self.payouts[place];
+        let total: i64 = payout.cost.iter().sum();
+        let (change, reserved, bank) = match kind {
+            "reserve" => (-total, total, None),
+            "release" => (total, -total, None),
+            "settle" => (0, -total, Some("sandbox")),
+            _ => (total, 0, Some("sandbox")),
+        };
+        let merchant = &mut self.merchants[payout.order.merchant];
+        merchant.wallet += change;
+        merchant.reserved += reserved;
+        let memo = String::new();
+        merchant.lines.push(Line { kind, payout: Some(place), cost: payout.cost, change, bank, memo, by });
+    }
+
+    /// What is set aside for open payouts, added up anew.
+    pub fn open_paise(&self, merchant: usize) -> i64 {
+        let open = self.payouts.iter().filter(|payout| payout.order.merchant == merchant && payout.state.open());
+        open.map(|payout| payout.cost.iter().sum::<i64>()).sum()
+    }
+}
+
+/// The fee plans of the two merchants.
+pub const PLANS: [(&str, &str); 2] = [("demo", "*:5.00"), ("other", "1000:3.00; *:1.00+25bp@4.00..90.00")];
+
+/// Amount, fee and tax on it in paise; percentages are rounded half up.
+fn cost(merchant: &str, rupees: i64) -> [i64; 3] {
+    let part = |paise: i64, of_10_000: i64| (paise * of_10_000 + 5_000).div_euclid(10_000);
+    let fee = match merchant {
+        "demo" => 500,
+        _ if rupees <= 1_000 => 300,
+        _ => (100 + part(rupees * 100, 25)).clamp(400, 9_000),
+    };
+    [rupees * 100, fee, part(fee, 1_800)]
+}
+
+/// Paise as rupees with two decimals.
+pub fn rupees(paise: i64) -> String {
+    let digits = format!("{:03}", paise.abs());
+    let (whole, rest) = digits.split_at(digits.len() - 2);
+    format!("{}{whole}.{rest}", if paise < 0 { "-" } else { "" })
+}
