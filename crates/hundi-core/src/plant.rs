@@ -31,6 +31,20 @@ macro_rules! plants {
 
 plants! {
     ReplyBeforeCommit "reply-before-commit" "The merchant hears of his payout before it is committed.";
+    LeftmostForwardedFor "leftmost-forwarded-for" "The caller is whoever he says he is: the left end of X-Forwarded-For.";
+    ResolverOnlyGuard "resolver-only-guard" "A callback URL with an address in place of a name may be registered.";
+    GuardOnlyAtRegistration "guard-only-at-registration" "What a name means when the call is made is not looked at.";
+    RedirectFollowed "redirect-followed" "Who answers with a redirect is obeyed.";
+    DefaultTraceLayer "default-trace-layer" "Requests are logged as they come, at the level debug.";
+    TokenInError "token-in-error" "A refusal repeats the token.";
+    UnscopedQuery "unscoped-query" "The status by our OrderID does not ask whose it is.";
+    SignatureWithoutTimestamp "signature-without-timestamp" "A signature of a callback is good for ever.";
+    UnsignedField "unsigned-field" "The query of a callback is not signed.";
+    RawCsvCell "raw-csv-cell" "A cell of a CSV file may begin as a formula does.";
+    PlainCompare "plain-compare" "A signature is compared byte by byte, until one differs.";
+    UnsealedAccount "unsealed-account" "The account number is in clear beside its sealed self.";
+    SqlFromText "sql-from-text" "A lookup is written into its statement.";
+    RotationForgetsOld "rotation-forgets-old" "From a new callback secret on, nothing is signed with the old one.";
 }
 
 /// Whether this fault is planted.

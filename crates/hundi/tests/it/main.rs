@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, clippy::duplicate_mod)]
 
 mod database;
+#[path = "security/rules.rs"]
+mod rules;
 mod score;
 mod tidy;
 
@@ -23,6 +25,19 @@ mod sqlite {
     #[allow(dead_code, reason = "some of it helps the tests of one engine only")]
     mod support;
     mod worker;
+
+    #[path = "security/forwarded.rs"]
+    mod forwarded;
+    #[path = "security/guard.rs"]
+    mod guard;
+    #[path = "security/injection.rs"]
+    mod injection;
+    #[path = "security/signatures.rs"]
+    mod signatures;
+    #[path = "security/tenants.rs"]
+    mod tenants;
+    #[path = "security/timing.rs"]
+    mod timing;
 
     #[path = "process/copy.rs"]
     mod process_copy;
@@ -47,6 +62,11 @@ mod postgres {
     #[allow(dead_code, reason = "some of it helps the tests of one engine only")]
     mod support;
     mod worker;
+
+    #[path = "security/injection.rs"]
+    mod injection;
+    #[path = "security/tenants.rs"]
+    mod tenants;
 
     #[path = "process/faults.rs"]
     mod process_faults;
