@@ -113,18 +113,7 @@ fn canaries_come_out_nowhere() {
         "a secret of the bank",
     ];
     secrets.extend(MALFORMED);
-    let (mut hits, mut looks) = (Vec::new(), 0_u64);
-    for secret in secrets {
-        for (how, needle) in disguises(secret) {
-            // The key's own file holds the key.
-            for (place, bytes) in places.iter().filter(|(place, _)| !place.ends_with("hundi.key") || secret != key) {
-                looks += 1;
-                if contains(bytes, &needle) {
-                    hits.push(format!("{secret} {how} in {place}"));
-                }
-            }
-        }
-    }
+    let (mut hits, looks) = search(&secrets, &key, &places);
     for (place, bytes) in &places[..4] {
         if contains(bytes, NAME.as_bytes()) {
             hits.push(format!("{NAME} in {place}"));
@@ -132,6 +121,30 @@ fn canaries_come_out_nowhere() {
     }
     assert!(hits.is_empty(), "{}", hits.join("\n"));
 
+    the_search_can_find(&site);
+    drop(bank);
+    println!("{looks} searches in {} places", places.len());
+    score(31, "searches for a secret in an output, a log, a metric or the database", looks);
+    score(31, "secrets found", hits.len() as u64);
+}
+
+/// Every secret in every place, but for the key in its own file: what was found, and how many searches there were.
+fn search(secrets: &[&str], key: &str, places: &[(String, Vec<u8>)]) -> (Vec<String>, u64) {
+    let (mut hits, mut looks) = (Vec::new(), 0);
+    for secret in secrets {
+        for (how, needle) in disguises(secret) {
+            for (place, bytes) in places.iter().filter(|(place, _)| !place.ends_with("hundi.key") || *secret != key) {
+                looks += 1;
+                if contains(bytes, &needle) {
+                    hits.push(format!("{secret} {how} in {place}"));
+                }
+            }
+        }
+    }
+    (hits, looks)
+}
+
+fn the_search_can_find(site: &Site) {
     // The search can find: the bank's book holds account numbers in clear, and nothing else of the run does.
     let books: Vec<_> = files(&site.path("bank"));
     for secret in [ACCOUNT, UPI, PHONE] {
@@ -144,10 +157,6 @@ fn canaries_come_out_nowhere() {
         let text = STANDARD.encode(format!("{}{ACCOUNT} and more", "x".repeat(offset)));
         assert!(disguises(ACCOUNT).iter().any(|(_, needle)| contains(text.as_bytes(), needle)), "base64 at {offset}");
     }
-    drop(bank);
-    println!("{looks} searches in {} places", places.len());
-    score(31, "searches for a secret in an output, a log, a metric or the database", looks);
-    score(31, "secrets found", hits.len() as u64);
 }
 
 /// What a programmer prints to see what is in it, which may end in a log or in a panic's message.

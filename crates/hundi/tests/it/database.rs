@@ -179,7 +179,7 @@ pub fn rows_of(config: &Config, merchant: i64) -> Vec<(String, Value)> {
             for table in tables {
                 let sql = format!("SELECT * FROM {table} WHERE merchant_id = {merchant} ORDER BY 1, 2");
                 let mut found = connection.prepare(&sql).unwrap();
-                let columns: Vec<String> = found.column_names().into_iter().map(str::to_owned).collect();
+                let columns: Vec<String> = found.column_names().map(str::to_owned).collect();
                 let row = |row: &rusqlite::Row<'_>| {
                     let cell =
                         |(at, name): (usize, &String)| (name.clone(), format!("{:?}", row.get_ref(at).unwrap()).into());
