@@ -64,7 +64,33 @@ plants! {
     StaleCall "stale-call" "A signed call of a bank is believed however old it is." by "test(=fuzz::replay::bank_call)" row 12;
     OffByOnePaging "off-by-one-paging" "A page of payouts begins with the last one of the page before." by "test(sqlite::model::any_order_of_calls_is_as_the_model_says_1)" row 24;
     StatementDayShort "statement-day-short" "The last day of a statement is left out." by "test(sqlite::model::any_order_of_calls_is_as_the_model_says_1)" row 24;
-    BareCsvCell "bare-csv-cell" "A cell of a statement may be a formula." by "test(=fuzz::replay::csv)" row 33;
+    LeftmostForwardedFor "leftmost-forwarded-for" "The caller is whoever he says he is: the left end of X-Forwarded-For."
+        by "test(/^sqlite::forwarded/)" row 30;
+    ResolverOnlyGuard "resolver-only-guard" "A callback URL with an address in place of a name may be registered."
+        by "test(/^sqlite::guard::no_address_trick/)" row 26;
+    GuardOnlyAtRegistration "guard-only-at-registration" "What a name means when the call is made is not looked at."
+        by "test(/^sqlite::guard::a_thousand_rebinds/)" row 26;
+    RedirectFollowed "redirect-followed" "Who answers with a redirect is obeyed."
+        by "test(/^sqlite::guard::no_redirect/)" row 26;
+    DefaultTraceLayer "default-trace-layer" "Requests are logged as they come, at the level debug."
+        by "test(/^sqlite::canaries::canaries_/)" row 31;
+    TokenInError "token-in-error" "A refusal repeats the token."
+        by "test(/^sqlite::canaries::canaries_/)" row 31;
+    UnscopedQuery "unscoped-query" "The status by our OrderID does not ask whose it is."
+        by "test(/^sqlite::tenants/)" row 29;
+    SignatureWithoutTimestamp "signature-without-timestamp" "A signature of a callback is good for ever."
+        by "test(/^sqlite::signatures/)" row 27;
+    UnsignedField "unsigned-field" "The query of a callback is not signed."
+        by "test(/^sqlite::signatures/)" row 27;
+    RawCsvCell "raw-csv-cell" "A cell of a CSV file may begin as a formula does."
+        by "test(/^sqlite::injection::no_cell/)" row 33;
+    PlainCompare "plain-compare" "A signature is compared byte by byte, until one differs.";
+    UnsealedAccount "unsealed-account" "The account number is in clear beside its sealed self."
+        by "test(/^sqlite::canaries::canaries_/)" row 31;
+    SqlFromText "sql-from-text" "A lookup is written into its statement."
+        by "test(/^sqlite::injection::what_is_kept/)" row 33;
+    RotationForgetsOld "rotation-forgets-old" "From a new callback secret on, nothing is signed with the old one."
+        by "test(/^sqlite::signatures/)" row 27;
 }
 
 /// Whether this fault is planted.

@@ -4,6 +4,7 @@
 //! secret is shown as `whsec_` and the base64 of its bytes.
 //! Source: the Standard Webhooks specification, "Symmetric" signatures.
 
+use crate::plant::{Plant, planted};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -18,6 +19,9 @@ pub fn sign(secret: &[u8], id: &str, timestamp_s: i64, payload: &[u8]) -> String
 pub fn verify(secret: &[u8], id: &str, timestamp_s: i64, payload: &[u8], header: &str) -> bool {
     header.split(' ').filter_map(|entry| STANDARD.decode(entry.strip_prefix("v1,")?).ok()).any(|given| {
         let mac = mac(secret, id, timestamp_s, payload);
+        if planted(Plant::PlainCompare) {
+            return given.len() == 32 && given.iter().eq(mac.finalize().into_bytes().iter());
+        }
         mac.verify_slice(&given).is_ok()
     })
 }
@@ -31,7 +35,9 @@ fn mac(secret: &[u8], id: &str, timestamp_s: i64, payload: &[u8]) -> Hmac<Sha256
     let mut mac = keyed(secret);
     mac.update(id.as_bytes());
     mac.update(b".");
-    mac.update(timestamp_s.to_string().as_bytes());
+    if !planted(Plant::SignatureWithoutTimestamp) {
+        mac.update(timestamp_s.to_string().as_bytes());
+    }
     mac.update(b".");
     mac.update(payload);
     mac

@@ -5,7 +5,6 @@ use crate::App;
 use crate::callbacks::{self, Setting as SealedSetting};
 use crate::clock::random;
 use crate::http::peer::parse_cidrs;
-
 use crate::keys::{Place, hex, new_token, token_hash};
 use crate::store::reads::{ComplaintView, MerchantView};
 use crate::store::rows::{self, ComplaintEvent, Setting};
@@ -45,7 +44,7 @@ pub async fn merchant_add(app: &App, merchant_id: &str, fees: &str, actor: &Acto
         ));
     }
     let fees = FeePlan::parse(fees)?;
-    let secret: [u8; 32] = random();
+    let secret: [u8; callbacks::SECRET_BYTES] = random();
     let sealed = callbacks::seal_setting(&app.keys, merchant_id, SealedSetting::Secret, &secret);
     let add = rows::merchant_add(merchant_id, &fees, sealed, actor, app.clock.now());
     if app.writer.write(add).await.map_err(text)? == 0 {
@@ -87,8 +86,12 @@ pub async fn merchant_show(app: &App, merchant_id: &str, secret: bool) -> Answer
     shown["callback_url"] = json!(url.and_then(|url| String::from_utf8(url).ok()));
     shown["callback_pending"] = json!(merchant.callback_pending);
     if secret {
-        let secret = callbacks::open_setting(&app.keys, merchant_id, SealedSetting::Secret, &merchant.callback_secret);
-        shown["callback_secret"] = json!(secret.map(|secret| secret_text(&secret)));
+        let opened = callbacks::open_setting(&app.keys, merchant_id, SealedSetting::Secret, &merchant.callback_secret);
+        let mut secrets = opened.iter().flat_map(|opened| callbacks::secrets(opened)).map(secret_text);
+        shown["callback_secret"] = json!(secrets.next());
+        if let Some(old) = secrets.next() {
+            shown["callback_secret_old"] = json!(old);
+        }
     }
     let history = app.store.settings_history(merchant.id, LIST_MAX).await.map_err(text)?;
     let history = history.iter().map(|line| json!({ "at": line.at.to_string(), "by": line.actor, "what": line.what }));
@@ -102,12 +105,14 @@ pub async fn merchant_state(app: &App, merchant_id: &str, state: MerchantState, 
 }
 
 /// What `hundi merchant set` can set; what is absent stays.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct MerchantChanges {
     /// A URL, or `none`.
     pub callback_url: Option<String>,
     /// Whether Pending is told too.
     pub callback_pending: Option<bool>,
+    /// `new` makes a secret that signs beside the one of now; `drop-old` lets the older one sign no longer.
+    pub callback_secret: Option<String>,
     /// Rupees, or `none`.
     pub payout_most: Option<String>,
     /// Rupees, or `none`.
@@ -119,6 +124,11 @@ pub struct MerchantChanges {
 /// Sets a merchant's settings: all of them or none.
 pub async fn merchant_set(app: &App, merchant_id: &str, changes: MerchantChanges, actor: &Actor) -> Answer {
     let mut settings = Vec::new();
+    let new_secret = changes.callback_secret.as_deref() == Some("new");
+    if let Some(change) = changes.callback_secret {
+        // The first, because it is the one that may be refused.
+        settings.push(secret_change(app, &merchant(app, merchant_id).await?, &change)?);
+    }
     if let Some(url) = changes.callback_url {
         let sealed = match url.as_str() {
             "none" => None,
@@ -153,7 +163,26 @@ pub async fn merchant_set(app: &App, merchant_id: &str, changes: MerchantChanges
     if settings.is_empty() {
         return Err("nothing to set; see `hundi merchant set --help`".to_owned());
     }
-    set(app, merchant_id, settings, actor).await
+    set(app, merchant_id, settings, actor).await?;
+    merchant_show(app, merchant_id, new_secret).await
+}
+
+/// What `--callback-secret` makes of a merchant's secrets: there are one or two.
+fn secret_change(app: &App, merchant: &MerchantView, change: &str) -> Result<Setting, String> {
+    let (name, was) = (&merchant.merchant, merchant.callback_secret.clone());
+    let opened = callbacks::open_setting(&app.keys, name, SealedSetting::Secret, &was)
+        .ok_or("the callback secret cannot be unsealed; is the key the right one?")?;
+    let (secrets, said) = match (change, callbacks::secrets(&opened).count()) {
+        ("new", 1) => ([&random::<{ callbacks::SECRET_BYTES }>(), &*opened].concat(), "added beside the old one"),
+        ("new", _) => {
+            return Err(format!("merchant `{name}` has two callback secrets; drop the old one first: drop-old"));
+        }
+        ("drop-old", 2..) => (opened[..callbacks::SECRET_BYTES].to_vec(), "old one dropped"),
+        ("drop-old", _) => return Err(format!("merchant `{name}` has one callback secret; there is no old one")),
+        _ => return Err(format!("--callback-secret `{change}` is neither new nor drop-old")),
+    };
+    let now = callbacks::seal_setting(&app.keys, name, SealedSetting::Secret, &secrets);
+    Ok(Setting::CallbackSecret { now, was, said })
 }
 
 async fn set(app: &App, merchant_id: &str, settings: Vec<Setting>, actor: &Actor) -> Answer {
@@ -164,7 +193,9 @@ async fn set(app: &App, merchant_id: &str, settings: Vec<Setting>, actor: &Actor
     let sets = settings.into_iter().map(|setting| rows::merchant_set(merchant.id, setting));
     let Some(sets) = sets.reduce(rows::Plain::and) else { return merchant_show(app, merchant_id, false).await };
     if app.writer.write(sets.and(line)).await.map_err(text)? == 0 {
-        return Err(format!("merchant `{merchant_id}` is gone"));
+        return Err(format!(
+            "merchant `{merchant_id}` is gone, or somebody else has just changed his secret; try again"
+        ));
     }
     merchant_show(app, merchant_id, false).await
 }
@@ -645,19 +676,46 @@ pub fn csv(lines: &[Value]) -> String {
     out
 }
 
-/// A text as a CSV cell. A leading sign that starts a formula gets an apostrophe before it, unless the text is a number.
+/// A text as a CSV cell. A line of it that a spreadsheet could take for a formula gets an apostrophe before it, unless the
+/// text is a number. A line that begins with an apostrophe gets one more: who takes one from every line has the text again.
 fn csv_cell(text: &str) -> String {
-    let number = text.strip_prefix('-').unwrap_or(text);
-    let number = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    let first = text.trim_start_matches(|c: char| c.is_whitespace()).chars().next();
-    let formula = matches!(first, Some('=' | '+' | '-' | '@' | '\u{ff1d}' | '\u{ff0b}' | '\u{ff0d}' | '\u{ff20}'))
-        || text.starts_with(['\t', '\r', '\n', '\0']);
-    let guarded = if formula && !number && !planted(Plant::BareCsvCell) { format!("'{text}") } else { text.to_owned() };
-    if guarded.contains([',', '"', '\n', '\r', '\'']) {
+    let mut guarded = String::with_capacity(text.len() + 2);
+    for (nth, line) in text.split_inclusive(['\n', '\r']).enumerate() {
+        // What is not seen before a sign does not hide it: programs trim it.
+        let first = line.trim_start_matches(unseen).chars().next();
+        let formula = first.is_some_and(|first| FORMULA_SIGNS.contains(&first)) && !is_number(text);
+        let odd = nth == 0 && line.starts_with(['\t', '\r', '\n', '\0']);
+        if (formula || odd || line.starts_with('\'')) && !planted(Plant::RawCsvCell) {
+            guarded.push('\'');
+        }
+        guarded.push_str(line);
+    }
+    // Other separators too: not every program goes by the comma.
+    if guarded.contains([',', ';', '\t', '|', '"', '\n', '\r', '\'']) {
         format!("\"{}\"", guarded.replace('"', "\"\""))
     } else {
         guarded
     }
+}
+
+/// `=`, `+`, `-` and `@`, and what programs take for them: full-width and small forms, the minus sign.
+const FORMULA_SIGNS: [char; 13] = [
+    '=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}', '\u{fe66}', '\u{fe62}', '\u{fe63}', '\u{fe6b}',
+    '\u{2212}',
+];
+
+/// White space, control codes, and characters without width.
+fn unseen(c: char) -> bool {
+    c.is_whitespace()
+        || c.is_control()
+        || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// Digits with at most one point between them, and at most one minus before them.
+fn is_number(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let (whole, part) = digits.split_once('.').unwrap_or((digits, "0"));
+    [whole, part].iter().all(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
 }
 
 fn amount(name: &str, rupees: &str) -> Result<Amount, String> {
@@ -702,6 +760,13 @@ mod tests {
             ("\tx", "\"'\tx\""),
             ("\u{a0}=x", "\"'\u{a0}=x\""),
             ("\u{ff1d}x", "\"'\u{ff1d}x\""),
+            ("-.", "\"'-.\""),
+            ("-1.2.3", "\"'-1.2.3\""),
+            ("--5", "\"'--5\""),
+            ("a\n=1", "\"a\n'=1\""),
+            ("a;=1", "\"a;=1\""),
+            ("'=1", "\"''=1\""),
+            ("\u{200b}=1", "\"'\u{200b}=1\""),
         ] {
             assert_eq!(csv_cell(text), cell, "{text:?}");
         }

@@ -29,6 +29,7 @@ use crate::store::rows::{self, CallbackFate, CallbackKey};
 use crate::{App, Floor};
 use bytes::Bytes;
 use hundi_core::ids::MerchantId;
+use hundi_core::plant::{Plant, planted};
 use hundi_core::schedule::{SECOND, Timestamp, next_callback};
 use hundi_core::signing;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -57,8 +58,16 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 pub enum Setting {
     /// Where he is called.
     Url,
-    /// What his callbacks are signed with.
+    /// What his callbacks are signed with; see [`secrets`].
     Secret,
+}
+
+/// A secret has so many bytes.
+pub const SECRET_BYTES: usize = 32;
+
+/// The secrets in an opened [`Setting::Secret`]: the newest, and while the merchant changes over, the one before.
+pub fn secrets(opened: &[u8]) -> impl Iterator<Item = &[u8]> {
+    opened.chunks(SECRET_BYTES)
 }
 
 /// Seals a setting of the merchant with this ID.
@@ -346,14 +355,18 @@ async fn record(app: &App, callback: &DueCallback, until: Timestamp, verdict: Ve
     }
 }
 
-/// The call itself; `None` if the URL cannot be read.
+/// The call itself; `None` if the URL cannot be read. `secret` holds one or several; see [`secrets`].
 fn request(limits: &Callbacks, callback: &DueCallback, url: &str, secret: &[u8], now: Timestamp) -> Option<OutRequest> {
     let CallbackKey { payout, seq, .. } = callback.key;
     let address = address(url, [&callback.order, &payout.to_string(), callback.news.as_str(), &callback.rrn])?;
     let id = format!("cb_{payout}_{seq}");
     let timestamp_s = now.0.div_euclid(SECOND);
-    let signed = format!("GET {}", &address[Position::BeforePath..Position::AfterQuery]);
-    let signature = signing::sign(secret, &id, timestamp_s, signed.as_bytes());
+    let until = if planted(Plant::UnsignedField) { Position::AfterPath } else { Position::AfterQuery };
+    let signed = format!("GET {}", &address[Position::BeforePath..until]);
+    // While there are two secrets both sign, so that the merchant may change over whenever he likes.
+    let signatures = secrets(secret).map(|secret| signing::sign(secret, &id, timestamp_s, signed.as_bytes()));
+    let most = if planted(Plant::RotationForgetsOld) { 1 } else { usize::MAX };
+    let signature = signatures.take(most).collect::<Vec<_>>().join(" ");
     Some(OutRequest {
         method: Method::Get,
         url: address.into(),

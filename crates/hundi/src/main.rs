@@ -182,6 +182,9 @@ enum Merchant {
         /// Call him for Pending too: true or false
         #[arg(long)]
         callback_pending: Option<bool>,
+        /// `new` makes another secret for his callbacks, which are signed with both until `drop-old`
+        #[arg(long, value_parser = ["new", "drop-old"])]
+        callback_secret: Option<String>,
         /// His most for one payout in rupees, or `none`
         #[arg(long, allow_hyphen_values = true)]
         payout_most: Option<String>,
@@ -439,8 +442,17 @@ async fn act(app: &App, command: Command, actor: &Actor) -> Result<Output, Strin
         Command::Merchant(Merchant::Resume { id }) => {
             admin::merchant_state(app, &id, MerchantState::Active, actor).await
         }
-        Command::Merchant(Merchant::Set { id, callback_url, callback_pending, payout_most, day_most, fees }) => {
-            let changes = MerchantChanges { callback_url, callback_pending, payout_most, day_most, fees };
+        Command::Merchant(Merchant::Set {
+            id,
+            callback_url,
+            callback_pending,
+            callback_secret,
+            payout_most,
+            day_most,
+            fees,
+        }) => {
+            let changes =
+                MerchantChanges { callback_url, callback_pending, callback_secret, payout_most, day_most, fees };
             admin::merchant_set(app, &id, changes, actor).await
         }
         Command::Token(Token::New { merchant, allow_ip, rate_per_minute }) => {

@@ -11,6 +11,7 @@ use crate::http::problem::Problem;
 use crate::keys::token_hash;
 use crate::locked;
 use hundi_core::ids::MerchantId;
+use hundi_core::plant::{Plant, planted};
 use hyper::HeaderMap;
 use ipnet::IpNet;
 use std::collections::BTreeMap;
@@ -76,6 +77,9 @@ pub async fn caller(
         tracing::error!(%error, "cannot read a token");
         Problem::Unknown
     })?;
+    if planted(Plant::TokenInError) && read.is_none() {
+        return Err(Problem::TokenUnreadable(format!("{token} is not a token")));
+    }
     let mut all = locked(&app.tokens.0);
     let before = all.remove(&key);
     let Some(read) = read.filter(|token| token.revoked_at.is_none()) else { return Err(Problem::TokenNotAccepted) };

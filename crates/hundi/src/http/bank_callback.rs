@@ -23,9 +23,13 @@ use std::time::Duration;
 /// The largest message of a bank, bytes.
 const BODY_BYTES_MAX: usize = 16 * 1024;
 
+/// Where a bank calls, with the connector's name in place of `{name}`.
+pub const PATH: &str = "/connectors/{name}/callback";
+
 /// The connector that a path calls back to.
 pub fn connector_in(path: &str) -> Option<&str> {
-    path.strip_prefix("/connectors/")?.strip_suffix("/callback").filter(|name| !name.contains('/'))
+    let (before, after) = PATH.split_once("{name}")?;
+    path.strip_prefix(before)?.strip_suffix(after).filter(|name| !name.contains('/'))
 }
 
 /// Serves one call of a bank; gives the status and a word for it.

@@ -57,6 +57,11 @@ const FIELDS: [(&str, Field); FIELD_COUNT] = [
 ];
 
 impl Field {
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Field> {
+        FIELDS.iter().map(|(_, field)| *field)
+    }
+
     /// The field as merchants spell it in the call of this path: `OrderID`, but `OrderId` in `/RaiseComplaint`.
     #[must_use]
     pub fn spelling(self, path: &str) -> &'static str {

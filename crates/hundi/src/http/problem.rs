@@ -56,6 +56,11 @@ impl Call {
         CALLS.iter().find(|(known, _)| known.eq_ignore_ascii_case(path)).map(|(_, call)| *call)
     }
 
+    /// All paths, as the contract spells them.
+    pub fn paths() -> impl Iterator<Item = &'static str> {
+        CALLS.iter().map(|(path, _)| *path)
+    }
+
     /// The path as the contract spells it.
     pub fn path(self) -> &'static str {
         CALLS.iter().find(|(_, call)| *call == self).map_or("", |(path, _)| path)

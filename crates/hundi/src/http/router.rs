@@ -21,6 +21,7 @@ use crate::writer::Unknown;
 use bytes::Bytes;
 use http_body_util::Full;
 use hundi_core::ids::MerchantId;
+use hundi_core::plant::{Plant, planted};
 use hyper::body::Body;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::http::request::Parts;
@@ -36,12 +37,25 @@ const OPENMETRICS: HeaderValue = HeaderValue::from_static("application/openmetri
 /// How long the writer may take to prove that it lives.
 const READY_WITHIN: Duration = Duration::from_secs(2);
 
+/// The paths of the operator's machines.
+const OPERATIONS: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+
+/// Everything that is served: method and path. What is not in here is answered 404.
+pub fn routes() -> impl Iterator<Item = (Method, &'static str)> {
+    let merchants = Call::paths().map(|path| (Method::POST, path));
+    let banks = [(Method::POST, bank_callback::PATH)];
+    merchants.chain(banks).chain(OPERATIONS.map(|path| (Method::GET, path)))
+}
+
 /// Serves merchants and banks.
 pub async fn api<B>(app: Arc<App>, peer: IpAddr, request: Request<B>) -> Response<Full<Bytes>>
 where
     B: Body<Data = Bytes>,
 {
     let request_id = RequestId::new();
+    if planted(Plant::DefaultTraceLayer) {
+        tracing::debug!(uri = %request.uri(), headers = ?request.headers(), "a request");
+    }
     let (head, body) = request.into_parts();
     if let Some(name) = bank_callback::connector_in(head.uri.path()) {
         let (status, said) = bank_callback::serve(&app, name, &head, body).await;
@@ -131,7 +145,7 @@ where
         let body = serde_json::json!({ "status": said }).to_string();
         response(status, body.into(), &request_id, JSON)
     };
-    if !matches!(path, "/healthz" | "/readyz" | "/metrics") {
+    if !OPERATIONS.contains(&path) {
         return said(StatusCode::NOT_FOUND, "there is /healthz, /readyz and /metrics");
     }
     if request.method() != Method::GET {

@@ -303,6 +303,10 @@ impl Store {
 
     /// A merchant's payout by his own OrderID.
     pub async fn payout_by_order(&self, merchant: MerchantId, order: &OrderId) -> Result<Option<Payout>, StoreError> {
+        if planted(Plant::SqlFromText) {
+            let sql = PAYOUT_BY_ORDER.replace("$2", &format!("'{}'", order.as_str()));
+            return self.one_payout(sql.leak(), &[Arg::Int(merchant.0)]).await;
+        }
         self.one_payout(PAYOUT_BY_ORDER, &[Arg::Int(merchant.0), Arg::Text(order.as_str())]).await
     }
 

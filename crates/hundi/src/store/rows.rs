@@ -117,6 +117,15 @@ pub enum Setting {
     CallbackUrl(Option<Vec<u8>>),
     /// Whether he is told of Pending too.
     CallbackPending(bool),
+    /// What signs his callbacks, sealed, if it still is what it `was`.
+    CallbackSecret {
+        /// The new one, and the one before while it signs too.
+        now: Vec<u8>,
+        /// What was read.
+        was: Vec<u8>,
+        /// For the settings' history.
+        said: &'static str,
+    },
 }
 
 impl fmt::Display for Setting {
@@ -132,6 +141,7 @@ impl fmt::Display for Setting {
             Setting::CallbackUrl(Some(_)) => f.write_str("callback_url changed"),
             Setting::CallbackUrl(None) => f.write_str("callback_url removed"),
             Setting::CallbackPending(wanted) => write!(f, "callback_pending={wanted}"),
+            Setting::CallbackSecret { said, .. } => write!(f, "callback_secret {said}"),
         }
     }
 }
@@ -168,6 +178,10 @@ pub fn merchant_set(merchant: MerchantId, setting: Setting) -> Plain {
         }
         Setting::CallbackPending(wanted) => {
             ("UPDATE merchants SET callback_pending = $1 WHERE merchant_id = $2", Value::Int(i64::from(wanted)))
+        }
+        Setting::CallbackSecret { now, was, .. } => {
+            let sql = "UPDATE merchants SET callback_secret = $1 WHERE merchant_id = $2 AND callback_secret = $3";
+            return Plain(vec![(sql, vec![Value::Bytes(now), Value::Int(merchant.0), Value::Bytes(was)])]);
         }
     };
     Plain(vec![(sql, vec![value, Value::Int(merchant.0)])])

@@ -3,9 +3,22 @@
 //! in clear, in hexadecimal and in base64.
 
 use super::process::kit::{Http, PAY, Receiver, Reply, STATUS, Site, contains, files, until};
+use super::support::{KEY, World, operator};
 use crate::database::dump;
+use crate::score::score;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use hundi::admin::{self, MerchantChanges};
 use hundi::config::DatabaseUrl;
+use hundi::connectors::Transfer;
+use hundi::http::fields::Fields;
+use hundi::http_out::{Method, OutReply, OutRequest, Reach};
+use hundi::keys::{Place, token_hash};
+use hundi_core::command::Command;
+use hundi_core::ids::{MerchantId, OrderId, Reference};
+use hundi_core::money::Amount;
+use hundi_core::party::{AccountNumber, Beneficiary, Ifsc, Mobile, PersonName, Vpa};
+use hundi_core::rails::Rail;
+use hundi_core::schedule::Timestamp;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -28,6 +41,12 @@ fn canaries_come_out_nowhere() {
     let site = Site::new("1000000.00", "log_format = 'json'\nlog_level = 'trace'");
     let receiver = Receiver::start();
     receiver.answer(500);
+    // Told once to the operator, who keeps them; from then on they are secrets.
+    let shown = site.cli(&["merchant", "set", "shop", "--callback-secret", "new"]).json();
+    let told = |name: &str| shown[name].as_str().unwrap().trim_start_matches("whsec_").to_owned();
+    let callback_secrets = [told("callback_secret"), told("callback_secret_old")];
+    let key = std::fs::read_to_string(site.data().join("hundi.key")).unwrap();
+    let key = key.rsplit_once(':').unwrap().1.trim().to_owned();
     let hook = receiver.url(&format!("/hook?key={HOOK}"));
     site.cli(&["merchant", "set", "shop", "--callback-url", &hook]).json();
     let bank = site.start_bank("dup_callback=1");
@@ -63,7 +82,17 @@ fn canaries_come_out_nowhere() {
     let verify = site.cli(&["verify"]);
     let list = site.cli(&["payout", "list", "--merchant", "shop"]);
     let statement = site.cli(&["statement", "--merchant", "shop"]);
-    for (what, ran) in [("verify", verify), ("payout list", list), ("statement", statement)] {
+    let inner = site.cli(&["merchant", "set", "shop", "--callback-url", &format!("ftp://127.0.0.1/?key={HOOK}")]);
+    assert_eq!(inner.code, 1);
+    let settings = site.cli(&["merchant", "show", "none"]);
+    let commands = [
+        ("verify", verify),
+        ("payout list", list),
+        ("statement", statement),
+        ("merchant set", inner),
+        ("show", settings),
+    ];
+    for (what, ran) in commands {
         places.push((format!("`{what}`"), (ran.stdout + &ran.stderr).into_bytes()));
     }
     let mut secrets = vec![
@@ -78,18 +107,13 @@ fn canaries_come_out_nowhere() {
         HOOK,
         WRONG_TOKEN,
         &site.token,
+        &callback_secrets[0],
+        &callback_secrets[1],
+        &key,
+        "a secret of the bank",
     ];
     secrets.extend(MALFORMED);
-    let mut hits = Vec::new();
-    for secret in secrets {
-        for (how, needle) in disguises(secret) {
-            for (place, bytes) in &places {
-                if contains(bytes, &needle) {
-                    hits.push(format!("{secret} {how} in {place}"));
-                }
-            }
-        }
-    }
+    let (mut hits, looks) = search(&secrets, &key, &places);
     for (place, bytes) in &places[..4] {
         if contains(bytes, NAME.as_bytes()) {
             hits.push(format!("{NAME} in {place}"));
@@ -97,6 +121,30 @@ fn canaries_come_out_nowhere() {
     }
     assert!(hits.is_empty(), "{}", hits.join("\n"));
 
+    the_search_can_find(&site);
+    drop(bank);
+    println!("{looks} searches in {} places", places.len());
+    score(31, "searches for a secret in an output, a log, a metric or the database", looks);
+    score(31, "secrets found", hits.len() as u64);
+}
+
+/// Every secret in every place, but for the key in its own file: what was found, and how many searches there were.
+fn search(secrets: &[&str], key: &str, places: &[(String, Vec<u8>)]) -> (Vec<String>, u64) {
+    let (mut hits, mut looks) = (Vec::new(), 0);
+    for secret in secrets {
+        for (how, needle) in disguises(secret) {
+            for (place, bytes) in places.iter().filter(|(place, _)| !place.ends_with("hundi.key") || *secret != key) {
+                looks += 1;
+                if contains(bytes, &needle) {
+                    hits.push(format!("{secret} {how} in {place}"));
+                }
+            }
+        }
+    }
+    (hits, looks)
+}
+
+fn the_search_can_find(site: &Site) {
     // The search can find: the bank's book holds account numbers in clear, and nothing else of the run does.
     let books: Vec<_> = files(&site.path("bank"));
     for secret in [ACCOUNT, UPI, PHONE] {
@@ -109,8 +157,98 @@ fn canaries_come_out_nowhere() {
         let text = STANDARD.encode(format!("{}{ACCOUNT} and more", "x".repeat(offset)));
         assert!(disguises(ACCOUNT).iter().any(|(_, needle)| contains(text.as_bytes(), needle)), "base64 at {offset}");
     }
-    drop(bank);
 }
+
+/// What a programmer prints to see what is in it, which may end in a log or in a panic's message.
+#[tokio::test(start_paused = true)]
+async fn debug_output_holds_no_secret() {
+    let world = World::with(|config| {
+        config.callbacks.allow_private = true;
+        config.sandbox.as_mut().unwrap().callback_secret = Some(BANK_SECRET.as_bytes().to_vec());
+    })
+    .await;
+    let changes = MerchantChanges { callback_url: Some(format!("http://shop.test/?key={HOOK}")), ..Default::default() };
+    admin::merchant_set(&world.app, "demo", changes, &operator()).await.unwrap();
+    let orders = [
+        payout(&world.token, "C-1", "IMPS", account(ACCOUNT)),
+        payout(&world.token, "C-2", "UPI", json!({ "UPIId": UPI })),
+        payout(&world.token, "C-3", "UPI", json!({ "BeneficiaryPhoneNo": PHONE })),
+    ];
+    let mut shown = Vec::new();
+    let mut show = |what: &dyn std::fmt::Debug| shown.extend([format!("{what:?}"), format!("{what:#?}")]);
+    for order in &orders {
+        let body = order.to_string();
+        show(&Fields::parse(None, Some(&format!("token={WRONG_TOKEN}")), body.as_bytes()).unwrap());
+        show(&Fields::parse(None, Some("token=%"), format!("{body}{ACCOUNT}").as_bytes()).unwrap_err());
+        world.post(PAY, &body).await;
+        let id = OrderId::parse(order["OrderID"].as_str().unwrap()).unwrap();
+        let payout = world.app.store.payout_by_order(MerchantId(1), &id).await.unwrap().unwrap();
+        show(&payout);
+        show(&Command::CreatePayout(Box::new(payout.order.clone())));
+        let (sealed, row) = (&payout.order.sealed.0, payout.order.id.0);
+        let place = Place { merchant: MerchantId(1), row, field: "payouts.sealed" };
+        // The sealed text is there, and opens.
+        assert!(world.app.keys.open(place, sealed).is_some());
+        for message in
+            world.app.store.bank_messages(payout.connector.unwrap(), payout.reference.unwrap()).await.unwrap()
+        {
+            show(&message);
+        }
+    }
+    let beneficiaries = [
+        Beneficiary::Account {
+            number: AccountNumber::parse(ACCOUNT).unwrap(),
+            ifsc: Ifsc::parse("HDFC0000001").unwrap(),
+        },
+        Beneficiary::Vpa(Vpa::parse(UPI).unwrap()),
+        Beneficiary::Mobile(Mobile::parse(PHONE).unwrap()),
+    ];
+    for beneficiary in &beneficiaries {
+        show(beneficiary);
+        show(&Transfer {
+            reference: Reference::parse("CANARY000000001").unwrap(),
+            amount: Amount::from_paise(100).unwrap(),
+            rail: Rail::Imps,
+            beneficiary,
+            name: &PersonName::parse(NAME).unwrap(),
+            send_before: Timestamp(0),
+        });
+    }
+    let app = &world.app;
+    show(&(&app.config, &app.keys, &app.connectors));
+    show(&DatabaseUrl(format!("postgres://hundi:{HOOK}@db.example/hundi")));
+    show(&app.store.merchants().await.unwrap());
+    show(&app.store.token(&token_hash(&world.token)).await.unwrap());
+    show(&app.store.settings_history(MerchantId(1), 100).await.unwrap());
+    show(&OutRequest {
+        method: Method::Get,
+        url: format!("http://shop.test/?key={HOOK}&token={}", world.token),
+        headers: vec![("authorization", world.token.clone())],
+        body: orders[0].to_string().into(),
+        deadline: Duration::from_secs(1),
+        write_before_boot_us: None,
+        reply_bytes_max: 1,
+        reach: Reach::Public,
+    });
+    show(&OutReply { status: 200, body: orders[0].to_string().into(), truncated: false });
+    let secrets = [ACCOUNT, UPI, NUMBER, PHONE, HOOK, WRONG_TOKEN, BANK_SECRET, &world.token, &KEY[2..]];
+    let mut looks = 0_u64;
+    for secret in secrets {
+        let bytes = format!("{:?}", secret.as_bytes());
+        let mut needles = disguises(secret);
+        needles.push(("as a list of bytes", bytes.trim_matches(['[', ']']).as_bytes().to_vec()));
+        for (how, needle) in needles {
+            for text in &shown {
+                assert!(!contains(text.as_bytes(), &needle), "{secret} {how} in {text}");
+                looks += 1;
+            }
+        }
+    }
+    assert!(shown.len() > 40 && shown.iter().any(|text| text.contains("C-1")));
+    score(31, "searches for a secret in debug output, none found", looks);
+}
+
+const BANK_SECRET: &str = "canary-secret-of-the-bank-6120";
 
 /// The files of Hundi's data, with their bytes, and the tables of its database where that is elsewhere.
 fn read(site: &Site) -> Vec<(String, Vec<u8>)> {

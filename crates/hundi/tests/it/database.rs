@@ -4,6 +4,7 @@
 //! Everything here blocks its thread and has a runtime of its own: the clock of a test stands still meanwhile.
 
 use hundi::config::{Config, DatabaseUrl};
+use serde_json::Value;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -154,6 +155,42 @@ pub fn number(config: &Config, sql: &str) -> i64 {
         Some(DatabaseUrl(url)) => rows(url, sql)[0][0].as_ref().unwrap().parse().unwrap(),
         None => rusqlite::Connection::open(config.database()).unwrap().query_row(sql, [], |row| row.get(0)).unwrap(),
     }
+}
+
+/// The rows of a merchant in every table that has such: the table, and the row's columns.
+pub fn rows_of(config: &Config, merchant: i64) -> Vec<(String, Value)> {
+    let mut all = Vec::new();
+    match &config.database_url {
+        Some(DatabaseUrl(url)) => {
+            let tables = "SELECT table_name FROM information_schema.columns \
+                WHERE column_name = 'merchant_id' AND table_schema = 'public' ORDER BY 1";
+            for table in rows(url, tables).into_iter().map(|mut row| row.remove(0).unwrap()) {
+                let sql = format!("SELECT to_json(t)::text FROM {table} t WHERE merchant_id = {merchant} ORDER BY 1");
+                let row = |row: Vec<Option<String>>| serde_json::from_str(row[0].as_ref().unwrap()).unwrap();
+                all.extend(rows(url, &sql).into_iter().map(|found| (table.clone(), row(found))));
+            }
+        }
+        None => {
+            let connection = rusqlite::Connection::open(config.database()).unwrap();
+            let tables = "SELECT m.name FROM sqlite_master m JOIN pragma_table_info(m.name) c \
+                WHERE m.type = 'table' AND c.name = 'merchant_id' ORDER BY 1";
+            let mut tables = connection.prepare(tables).unwrap();
+            let tables: Vec<String> = tables.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+            for table in tables {
+                let sql = format!("SELECT * FROM {table} WHERE merchant_id = {merchant} ORDER BY 1, 2");
+                let mut found = connection.prepare(&sql).unwrap();
+                let columns: Vec<String> = found.column_names().map(str::to_owned).collect();
+                let row = |row: &rusqlite::Row<'_>| {
+                    let cell =
+                        |(at, name): (usize, &String)| (name.clone(), format!("{:?}", row.get_ref(at).unwrap()).into());
+                    Ok(Value::Object(columns.iter().enumerate().map(cell).collect()))
+                };
+                all.extend(found.query_map([], row).unwrap().map(|row| (table.clone(), row.unwrap())));
+            }
+        }
+    }
+    assert!(all.len() > 3, "merchant {merchant} has nothing");
+    all
 }
 
 /// The tables of Hundi in a PostgreSQL database.

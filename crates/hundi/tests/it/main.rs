@@ -8,6 +8,8 @@ mod database;
 mod dice;
 mod fuzz;
 mod naive;
+#[path = "security/rules.rs"]
+mod rules;
 mod score;
 mod tidy;
 
@@ -27,6 +29,19 @@ mod sqlite {
     #[allow(dead_code, reason = "some of it helps the tests of one engine only")]
     pub mod support;
     mod worker;
+
+    #[path = "security/forwarded.rs"]
+    mod forwarded;
+    #[path = "security/guard.rs"]
+    mod guard;
+    #[path = "security/injection.rs"]
+    mod injection;
+    #[path = "security/signatures.rs"]
+    mod signatures;
+    #[path = "security/tenants.rs"]
+    mod tenants;
+    #[path = "security/timing.rs"]
+    mod timing;
 
     #[path = "process/copy.rs"]
     mod process_copy;
@@ -52,6 +67,11 @@ mod postgres {
     #[allow(dead_code, reason = "some of it helps the tests of one engine only")]
     mod support;
     mod worker;
+
+    #[path = "security/injection.rs"]
+    mod injection;
+    #[path = "security/tenants.rs"]
+    mod tenants;
 
     #[path = "process/faults.rs"]
     mod process_faults;

@@ -95,12 +95,19 @@ type Plan = Box<dyn FnMut(&Received) -> Behaviour + Send>;
 pub struct Receivers {
     pub calls: Arc<Mutex<Vec<Received>>>,
     plan: Arc<Mutex<Plan>>,
+    /// The way out that takes their place.
+    instead: Arc<Mutex<Option<HttpOut>>>,
 }
 
 impl Receivers {
     /// From now on receivers behave so.
     pub fn behave(&self, plan: impl FnMut(&Received) -> Behaviour + Send + 'static) {
         *self.plan.lock().unwrap() = Box::new(plan);
+    }
+
+    /// From now on they are reached by this way out.
+    pub fn reached_by(&self, out: HttpOut) {
+        *self.instead.lock().unwrap() = Some(out);
     }
 
     /// The calls so far.
@@ -183,9 +190,14 @@ impl World {
 
     /// The same with other options.
     pub async fn with(configure: impl FnOnce(&mut Config)) -> World {
+        World::begun_at(START, configure).await
+    }
+
+    /// The same at another time.
+    pub async fn begun_at(at: Timestamp, configure: impl FnOnce(&mut Config)) -> World {
         let folder = Arc::new(Folder::new());
-        let bank = bank(Faults::default(), 7);
-        let clock = Clock::held(START);
+        let bank = bank_at(Faults::default(), 7, at);
+        let clock = Clock::held(at);
         let mut world = World::start(folder, bank, clock, configure).await;
         let app = &world.app;
         admin::merchant_add(app, "demo", "*:5.00", &operator()).await.unwrap();
@@ -210,8 +222,11 @@ impl World {
             reply_within_ms: 5_000,
         });
         configure(&mut config);
-        let receivers =
-            Receivers { calls: Arc::default(), plan: Arc::new(Mutex::new(Box::new(|_| Behaviour::Answers(204)))) };
+        let receivers = Receivers {
+            calls: Arc::default(),
+            plan: Arc::new(Mutex::new(Box::new(|_| Behaviour::Answers(204)))),
+            instead: Arc::default(),
+        };
         let store = Store::open(&config, &clock, true).await.unwrap();
         let keys = Keys::parse(KEY).unwrap();
         hundi::prepare(&store, &keys).await.unwrap();
@@ -265,6 +280,13 @@ impl World {
         let (head, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         Answer { status: head.status.as_u16(), headers: head.headers, body: String::from_utf8(body.to_vec()).unwrap() }
+    }
+
+    /// What the operator's machines are told at this path.
+    pub async fn operations(&self, path: &str) -> String {
+        let request = Request::get(path).body(Full::<Bytes>::default()).unwrap();
+        let response = hundi::http::router::operations(Arc::clone(&self.app), [127, 0, 0, 1].into(), request).await;
+        String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
     }
 
     /// Orders an IMPS payout to an account of merchant `demo`.
@@ -341,6 +363,10 @@ impl World {
 
 /// A sandbox bank in memory, whose book is kept by a task of this runtime.
 pub fn bank(faults: Faults, seed: u64) -> Arc<Bank> {
+    bank_at(faults, seed, START)
+}
+
+fn bank_at(faults: Faults, seed: u64, at: Timestamp) -> Arc<Bank> {
     let config = BankConfig {
         path: None,
         callback_url: Some("http://hundi.test/connectors/sandbox/callback".to_owned()),
@@ -348,7 +374,7 @@ pub fn bank(faults: Faults, seed: u64) -> Arc<Bank> {
         faults,
         seed,
         times: Times::Demo,
-        clock: hundi_bank::Clock::held(START.0),
+        clock: hundi_bank::Clock::held(at.0),
     };
     let bank = Bank::open(config).unwrap();
     tokio::spawn(Arc::clone(&bank).run_book());
@@ -376,6 +402,10 @@ fn out(bank: Arc<Bank>, wire: Wire, receivers: Receivers, clock: Clock) -> HttpO
             }
             let received = Received { at: clock.now(), url: request.url.clone(), headers: request.headers.clone() };
             receivers.calls.lock().unwrap().push(received.clone());
+            let instead = receivers.instead.lock().unwrap().clone();
+            if let Some(out) = instead {
+                return out(request).await;
+            }
             let behaviour = (receivers.plan.lock().unwrap())(&received);
             match behaviour {
                 Behaviour::Answers(status) => Ok(OutReply { status, body: Bytes::new(), truncated: false }),
