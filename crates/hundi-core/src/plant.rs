@@ -31,6 +31,14 @@ macro_rules! plants {
 
 plants! {
     ReplyBeforeCommit "reply-before-commit" "The merchant hears of his payout before it is committed.";
+    PostgresAsyncCommit "postgres-async-commit" "The PostgreSQL server says that it has committed before its log is written.";
+    AsyncPairAccepted "async-pair-accepted" "Payouts are accepted while the standby is behind.";
+    LostCommitCounts "lost-commit-counts" "A COMMIT that nobody answered counts as done.";
+    LeaseFromWaking "lease-from-waking" "The time to send is counted from the send, not from the claim.";
+    HeadOfLineBlock "head-of-line-block" "What is due is worked on up to the first row that cannot be read.";
+    HeaderDeadlineOnly "header-deadline-only" "The deadline of a call is over the headers of its answer, not over the body.";
+    EventAfterCommit "event-after-commit" "A merchant's callback becomes due in a transaction after that of its payout.";
+    CheckThenCredit "check-then-credit" "A reversal is credited by what the payout was before it was reversed.";
 }
 
 /// Whether this fault is planted.

@@ -14,16 +14,17 @@
 //! On PostgreSQL several batches run at once, each in a lane with merchants of its own: what one merchant asks stays in
 //! order, and nobody waits for another merchant's lock. Within a lane merchants take turns.
 
-use crate::App;
 use crate::clock::random;
-use crate::store::StoreError;
 use crate::store::batch::{self, Loaded};
 use crate::store::rows::{self, Plain};
+use crate::store::{StoreError, Tx};
 use crate::worker::{self, Started};
+use crate::{App, callbacks};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use hundi_core::command::{Command, Decision, Transition, decide};
 use hundi_core::ids::MerchantId;
+use hundi_core::plant::{Plant, planted};
 use hundi_core::schedule::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -439,7 +440,7 @@ async fn transact(app: &App, works: &[&Work]) -> Result<Vec<Answer>, StoreError>
 
 async fn write(
     app: &App,
-    tx: &mut crate::store::Tx<'_>,
+    tx: &mut Tx<'_>,
     loaded: &mut Loaded,
     answers: &[Answer],
     now: Timestamp,
@@ -463,7 +464,7 @@ pub(crate) struct Changed {
 }
 
 /// Runs the statements of a plain write in order; stops after the first if that changed nothing.
-pub(crate) async fn write_plain(tx: &mut crate::store::Tx<'_>, plain: &Plain) -> Result<Changed, StoreError> {
+pub(crate) async fn write_plain(tx: &mut Tx<'_>, plain: &Plain) -> Result<Changed, StoreError> {
     let (mut first, mut all) = (None, 0);
     for (sql, values) in plain.steps() {
         let args: Vec<_> = values.iter().map(crate::store::Value::arg).collect();
@@ -481,6 +482,9 @@ fn finish(app: &App, task: Task, result: Result<Answer, Unknown>) {
     let Task { work, answer } = task;
     if let Ok(Answer { decision: Some(Decision::Done(transition)), started, .. }) = &result {
         app.metrics.decided(transition);
+        if planted(Plant::EventAfterCommit) {
+            transition.callbacks.iter().for_each(|callback| callbacks::enqueue_late(app, callback));
+        }
         match (started, work) {
             (Some(started), Work::Payment(payment)) => {
                 app.metrics.decided(started);
