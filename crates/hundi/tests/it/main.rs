@@ -17,8 +17,10 @@ mod sqlite {
     mod bench;
     mod callbacks;
     mod canaries;
+    mod poison;
     mod process;
     mod processes;
+    mod receivers;
     mod store;
     #[allow(dead_code, reason = "some of it helps the tests of one engine only")]
     mod support;
@@ -41,8 +43,10 @@ mod postgres {
     mod bench;
     mod callbacks;
     mod canaries;
+    mod poison;
     mod process;
     mod processes;
+    mod receivers;
     mod store;
     #[allow(dead_code, reason = "some of it helps the tests of one engine only")]
     mod support;
@@ -54,4 +58,6 @@ mod postgres {
     mod process_postgres;
     #[path = "process/refused_postgres.rs"]
     mod process_refused;
+    #[path = "process/server.rs"]
+    mod process_server;
 }
