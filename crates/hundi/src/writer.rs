@@ -333,9 +333,14 @@ async fn run_batch(app: &App, tasks: Vec<Task>) {
     }
     let works: Vec<&Work> = tasks.iter().map(|task| &task.work).collect();
     match transact_again(app, &works).await {
-        Ok(answers) => {
+        Ok((answers, uncommitted)) => {
             for (task, answer) in tasks.into_iter().zip(answers) {
                 finish(app, task, Ok(answer));
+            }
+            if let Some(tx) = uncommitted {
+                // Long enough for a merchant to hear it.
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                drop(tx.commit().await);
             }
         }
         Err(
@@ -346,7 +351,7 @@ async fn run_batch(app: &App, tasks: Vec<Task>) {
             | StoreError::Unsafe,
         ) if tasks.len() > 1 => {
             for task in tasks {
-                let result = transact_again(app, &[&task.work]).await.map(|mut answers| answers.pop());
+                let result = transact_again(app, &[&task.work]).await.map(|(mut answers, _)| answers.pop());
                 if let Err(error) = &result {
                     tracing::error!(%error, "a job was not written; its caller is told that the outcome is unknown");
                     app.metrics.store_errors.inc();
@@ -371,7 +376,7 @@ async fn run_batch(app: &App, tasks: Vec<Task>) {
 }
 
 /// One transaction, and once more where nothing was written for a reason that may pass.
-async fn transact_again(app: &App, works: &[&Work]) -> Result<Vec<Answer>, StoreError> {
+async fn transact_again<'a>(app: &'a App, works: &[&Work]) -> Result<Transacted<'a>, StoreError> {
     let (mut again, mut lost) = (0, 0);
     loop {
         let pause_ms = match transact(app, works).await {
@@ -393,8 +398,11 @@ async fn transact_again(app: &App, works: &[&Work]) -> Result<Vec<Answer>, Store
     }
 }
 
+/// The answers, and the transaction if it is not committed: only where [`Plant::ReplyBeforeCommit`] is planted.
+type Transacted<'a> = (Vec<Answer>, Option<Tx<'a>>);
+
 /// One transaction: read, decide, write, commit.
-async fn transact(app: &App, works: &[&Work]) -> Result<Vec<Answer>, StoreError> {
+async fn transact<'a>(app: &'a App, works: &[&Work]) -> Result<Transacted<'a>, StoreError> {
     let mut tx = app.store.begin().await?;
     if !app.store.durable() && works.iter().any(|work| matches!(work.commands()[0], Some(Command::CreatePayout(_)))) {
         return Err(StoreError::Unsafe);
@@ -430,12 +438,15 @@ async fn transact(app: &App, works: &[&Work]) -> Result<Vec<Answer>, StoreError>
         // What is told again may have been committed here and, its commit cut short, nowhere else.
         rows += write_plain(&mut tx, &rows::meta_touch(now)).await?.all;
     }
+    if rows > 0 && planted(Plant::ReplyBeforeCommit) {
+        return Ok((answers, Some(tx)));
+    }
     if rows > 0 {
         let began = tokio::time::Instant::now();
         tx.commit().await?;
         app.metrics.committed(works.len(), rows, began.elapsed());
     }
-    Ok(answers)
+    Ok((answers, None))
 }
 
 async fn write(
