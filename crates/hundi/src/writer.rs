@@ -438,7 +438,7 @@ async fn transact<'a>(app: &'a App, works: &[&Work]) -> Result<Transacted<'a>, S
         // What is told again may have been committed here and, its commit cut short, nowhere else.
         rows += write_plain(&mut tx, &rows::meta_touch(now)).await?.all;
     }
-    if rows > 0 && planted(Plant::ReplyBeforeCommit) {
+    if planted(Plant::ReplyBeforeCommit) && commands.iter().any(|one| matches!(one, Command::CreatePayout(_))) {
         return Ok((answers, Some(tx)));
     }
     if rows > 0 {

@@ -4,6 +4,8 @@ use super::ENGINE;
 use super::support::World;
 use crate::score::score;
 use hundi_core::schedule::{MINUTE, SECOND};
+use std::io::Write;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const PAYOUTS: usize = 1_000;
@@ -90,4 +92,40 @@ async fn poison_rows_delay_nobody() {
         &format!("per cent of the time beside 1 % poison rows, {ENGINE:?}"),
         (beside * 100 / alone).unsigned_abs(),
     );
+}
+
+/// What is logged, as text.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A damaged row is reported as long as it is there, but what is due is not looked through for its sake alone.
+#[tokio::test(start_paused = true)]
+async fn a_damaged_row_is_reported_now_and_then() {
+    const SECONDS: usize = 60;
+    let world = World::with(|config| config.api.answer_within_ms = 1).await;
+    world.stop_worker();
+    assert_eq!(world.pay("P-0", 100, "123456781111").await.code(), 2);
+    world.sql("UPDATE payouts SET rail = 99").await;
+    let (folder, bank, clock) = world.kill();
+    let world = World::start(folder, bank, clock, |_| {}).await;
+    world.pass(Duration::from_secs(60)).await;
+    let log = Log::default();
+    let for_each = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || for_each.clone()).finish();
+    let listening = tracing::subscriber::set_default(subscriber);
+    world.pass(Duration::from_secs(SECONDS as u64)).await;
+    drop(listening);
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let reports = log.matches("cannot be read").count();
+    assert!((SECONDS / 20..=SECONDS * 5).contains(&reports), "{reports} reports in {SECONDS} s");
 }
