@@ -13,7 +13,7 @@ use crate::database::Engine;
 use crate::score::score;
 use hundi_core::payout::{Payout, State};
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -128,11 +128,26 @@ impl Stage {
     }
 }
 
+/// Starts, no faster than process numbers become free: there are 32, each the dead process's own for five seconds.
+#[derive(Default)]
+struct Pace(VecDeque<Instant>);
+
+impl Pace {
+    fn wait(&mut self) {
+        if self.0.len() == 28 {
+            let free_at = self.0.pop_front().unwrap() + Duration::from_millis(5_500);
+            std::thread::sleep(free_at.saturating_duration_since(Instant::now()));
+        }
+        self.0.push_back(Instant::now());
+    }
+}
+
 /// So many kills on one store, and how it went; with the process that lives at the end.
 fn kill_again_and_again(stage: &Stage, kills: u64, numbers: &mut Numbers) -> (Process, Tally) {
     let (site, memory) = (&stage.site, &stage.memory);
     let mut auditor = Auditor::new(&site.folder, "shop");
-    let (mut tally, mut known) = (Tally::default(), 0);
+    let (mut tally, mut known, mut pace) = (Tally::default(), 0, Pace::default());
+    pace.wait();
     let mut serve = site.start_serve();
     while tally.kills < kills {
         let lasts = Duration::from_millis(numbers.between(5, 300));
@@ -142,6 +157,7 @@ fn kill_again_and_again(stage: &Stage, kills: u64, numbers: &mut Numbers) -> (Pr
             tally.kills += 1;
             // A restart within the restart.
             while tally.kills < kills && numbers.between(0, 4) == 0 {
+                pace.wait();
                 let recovering = site.spawn_serve();
                 std::thread::sleep(Duration::from_millis(numbers.between(0, 120)));
                 recovering.kill();
@@ -151,6 +167,7 @@ fn kill_again_and_again(stage: &Stage, kills: u64, numbers: &mut Numbers) -> (Pr
         });
         let found = payouts(&site.folder, "shop").into_iter().filter(|payout| payout.state.is_open());
         tally.caught.extend(found.map(|payout| payout.state.name()));
+        pace.wait();
         let began = Instant::now();
         serve = site.start_serve();
         tally.slowest_accept = tally.slowest_accept.max(stage.accepts(began, ACCEPTS_WITHIN));
