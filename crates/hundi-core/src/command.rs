@@ -702,7 +702,9 @@ fn apply(
         attempts: payout.attempts < rules.attempts_max,
         connector: refused_by.is_some() && rules.connectors.iter().any(left),
     };
-    let step = step(payout.state, payout.held, payout.attempts, change.event, room).ok_or(Refusal::NotNow)?;
+    let late = planted(Plant::CheckThenCredit) && payout.state == State::Reversed;
+    let state = if late { State::Paid } else { payout.state };
+    let step = step(state, payout.held, payout.attempts, change.event, room).ok_or(Refusal::NotNow)?;
     // A payout that has ended and is asked about again (after a callback) must not stay due for ever, and a bank may give
     // its own reference late.
     let quiet = payout.state.is_open() || payout.next_at.is_none();

@@ -46,7 +46,8 @@ macro_rules! plants {
 }
 
 plants! {
-    ReplyBeforeCommit "reply-before-commit" "The merchant hears of his payout before it is committed.";
+    ReplyBeforeCommit "reply-before-commit" "The merchant hears of his payout before it is committed."
+        by "test(=sqlite::process::kill::kill_serve)" row 1;
     NotFoundJudgedLate "not-found-judged-late" "\"Not found\" is judged by when it is recorded and not by when the bank was asked."
         by "test(=not_found) | test(an_answer_that_was_slept_over_is_no_news)" row 8;
     FloatAmount "float-amount" "An amount with decimals goes through a floating-point number." by "test(=fuzz::replay::amount)" row 14;
@@ -91,6 +92,22 @@ plants! {
         by "test(/^sqlite::injection::what_is_kept/)" row 33;
     RotationForgetsOld "rotation-forgets-old" "From a new callback secret on, nothing is signed with the old one."
         by "test(/^sqlite::signatures/)" row 27;
+    PostgresAsyncCommit "postgres-async-commit" "The PostgreSQL server says that it has committed before its log is written."
+        by "test(postgres::process_server::kill_the_server)" row 3;
+    AsyncPairAccepted "async-pair-accepted" "Payouts are accepted while the standby is behind."
+        by "test(postgres::process_postgres::an_asynchronous_pair_is_refused)" row 4;
+    LostCommitCounts "lost-commit-counts" "A COMMIT that nobody answered counts as done."
+        by "test(postgres::process_postgres::connections_that_are_cut_around_a_commit)" row 15;
+    LeaseFromWaking "lease-from-waking" "The time to send is counted from the send, not from the claim."
+        by "test(postgres::process_postgres::pauses_longer_than_the_leases)" row 16;
+    HeadOfLineBlock "head-of-line-block" "What is due is worked on up to the first row that cannot be read."
+        by "test(sqlite::poison::poison_rows_delay_nobody)" row 19;
+    HeaderDeadlineOnly "header-deadline-only" "The deadline of a call is over the headers of its answer, not over the body."
+        by "test(sqlite::process::receivers::receivers_that_are_ill_delay_nobody)" row 25;
+    EventAfterCommit "event-after-commit" "A merchant's callback becomes due in a transaction after that of its payout."
+        by "test(=sqlite::process::kill::kill_serve)" row 28;
+    CheckThenCredit "check-then-credit" "A reversal is credited by what the payout was before it was reversed."
+        by "test(sqlite::process::reversals::a_reversal_is_credited_once)" row 13;
 }
 
 /// Whether this fault is planted.

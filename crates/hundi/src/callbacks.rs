@@ -28,6 +28,7 @@ use crate::store::reads::DueCallback;
 use crate::store::rows::{self, CallbackFate, CallbackKey};
 use crate::{App, Floor};
 use bytes::Bytes;
+use hundi_core::command::Callback;
 use hundi_core::ids::MerchantId;
 use hundi_core::plant::{Plant, planted};
 use hundi_core::schedule::{SECOND, Timestamp, next_callback};
@@ -87,6 +88,13 @@ pub fn check_url(limits: &Callbacks, url: &str) -> Result<(), String> {
     let longest = "#".repeat(64);
     let address = address(url, [&longest, "999999999999999", "Reversal", &longest]).ok_or("the URL cannot be read")?;
     http_out::check_url(address.as_str(), reach(limits))
+}
+
+/// Makes a callback due that was not when it was written, for [`Plant::EventAfterCommit`](hundi_core::plant::Plant) alone.
+pub(crate) fn enqueue_late(app: &App, callback: &Callback) {
+    let key = CallbackKey { merchant: callback.merchant, payout: callback.payout, seq: i64::from(callback.seq) };
+    let (writer, due) = (app.writer.clone(), rows::callback_claim(key, Timestamp(i64::MAX), app.clock.now()));
+    tokio::spawn(async move { writer.write_for(key.merchant, due).await });
 }
 
 /// Makes the calls that are due until `stop` is told; then waits for those in flight, at most a little.

@@ -28,11 +28,11 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
 use hundi_core::plant::{Plant, planted};
-use hyper::Request;
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::{CONNECTION, HOST, HeaderName, HeaderValue, LOCATION};
 use hyper::http::uri::{PathAndQuery, Uri};
+use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
@@ -253,9 +253,10 @@ impl Out {
         {
             return Err(OutError::NotWritten("the time to send was over".into()));
         }
-        let reply = timeout_at(deadline, link.exchange(message, reply_bytes_max))
-            .await
-            .map_err(|_| OutError::Silent("timed out".into()))??;
+        let timed_out = |_| OutError::Silent("timed out".into());
+        let head = timeout_at(deadline, link.exchange(message)).await.map_err(timed_out)??;
+        let deadline = if planted(Plant::HeaderDeadlineOnly) { Instant::now() + DEADLINE_MAX } else { deadline };
+        let reply = timeout_at(deadline, link.read(head, reply_bytes_max)).await.map_err(timed_out)??;
         if reach == Reach::Operator && !reply.truncated {
             origin.keep(link);
         }
@@ -412,24 +413,27 @@ impl Link {
         Ok(Link { sender, driver: Some(Box::pin(connection)) })
     }
 
-    async fn exchange(&mut self, message: Request<Full<Bytes>>, bytes_max: usize) -> Result<OutReply, OutError> {
+    async fn exchange(&mut self, message: Request<Full<Bytes>>) -> Result<Response<Incoming>, OutError> {
         let reply = self.sender.send_request(message);
-        let reply = self.drive_while(reply).await.map_err(|error| match error.is_canceled() {
+        self.drive_while(reply).await.map_err(|error| match error.is_canceled() {
             // The connection ended before it took the request up; hyper says so in this one way.
             true => OutError::NotWritten("the connection was closed by the other side".into()),
             false => silent(&error),
-        })?;
+        })
+    }
+
+    async fn read(&mut self, reply: Response<Incoming>, bytes_max: usize) -> Result<OutReply, OutError> {
         if planted(Plant::RedirectFollowed)
             && let Some(to) = reply.headers().get(LOCATION).and_then(|to| to.to_str().ok()?.strip_prefix("http://"))
         {
             drop(TcpStream::connect(to.split('/').next().unwrap_or_default()).await);
         }
         let status = reply.status().as_u16();
-        let (body, truncated) = self.read(reply.into_body(), bytes_max).await?;
+        let (body, truncated) = self.read_body(reply.into_body(), bytes_max).await?;
         Ok(OutReply { status, body, truncated })
     }
 
-    async fn read(&mut self, mut body: Incoming, bytes_max: usize) -> Result<(Bytes, bool), OutError> {
+    async fn read_body(&mut self, mut body: Incoming, bytes_max: usize) -> Result<(Bytes, bool), OutError> {
         let mut first = Bytes::new();
         let mut all = BytesMut::new();
         while !body.is_end_stream() {

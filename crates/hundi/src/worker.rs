@@ -19,6 +19,7 @@ use hundi_core::command::{CALLED, Command, Decision, Outcome, Source, Transition
 use hundi_core::ids::{Connector, MerchantId, PayoutId, Reference};
 use hundi_core::party::Beneficiary;
 use hundi_core::payout::{Order, Payout, State};
+use hundi_core::plant::{Plant, planted};
 use hundi_core::schedule::{SECOND, Timestamp};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -124,19 +125,19 @@ async fn do_due(app: &Arc<App>, room: &Arc<Semaphore>, mut stop: watch::Receiver
 /// Takes up what is due, and says when to look again.
 async fn look(app: &Arc<App>, room: &Arc<Semaphore>, floor: &mut Floor, stop: &watch::Receiver<bool>) -> Timestamp {
     app.hub.payouts_due.reset();
-    let now = app.clock.now();
+    let looked_at = app.clock.now();
     // Those of which somebody has called come first, and must not take the place of all others.
     let called = app.store.payouts_due(CALLED, CALLED, CALLED_MAX).await;
-    let others = app.store.payouts_due(CALLED.after(1).max(floor.at(now)), now, DUE_MAX).await;
-    let (mut due, others) = match (called, others) {
+    let others = app.store.payouts_due(CALLED.after(1).max(floor.at(looked_at)), looked_at, DUE_MAX).await;
+    let ((mut due, many_called), (others, many)) = match (called, others) {
         (Ok(called), Ok(others)) => (called, others),
         (Err(error), _) | (_, Err(error)) => {
             tracing::error!(%error, "cannot read what is due");
-            return now.after(look_every(app));
+            return looked_at.after(look_every(app));
         }
     };
-    floor.looked(now, others.first().and_then(|payout| payout.next_at));
-    let more = due.len() as i64 == CALLED_MAX || others.len() as i64 == DUE_MAX;
+    floor.looked(looked_at, others.first().and_then(|payout| payout.next_at));
+    let more = many_called as i64 == CALLED_MAX || many as i64 == DUE_MAX;
     due.extend(others);
     let mut claimed = tokio::task::JoinSet::new();
     let mut later = false;
@@ -146,9 +147,9 @@ async fn look(app: &Arc<App>, room: &Arc<Semaphore>, floor: &mut Floor, stop: &w
             later = true;
             continue;
         }
-        let Ok(permit) = Arc::clone(room).acquire_owned().await else { return now };
+        let Ok(permit) = Arc::clone(room).acquire_owned().await else { return looked_at };
         if *stop.borrow() {
-            return now;
+            return looked_at;
         }
         let (app, (done, waiting)) = (Arc::clone(app), tokio::sync::oneshot::channel());
         tokio::spawn(async move {
@@ -168,7 +169,8 @@ async fn look(app: &Arc<App>, room: &Arc<Semaphore>, floor: &mut Floor, stop: &w
         return now.after(LATER);
     }
     let latest = now.after(look_every(app));
-    let next = app.store.next_payout_due(floor.at(now).min(now), latest).await.ok().flatten();
+    // What was due and still is could not be taken up: it is tried again with the next, and not without end.
+    let next = app.store.next_payout_due(looked_at.after(1), latest).await.ok().flatten();
     next.map_or(latest, |next| next.min(latest))
 }
 
@@ -294,6 +296,7 @@ async fn send(app: &App, started: Started) {
         name: &order.name,
         send_before: payout.send_before,
     };
+    let boot_us = if planted(Plant::LeaseFromWaking) { app.clock.boot_us() } else { boot_us };
     let used = u64::try_from(app.clock.boot_us().saturating_sub(boot_us)).unwrap_or(u64::MAX);
     let left = bank.reply_within().checked_sub(Duration::from_micros(used));
     let on_its_way = app.hub.sending(order.id);

@@ -14,16 +14,17 @@
 //! On PostgreSQL several batches run at once, each in a lane with merchants of its own: what one merchant asks stays in
 //! order, and nobody waits for another merchant's lock. Within a lane merchants take turns.
 
-use crate::App;
 use crate::clock::random;
-use crate::store::StoreError;
 use crate::store::batch::{self, Loaded};
 use crate::store::rows::{self, Plain};
+use crate::store::{StoreError, Tx};
 use crate::worker::{self, Started};
+use crate::{App, callbacks};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use hundi_core::command::{Command, Decision, Transition, decide};
 use hundi_core::ids::MerchantId;
+use hundi_core::plant::{Plant, planted};
 use hundi_core::schedule::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -332,9 +333,14 @@ async fn run_batch(app: &App, tasks: Vec<Task>) {
     }
     let works: Vec<&Work> = tasks.iter().map(|task| &task.work).collect();
     match transact_again(app, &works).await {
-        Ok(answers) => {
+        Ok((answers, uncommitted)) => {
             for (task, answer) in tasks.into_iter().zip(answers) {
                 finish(app, task, Ok(answer));
+            }
+            if let Some(tx) = uncommitted {
+                // Long enough for a merchant to hear it.
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                drop(tx.commit().await);
             }
         }
         Err(
@@ -345,7 +351,7 @@ async fn run_batch(app: &App, tasks: Vec<Task>) {
             | StoreError::Unsafe,
         ) if tasks.len() > 1 => {
             for task in tasks {
-                let result = transact_again(app, &[&task.work]).await.map(|mut answers| answers.pop());
+                let result = transact_again(app, &[&task.work]).await.map(|(mut answers, _)| answers.pop());
                 if let Err(error) = &result {
                     tracing::error!(%error, "a job was not written; its caller is told that the outcome is unknown");
                     app.metrics.store_errors.inc();
@@ -370,7 +376,7 @@ async fn run_batch(app: &App, tasks: Vec<Task>) {
 }
 
 /// One transaction, and once more where nothing was written for a reason that may pass.
-async fn transact_again(app: &App, works: &[&Work]) -> Result<Vec<Answer>, StoreError> {
+async fn transact_again<'a>(app: &'a App, works: &[&Work]) -> Result<Transacted<'a>, StoreError> {
     let (mut again, mut lost) = (0, 0);
     loop {
         let pause_ms = match transact(app, works).await {
@@ -392,8 +398,11 @@ async fn transact_again(app: &App, works: &[&Work]) -> Result<Vec<Answer>, Store
     }
 }
 
+/// The answers, and the transaction if it is not committed: only where [`Plant::ReplyBeforeCommit`] is planted.
+type Transacted<'a> = (Vec<Answer>, Option<Tx<'a>>);
+
 /// One transaction: read, decide, write, commit.
-async fn transact(app: &App, works: &[&Work]) -> Result<Vec<Answer>, StoreError> {
+async fn transact<'a>(app: &'a App, works: &[&Work]) -> Result<Transacted<'a>, StoreError> {
     let mut tx = app.store.begin().await?;
     if !app.store.durable() && works.iter().any(|work| matches!(work.commands()[0], Some(Command::CreatePayout(_)))) {
         return Err(StoreError::Unsafe);
@@ -429,17 +438,20 @@ async fn transact(app: &App, works: &[&Work]) -> Result<Vec<Answer>, StoreError>
         // What is told again may have been committed here and, its commit cut short, nowhere else.
         rows += write_plain(&mut tx, &rows::meta_touch(now)).await?.all;
     }
+    if planted(Plant::ReplyBeforeCommit) && commands.iter().any(|one| matches!(one, Command::CreatePayout(_))) {
+        return Ok((answers, Some(tx)));
+    }
     if rows > 0 {
         let began = tokio::time::Instant::now();
         tx.commit().await?;
         app.metrics.committed(works.len(), rows, began.elapsed());
     }
-    Ok(answers)
+    Ok((answers, None))
 }
 
 async fn write(
     app: &App,
-    tx: &mut crate::store::Tx<'_>,
+    tx: &mut Tx<'_>,
     loaded: &mut Loaded,
     answers: &[Answer],
     now: Timestamp,
@@ -463,7 +475,7 @@ pub(crate) struct Changed {
 }
 
 /// Runs the statements of a plain write in order; stops after the first if that changed nothing.
-pub(crate) async fn write_plain(tx: &mut crate::store::Tx<'_>, plain: &Plain) -> Result<Changed, StoreError> {
+pub(crate) async fn write_plain(tx: &mut Tx<'_>, plain: &Plain) -> Result<Changed, StoreError> {
     let (mut first, mut all) = (None, 0);
     for (sql, values) in plain.steps() {
         let args: Vec<_> = values.iter().map(crate::store::Value::arg).collect();
@@ -481,6 +493,9 @@ fn finish(app: &App, task: Task, result: Result<Answer, Unknown>) {
     let Task { work, answer } = task;
     if let Ok(Answer { decision: Some(Decision::Done(transition)), started, .. }) = &result {
         app.metrics.decided(transition);
+        if planted(Plant::EventAfterCommit) {
+            transition.callbacks.iter().for_each(|callback| callbacks::enqueue_late(app, callback));
+        }
         match (started, work) {
             (Some(started), Work::Payment(payment)) => {
                 app.metrics.decided(started);

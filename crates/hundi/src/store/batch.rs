@@ -10,6 +10,7 @@ use hundi_core::ids::{Actor, Connector, MerchantId, OrderId, PayoutId, Reference
 use hundi_core::money::{Amount, Balance};
 use hundi_core::party::PersonName;
 use hundi_core::payout::{Order, Payout, Sealed, State};
+use hundi_core::plant::{Plant, planted};
 use hundi_core::postings::{Accounts, JournalRow, chain};
 use hundi_core::rails::{RAILS, Rail};
 use hundi_core::schedule::Timestamp;
@@ -414,7 +415,7 @@ impl Rows {
                 text(&callback.rrn),
                 Value::Int(1),
                 Value::Int(0),
-                Value::Int(now.0),
+                Value::Int(if planted(Plant::EventAfterCommit) { i64::MAX } else { now.0 }),
                 text(""),
                 Value::Int(now.0),
                 Value::Int(now.0),
@@ -587,7 +588,7 @@ pub fn decode_payout(mut row: Row) -> Result<Payout, StoreError> {
         reason: row.text()?.into(),
         updated_at: Timestamp(row.int()?),
         news: small(row.int()?)?,
-        version: row.int()?,
+        version: i64::from(small(row.int()?)?),
     })
 }
 
@@ -687,6 +688,11 @@ fn encode_banks(banks: &[(Connector, Balance)]) -> String {
     text
 }
 
+/// No counter of a payout comes near it.
+const COUNTER_MAX: u32 = u32::MAX / 2;
+
+/// A counter. One at its end is a damaged row: whoever counted on would stop everybody's work.
 fn small(number: i64) -> Result<u32, StoreError> {
-    u32::try_from(number).map_err(|_| StoreError::Corrupt("a counter is out of range".into()))
+    let counter = u32::try_from(number).ok().filter(|counter| *counter <= COUNTER_MAX);
+    counter.ok_or_else(|| StoreError::Corrupt("a counter is out of range".into()))
 }

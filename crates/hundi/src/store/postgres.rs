@@ -16,6 +16,7 @@ use crate::config::Config as Options;
 use crate::{locked, tls};
 use futures_util::future::{FutureExt, join, join_all};
 use futures_util::stream::{StreamExt, poll_fn};
+use hundi_core::plant::{Plant, planted};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use std::collections::HashMap;
 use std::path::Path;
@@ -248,7 +249,8 @@ impl Postgres {
         if synchronous {
             self.replication.was_synchronous.store(true, Ordering::Relaxed);
         }
-        let unsafe_now = !synchronous && (self.synchronous() || standbys > 0) && !self.replication.accepted;
+        let accepted = self.replication.accepted || planted(Plant::AsyncPairAccepted);
+        let unsafe_now = !synchronous && (self.synchronous() || standbys > 0) && !accepted;
         if unsafe_now != self.replication.unsafe_now.swap(unsafe_now, Ordering::Relaxed) {
             if unsafe_now {
                 tracing::error!(standbys, "{}", StoreError::Unsafe);
@@ -571,6 +573,7 @@ impl PostgresTx<'_> {
                 Ok(())
             }
             Err(error) if error.as_db_error().is_some_and(|error| !ends_the_connection(error)) => Err(explain(error)),
+            Err(_) if planted(Plant::LostCommitCounts) => Ok(()),
             Err(error) => Err(StoreError::Unknown(said(&error))),
         }
     }
@@ -592,7 +595,8 @@ impl Drop for PostgresTx<'_> {
 }
 
 async fn begin(client: &Client, first: bool) -> Result<(), tokio_postgres::Error> {
-    if first { client.batch_execute("BEGIN").await } else { Ok(()) }
+    let text = if planted(Plant::PostgresAsyncCommit) { "BEGIN; SET LOCAL synchronous_commit = off" } else { "BEGIN" };
+    if first { client.batch_execute(text).await } else { Ok(()) }
 }
 
 /// The answers of statements that were sent together; the first error that is not a consequence of another.

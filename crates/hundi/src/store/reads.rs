@@ -324,14 +324,23 @@ impl Store {
         self.query(sql, args).await?.into_iter().next().map(decode_payout).transpose()
     }
 
-    /// The payouts that are due between two moments (both included), the longest due first. A row that cannot be read is
-    /// reported and left out: it must not hold up all others.
-    pub async fn payouts_due(&self, from: Timestamp, to: Timestamp, limit: i64) -> Result<Vec<Payout>, StoreError> {
+    /// The payouts that are due between two moments (both included), the longest due first, and how many rows they are. A
+    /// row that cannot be read is reported and left out: it must not hold up all others.
+    pub async fn payouts_due(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+        limit: i64,
+    ) -> Result<(Vec<Payout>, usize), StoreError> {
         let rows = self.query(PAYOUTS_DUE, &[Arg::Int(from.0), Arg::Int(to.0), Arg::Int(limit)]).await?;
         let readable = |row| {
             decode_payout(row).inspect_err(|error| tracing::error!(%error, "a payout that is due cannot be read")).ok()
         };
-        Ok(rows.into_iter().filter_map(readable).collect())
+        let (found, rows) = (rows.len(), rows.into_iter().map(readable));
+        if planted(Plant::HeadOfLineBlock) {
+            return Ok((rows.map_while(|payout| payout).collect(), found));
+        }
+        Ok((rows.flatten().collect(), found))
     }
 
     /// A page of a merchant's payouts, newest first, with ids below `before`.

@@ -23,8 +23,10 @@ mod sqlite {
     mod callbacks;
     mod canaries;
     mod model;
+    mod poison;
     mod process;
     mod processes;
+    mod receivers;
     mod store;
     #[allow(dead_code, reason = "some of it helps the tests of one engine only")]
     pub mod support;
@@ -61,8 +63,10 @@ mod postgres {
     mod callbacks;
     mod canaries;
     mod model;
+    mod poison;
     mod process;
     mod processes;
+    mod receivers;
     mod store;
     #[allow(dead_code, reason = "some of it helps the tests of one engine only")]
     mod support;
@@ -79,4 +83,6 @@ mod postgres {
     mod process_postgres;
     #[path = "process/refused_postgres.rs"]
     mod process_refused;
+    #[path = "process/server.rs"]
+    mod process_server;
 }

@@ -1,8 +1,12 @@
 //! Black-box tests: the real binary in processes of its own, driven by HTTP and by its command line.
 
+pub mod auditor;
+pub mod client;
 pub mod kill;
 #[allow(dead_code, reason = "some of it helps the tests of one engine only")]
 pub mod kit;
+mod receivers;
+mod reversals;
 
 use super::ENGINE;
 use super::support::Folder;

@@ -81,10 +81,11 @@ pub struct Received {
     pub headers: Vec<(&'static str, String)>,
 }
 
-/// What a receiver does with a call: a status, or nothing until the deadline.
+/// What a receiver does with a call: a status, the same after a while, or nothing until the deadline.
 #[derive(Clone, Copy, Debug)]
 pub enum Behaviour {
     Answers(u16),
+    AnswersAfter(Duration, u16),
     Hangs,
 }
 
@@ -354,6 +355,11 @@ impl World {
         (self.folder, self.bank, self.app.clock.clone())
     }
 
+    /// From now on nobody sends, and nobody asks the bank.
+    pub fn stop_worker(&self) {
+        self.tasks.0[1].abort();
+    }
+
     /// Ends Hundi between two instructions, as `kill -9` does. The bank goes on.
     pub fn kill(self) -> (Arc<Folder>, Arc<Bank>, Clock) {
         drop(self.tasks);
@@ -409,7 +415,11 @@ fn out(bank: Arc<Bank>, wire: Wire, receivers: Receivers, clock: Clock) -> HttpO
             let behaviour = (receivers.plan.lock().unwrap())(&received);
             match behaviour {
                 Behaviour::Answers(status) => Ok(OutReply { status, body: Bytes::new(), truncated: false }),
-                Behaviour::Hangs => {
+                Behaviour::AnswersAfter(pause, status) if pause < request.deadline => {
+                    tokio::time::sleep(pause).await;
+                    Ok(OutReply { status, body: Bytes::new(), truncated: false })
+                }
+                Behaviour::AnswersAfter(..) | Behaviour::Hangs => {
                     tokio::time::sleep(request.deadline).await;
                     Err(silent())
                 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How long a server may take to start, or to change.
 const STARTS_WITHIN: Duration = Duration::from_secs(60);
@@ -289,18 +289,27 @@ fn a_commit_is_known_however_it_is_sent() {
     }
 }
 
-/// A relay before the bank that remembers which references were sent, and how often.
+/// A relay before the bank that remembers which references were sent, and how often, and what was sent after its time.
 pub struct Witness {
     address: SocketAddr,
     shared: Arc<Shared>,
-    sent: Arc<Mutex<BTreeMap<String, u32>>>,
+    seen: Arc<Mutex<Seen>>,
 }
+
+#[derive(Default)]
+struct Seen {
+    sent: BTreeMap<String, u32>,
+    late: Vec<String>,
+}
+
+/// A request may be on its way for so long on a busy machine.
+const ON_ITS_WAY: Duration = Duration::from_secs(1);
 
 impl Witness {
     /// Starts it before a bank.
     pub fn start(bank: SocketAddr) -> Witness {
-        let (shared, sent) = (Arc::<Shared>::default(), Arc::<Mutex<BTreeMap<String, u32>>>::default());
-        let for_each = Arc::clone(&sent);
+        let (shared, seen) = (Arc::<Shared>::default(), Arc::<Mutex<Seen>>::default());
+        let for_each = Arc::clone(&seen);
         let address = listen(Arc::clone(&shared), move |mut client| {
             let Ok(mut bank) = TcpStream::connect(bank) else { return };
             let (mut from_bank, mut to_client) = (bank.try_clone().unwrap(), client.try_clone().unwrap());
@@ -309,12 +318,12 @@ impl Witness {
                 drop(std::io::copy(&mut from_bank, &mut to_client));
                 both(&from_bank, &to_client);
             });
-            let sent = Arc::clone(&for_each);
+            let seen = Arc::clone(&for_each);
             std::thread::spawn(move || {
-                let (mut seen, mut piece) = (String::new(), [0; 16 * 1024]);
+                let (mut text, mut piece) = (String::new(), [0; 16 * 1024]);
                 while let Ok(count @ 1..) = client.read(&mut piece) {
-                    seen.push_str(&String::from_utf8_lossy(&piece[..count]));
-                    count_payments(&mut seen, &sent);
+                    text.push_str(&String::from_utf8_lossy(&piece[..count]));
+                    count_payments(&mut text, &seen);
                     if bank.write_all(&piece[..count]).is_err() {
                         break;
                     }
@@ -322,7 +331,7 @@ impl Witness {
                 both(&client, &bank);
             });
         });
-        Witness { address, shared, sent }
+        Witness { address, shared, seen }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -331,7 +340,12 @@ impl Witness {
 
     /// How often each reference was sent.
     pub fn sent(&self) -> BTreeMap<String, u32> {
-        self.sent.lock().unwrap().clone()
+        self.seen.lock().unwrap().sent.clone()
+    }
+
+    /// What was sent when the bank must not take it any more.
+    pub fn late(&self) -> Vec<String> {
+        self.seen.lock().unwrap().late.clone()
     }
 }
 
@@ -341,24 +355,31 @@ impl Drop for Witness {
     }
 }
 
-/// Takes the payments out of what was seen, once their references are there.
-fn count_payments(seen: &mut String, sent: &Mutex<BTreeMap<String, u32>>) {
-    const NAME: &str = "\"reference\":\"";
-    while let Some(at) = seen.find("POST ") {
-        let Some(name) = seen[at..].find(NAME) else { return };
-        let from = at + name + NAME.len();
-        let Some(reference) = seen.get(from..from + 15) else { return };
-        *sent.lock().unwrap().entry(reference.to_owned()).or_default() += 1;
-        seen.drain(..from + 15);
+/// Takes the payments out of what was seen, once all that matters of them is there.
+fn count_payments(text: &mut String, seen: &Mutex<Seen>) {
+    const REFERENCE: &str = "\"reference\":\"";
+    const UNTIL: &str = "\"valid_until_us\":";
+    while let Some(at) = text.find("POST ") {
+        let find = |name: &str| text[at..].find(name).map(|found| at + found + name.len());
+        let (Some(reference), Some(until_at)) = (find(REFERENCE), find(UNTIL)) else { return };
+        let Some(end) = text[until_at..].find(',') else { return };
+        let reference = text[reference..reference + 15].to_owned();
+        let until = UNIX_EPOCH + Duration::from_micros(text[until_at..until_at + end].parse().unwrap());
+        let mut seen = seen.lock().unwrap();
+        *seen.sent.entry(reference.clone()).or_default() += 1;
+        if SystemTime::now() > until + ON_ITS_WAY {
+            seen.late.push(reference);
+        }
+        text.drain(..until_at + end);
     }
     // Questions are of no interest; a word may be in two pieces.
-    let keep = seen.len().saturating_sub(8);
-    let keep = (keep..=seen.len()).find(|at| seen.is_char_boundary(*at)).unwrap();
-    seen.drain(..keep);
+    let keep = text.len().saturating_sub(8);
+    let keep = (keep..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap();
+    text.drain(..keep);
 }
 
 /// A throwaway PostgreSQL server, and a standby where one is wanted; gone with its owner. It keeps what it acknowledges as
-/// a real one does, but for `fsync`: here only processes die.
+/// a real one does, but for `fsync`, unless a line of its configuration says so: here only processes die.
 pub struct Cluster {
     folder: Folder,
     ports: [u16; 2],
@@ -432,6 +453,11 @@ impl Cluster {
     /// `kill -9` of every process of the primary.
     pub fn kill_primary(&self) {
         self.tool("kill", self.primary, &[], None);
+    }
+
+    /// The primary starts again where it was.
+    pub fn again(&self) {
+        self.tool("again", self.primary, &[], None);
     }
 
     /// The standby becomes the primary; what was the primary is gone for good.

@@ -1,235 +1,224 @@
-//! `kill -9` under load, again and again: what was acknowledged is there, nothing is sent twice, the books agree, and
-//! every merchant hears what became of his payouts.
+//! `kill -9` of the engine under load, again and again, also while it recovers: what was acknowledged is there, nothing is
+//! sent twice, the books agree, and every merchant hears what became of his payouts. The bank, the merchant and his
+//! receiver survive.
 //!
-//! `HUNDI_KILLS` says how often (20 unless told otherwise, 10 on PostgreSQL).
+//! `HUNDI_KILLS` says how often (on SQLite; half as often on PostgreSQL).
 
 use super::super::ENGINE;
 use super::super::support::Folder;
-use super::kit::{Call, Demo, Http, Numbers, PAY, Receiver, STATUS, Site, book, pay_body, run_on, status_body, until};
-use super::signed;
+use super::auditor::{Auditor, SETTLES_WITHIN, agree, heard, payouts, told};
+use super::client::Memory;
+use super::kit::{Demo, Http, Numbers, Process, Receiver, Site, book, run_on, until};
 use crate::database::Engine;
-use hundi::clock::Clock;
-use hundi::store::Store;
-use hundi_core::ids::{Connector, MerchantId, PayoutId, Reference};
+use crate::score::score;
 use hundi_core::payout::{Payout, State};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::Write;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-const KILLS: u64 = match ENGINE {
-    Engine::Sqlite => 20,
-    Engine::Postgres => 10,
-};
 const DEMO_KILLS: u64 = 5;
-const THREADS: u64 = 12;
+/// A store is used for so many kills: its auditor reads all of it after each.
+const KILLS_OF_A_STORE: u64 = 50;
 const SEED: u64 = 20_261_122;
 /// DESIGN 8: after `kill -9` under load, the first payout is accepted within this.
 const ACCEPTS_WITHIN: Duration = Duration::from_secs(5);
-/// Until every payout has ended and every merchant was told.
-const SETTLES_WITHIN: Duration = Duration::from_secs(150);
 
-/// Beneficiaries that come to an end soon, most of them at once.
-const ACCOUNTS: [&str; 24] = [
-    "50100010001",
-    "50100010002",
-    "50100010222",
-    "50100010003",
-    "50100010444",
-    "50100010004",
-    "50100010005",
-    "50100010666",
-    "50100010006",
-    "50100010007",
-    "50100010777",
-    "50100010008",
-    "50100010009",
-    "50100010888",
-    "50100010010",
-    "50100010011",
-    "50100010012",
-    "50100010013",
-    "50100010555",
-    "50100010014",
-    "50100010015",
-    "50100010016",
-    "50100010017",
-    "50100010018",
-];
-
-/// An order that was sent: everything that is needed to send it again.
-#[derive(Clone, Debug)]
-pub struct Sent {
-    pub order: String,
-    pub rupees: i64,
-    pub mode: &'static str,
-    pub account: &'static str,
+/// How many kills, where SQLite has this many unless told otherwise, and the database of these tests a part of them.
+pub fn kills(on_sqlite: u64, one_in: u64) -> u64 {
+    std::env::var("HUNDI_KILLS").map_or(on_sqlite, |kills| kills.parse().unwrap()).div_ceil(one_in)
 }
 
-/// What an answer promised.
-#[derive(Clone, Debug)]
-pub struct Promise {
-    pub sent: Sent,
-    /// Our OrderID.
-    pub ours: String,
-    pub code: i64,
+/// What happened in a run: one in which nothing happened proves nothing.
+#[derive(Default)]
+pub struct Tally {
+    pub kills: u64,
+    /// Kills of a process that was not ready yet.
+    pub early: u64,
+    pub promises: usize,
+    pub transitions: u64,
+    pub slowest_accept: Duration,
+    /// The states in which payouts were found after a kill.
+    pub caught: BTreeSet<&'static str>,
+    pub ended: BTreeSet<&'static str>,
+    pub most_attempts: u32,
 }
 
-/// The client's memory, which survives: every promise is on its disk before Hundi is started again.
-pub struct Memory {
-    file: Mutex<File>,
-    pub promises: Mutex<Vec<Promise>>,
-    pub unanswered: Mutex<Vec<Sent>>,
-    next: AtomicU64,
+impl Tally {
+    pub fn add(&mut self, other: Tally) {
+        self.kills += other.kills;
+        self.early += other.early;
+        self.promises += other.promises;
+        self.transitions += other.transitions;
+        self.slowest_accept = self.slowest_accept.max(other.slowest_accept);
+        self.caught.extend(other.caught);
+        self.ended.extend(other.ended);
+        self.most_attempts = self.most_attempts.max(other.most_attempts);
+    }
+
+    fn ended(&mut self, payouts: &[Payout]) {
+        self.ended.extend(payouts.iter().map(|payout| payout.state.name()));
+        self.most_attempts =
+            payouts.iter().map(|payout| payout.attempts).fold(self.most_attempts, |most, attempts| most.max(attempts));
+    }
 }
 
-impl Memory {
-    pub fn new(path: &Path) -> Memory {
-        let file = File::options().create(true).append(true).open(path).unwrap();
-        Memory {
-            file: Mutex::new(file),
-            promises: Mutex::default(),
-            unanswered: Mutex::default(),
-            next: AtomicU64::new(0),
+/// A site with a bank that fails, and a merchant whose receiver hears everything.
+pub struct Stage {
+    pub site: Site,
+    pub memory: Memory,
+    pub receiver: Receiver,
+    _bank: Process,
+}
+
+impl Stage {
+    pub fn new(mut site: Site) -> Stage {
+        // A connection that waits for a slow bank is no load.
+        site.under_api = "answer_within_ms = 150\n".to_owned();
+        site.configure("");
+        let receiver = Receiver::start();
+        site.cli(&["merchant", "set", "shop", "--callback-url", &receiver.url("/hook")]).json();
+        let bank = site.start_bank("timeout=0.03,drop=0.02,dup_callback=0.1,late=0.03");
+        let memory = Memory::new(&site.path("promises"));
+        Stage { site, memory, receiver, _bank: bank }
+    }
+
+    /// The first promise after a restart; how long it took.
+    pub fn accepts(&self, began: Instant, within: Duration) -> Duration {
+        until("an accepted payout", within, || {
+            let before = self.memory.promises.lock().unwrap().len();
+            self.memory.order(&mut Http::new(self.site.api), &self.site.token, self.memory.next_batched());
+            (self.memory.promises.lock().unwrap().len() > before).then_some(())
+        });
+        began.elapsed()
+    }
+
+    /// What the client asks and the auditor looks at after each restart.
+    pub fn audit(&self, auditor: &mut Auditor<'_>, known: usize) -> usize {
+        until("an answer to everything", Duration::from_secs(10), || {
+            self.memory.ask_again(self.site.api, &self.site.token);
+            self.memory.unanswered.lock().unwrap().is_empty().then_some(())
+        });
+        let known = self.memory.kept(self.site.api, &self.site.token, known);
+        assert_eq!(auditor.after_restart(&self.memory, &self.site.book()), known, "a promise is not in the log");
+        self.site.verify();
+        known
+    }
+
+    /// At rest: every payout has ended as the bank's book says, and the receiver has heard every end.
+    pub fn settle(&self, serve: Process, tally: &mut Tally) {
+        let (site, began) = (&self.site, Instant::now());
+        until("the end of all payouts", SETTLES_WITHIN, || {
+            std::thread::sleep(Duration::from_millis(100));
+            (site.metric("hundi_payouts_open{") == 0.0).then_some(())
+        });
+        heard(&site.folder, "shop", || site.book());
+        self.memory.kept(site.api, &site.token, 0);
+        let shown = site.cli(&["merchant", "show", "shop", "--secret"]).json();
+        let payouts = agree(&site.folder, &site.book(), "shop");
+        tally.transitions += told(&self.receiver, shown["callback_secret"].as_str().unwrap(), &payouts);
+        tally.promises += self.memory.log().len();
+        tally.ended(&payouts);
+        assert_eq!(site.cli(&["exception", "list"]).json(), Value::Array(Vec::new()));
+        let (status, took) = serve.terminate();
+        assert!(status.success() && took < Duration::from_secs(5), "{status} after {took:?}");
+        site.verify();
+        agree(&site.folder, &site.book(), "shop");
+        println!("settled after {:?}", began.elapsed());
+    }
+}
+
+/// Starts, no faster than process numbers become free: there are 32, each the dead process's own for five seconds.
+#[derive(Default)]
+struct Pace(VecDeque<Instant>);
+
+impl Pace {
+    fn wait(&mut self) {
+        if self.0.len() == 28 {
+            let free_at = self.0.pop_front().unwrap() + Duration::from_millis(5_500);
+            std::thread::sleep(free_at.saturating_duration_since(Instant::now()));
         }
+        self.0.push_back(Instant::now());
     }
+}
 
-    pub fn next_order(&self) -> Sent {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let account = ACCOUNTS[usize::try_from(number).unwrap() % ACCOUNTS.len()];
-        let mode = if number.is_multiple_of(2) { "IMPS" } else { "NEFT" };
-        Sent { order: format!("KILL-{number}"), rupees: 1 + i64::try_from(number % 97).unwrap(), mode, account }
-    }
-
-    /// Sends an order; false when there was no answer.
-    pub fn order(&self, http: &mut Http, token: &str, sent: Sent) -> bool {
-        let body = pay_body(token, &sent.order, sent.rupees, sent.mode, sent.account);
-        let reply = match http.post(PAY, &body) {
-            Ok(reply) => reply,
-            Err(_) => {
-                self.unanswered.lock().unwrap().push(sent);
-                return false;
-            }
-        };
-        let answer = reply.json();
-        let code = reply.code();
-        // While it starts or stops it may say that it does not know; everything else here is a promise.
-        if code == 6 {
-            self.unanswered.lock().unwrap().push(sent);
-            return true;
-        }
-        assert!((0..=2).contains(&code), "{answer}");
-        assert_eq!(answer["Data"]["ClientOrderID"], sent.order, "{answer}");
-        let ours = answer["Data"]["OrderID"].as_str().unwrap().to_owned();
-        writeln!(self.file.lock().unwrap(), "{} {ours} {code}", sent.order).unwrap();
-        self.promises.lock().unwrap().push(Promise { sent, ours, code });
-        true
-    }
-
-    /// Orders from many connections until `kill` has been called and every connection has broken.
-    fn load(&self, api: SocketAddr, token: &str, lasts: Duration, kill: impl FnOnce()) {
-        let began = Instant::now();
-        std::thread::scope(|scope| {
-            for _ in 0..THREADS {
-                scope.spawn(|| {
-                    let mut http = Http::new(api);
-                    // The kill ends it; the time is for a kill that never comes.
-                    while began.elapsed() < Duration::from_secs(30) && self.order(&mut http, token, self.next_order()) {
-                    }
-                });
-            }
+/// So many kills on one store, and how it went; with the process that lives at the end.
+fn kill_again_and_again(stage: &Stage, kills: u64, numbers: &mut Numbers) -> (Process, Tally) {
+    let (site, memory) = (&stage.site, &stage.memory);
+    let mut auditor = Auditor::new(&site.folder, "shop");
+    let (mut tally, mut known, mut pace) = (Tally::default(), 0, Pace::default());
+    pace.wait();
+    let mut serve = site.start_serve();
+    while tally.kills < kills {
+        let lasts = Duration::from_millis(numbers.between(5, 300));
+        memory.load(site.api, &site.token, || {
             std::thread::sleep(lasts);
-            kill();
-        });
-        self.file.lock().unwrap().sync_data().unwrap();
-    }
-
-    /// Sends again what was not answered, with the same OrderIDs: the answer is a promise about the one payout.
-    pub fn ask_again(&self, api: SocketAddr, token: &str) {
-        let again = std::mem::take(&mut *self.unanswered.lock().unwrap());
-        std::thread::scope(|scope| {
-            for sent in again {
-                scope.spawn(|| {
-                    assert!(self.order(&mut Http::new(api), token, sent), "no answer after the restart");
-                });
+            serve.kill();
+            tally.kills += 1;
+            // A restart within the restart.
+            while tally.kills < kills && numbers.between(0, 4) == 0 {
+                pace.wait();
+                let recovering = site.spawn_serve();
+                std::thread::sleep(Duration::from_millis(numbers.between(0, 120)));
+                recovering.kill();
+                tally.kills += 1;
+                tally.early += 1;
             }
         });
+        let found = payouts(&site.folder, "shop").into_iter().filter(|payout| payout.state.is_open());
+        tally.caught.extend(found.map(|payout| payout.state.name()));
+        pace.wait();
+        let began = Instant::now();
+        serve = site.start_serve();
+        tally.slowest_accept = tally.slowest_accept.max(stage.accepts(began, ACCEPTS_WITHIN));
+        known = stage.audit(&mut auditor, known);
     }
-
-    /// Every promise since `from` is kept: the order is known, under the same number, and a payout that had ended well
-    /// or badly has not changed its mind (but for what the bank took back).
-    pub fn kept(&self, api: SocketAddr, token: &str, from: usize) -> usize {
-        let promises = self.promises.lock().unwrap();
-        let mut http = Http::new(api);
-        for promise in &promises[from..] {
-            let answer = http.post(STATUS, &status_body(token, &promise.sent.order)).unwrap().json();
-            assert_eq!(answer["Data"]["OrderID"], promise.ours, "promised {promise:?}: {answer}");
-            let status = answer["Data"]["Status"].as_str().unwrap();
-            let kept = match promise.code {
-                1 => matches!(status, "Success" | "Reversal"),
-                0 => matches!(status, "Failure" | "Reversal"),
-                _ => true,
-            };
-            assert!(kept, "promised {promise:?}: {answer}");
-        }
-        promises.len()
-    }
+    (serve, tally)
 }
 
 #[test]
 fn kill_serve() {
-    let kills = std::env::var("HUNDI_KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
-    let site = Site::new("10000000.00", "");
-    let receiver = Receiver::start();
-    site.cli(&["merchant", "set", "shop", "--callback-url", &receiver.url("/hook")]).json();
-    let _bank = site.start_bank("timeout=0.05,drop=0.02,dup_callback=0.1,late=0.05");
-    let memory = Memory::new(&site.path("promises"));
-    let mut numbers = Numbers::new(SEED);
-    let (mut slowest, mut known) = (Duration::ZERO, 0);
-    let mut caught = BTreeSet::new();
-    let mut serve = site.start_serve();
-    for kill in 0..kills {
-        let lasts = Duration::from_millis(numbers.between(50, 600));
-        memory.load(site.api, &site.token, lasts, || serve.kill());
-        site.verify();
-        caught.extend(open(&site.folder, "shop").iter().map(|payout| payout.state.name()));
-        let began = Instant::now();
-        serve = site.start_serve();
-        assert!(memory.order(&mut Http::new(site.api), &site.token, Sent { mode: "NEFT", ..memory.next_order() }));
-        slowest = slowest.max(began.elapsed());
-        assert!(began.elapsed() < ACCEPTS_WITHIN, "kill {kill}: the first accept took {:?}", began.elapsed());
-        memory.ask_again(site.api, &site.token);
-        known = memory.kept(site.api, &site.token, known);
-        sent_once(&site.folder, &site.book());
-    }
-    println!("{kills} kills, {known} promises, slowest first accept {slowest:?}");
-    let began = Instant::now();
-    until("the end of all payouts", SETTLES_WITHIN, || (site.metric("hundi_payouts_open{") == 0.0).then_some(()));
-    heard(&site.folder, "shop", || site.book());
-    println!("settled after {:?}", began.elapsed());
-    memory.kept(site.api, &site.token, 0);
-    let secret =
-        site.cli(&["merchant", "show", "shop", "--secret"]).json()["callback_secret"].as_str().unwrap().to_owned();
-    let payouts = agree(&site.folder, &site.book(), "shop");
-    told(&receiver, &secret, &payouts);
-    // A run in which nothing happened proves nothing.
-    assert_eq!(caught, BTreeSet::from(["queued", "sending", "sent"]), "in what states payouts were caught by a kill");
+    let kills = match ENGINE {
+        Engine::Sqlite => kills(100, 1),
+        Engine::Postgres => kills(100, 2),
+    };
+    let (began, mut numbers, mut total) = (Instant::now(), Numbers::new(SEED), Tally::default());
+    // While one store comes to rest the next is killed already.
+    std::thread::scope(|scope| {
+        let mut settling = Vec::new();
+        let mut left = kills;
+        while left > 0 {
+            let of_this = left.min(KILLS_OF_A_STORE);
+            left -= of_this;
+            let stage = Stage::new(Site::new("10000000.00", ""));
+            let (serve, mut tally) = kill_again_and_again(&stage, of_this, &mut numbers);
+            settling.push(scope.spawn(move || {
+                stage.settle(serve, &mut tally);
+                tally
+            }));
+        }
+        println!("{kills} kills in {:?}", began.elapsed());
+        for tally in settling {
+            total.add(tally.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+    });
+    println!(
+        "{} kills, {} of them of a process that recovered, {} promises, slowest first accept {:?}, in {:?}",
+        total.kills,
+        total.early,
+        total.promises,
+        total.slowest_accept,
+        began.elapsed()
+    );
+    assert_eq!(total.kills, kills);
+    assert!(total.early > 0 && total.most_attempts > 1, "the bank dropped nothing, or nobody recovered");
+    assert_eq!(total.caught, BTreeSet::from(["queued", "sending", "sent"]), "in what states payouts were caught");
     for state in [State::Paid, State::Failed, State::Reversed] {
-        assert!(payouts.iter().any(|payout| payout.state == state), "no payout is {}", state.name());
+        assert!(total.ended.contains(state.name()), "no payout is {}", state.name());
     }
-    let many = payouts.len() > 500;
-    assert!(!many || payouts.iter().any(|payout| payout.attempts > 1), "the bank dropped nothing");
-    println!("told after {:?}", began.elapsed());
-    assert_eq!(site.cli(&["exception", "list"]).json(), Value::Array(Vec::new()));
-    let (status, took) = serve.terminate();
-    assert!(status.success() && took < Duration::from_secs(5), "{status} after {took:?}");
-    site.verify();
-    agree(&site.folder, &site.book(), "shop");
+    let row = if ENGINE == Engine::Sqlite { 1 } else { 2 };
+    score(row, &format!("kills of the engine on {ENGINE:?}, audited after each restart"), total.kills);
+    score(28, &format!("terminal transitions and as many events, {ENGINE:?}"), total.transitions);
 }
 
 #[test]
@@ -245,30 +234,31 @@ fn kill_demo() {
     };
     let memory = Memory::new(&folder.path().join("promises"));
     let mut numbers = Numbers::new(SEED + 1);
-    let mut known = 0;
     let mut demo = Demo::start(&folder, &url);
+    let mut auditor = Auditor::new(&folder, "demo");
     let first_token = demo.token.clone();
     let address = |demo: &Demo| -> SocketAddr { demo.api["http://".len()..].parse().unwrap() };
     let bank = |demo: &Demo| -> SocketAddr { demo.bank["http://".len()..].parse().unwrap() };
     for kill in 0..DEMO_KILLS {
         let (api, token) = (address(&demo), demo.token.clone());
         let lasts = Duration::from_millis(numbers.between(50, 600));
-        memory.load(api, &token, lasts, || demo.process.kill());
+        memory.load(api, &token, || {
+            std::thread::sleep(lasts);
+            demo.process.kill();
+        });
         assert_eq!(cli(&["verify"]).json()["holds"], true);
         let began = Instant::now();
         demo = Demo::start(&folder, &url);
-        assert!(memory.order(
-            &mut Http::new(address(&demo)),
-            &demo.token,
-            Sent { mode: "NEFT", ..memory.next_order() }
-        ));
+        assert!(memory.order(&mut Http::new(address(&demo)), &demo.token, memory.next_batched()));
         assert!(began.elapsed() < ACCEPTS_WITHIN, "kill {kill}: the first accept took {:?}", began.elapsed());
         memory.ask_again(address(&demo), &first_token);
-        known = memory.kept(address(&demo), &demo.token, known);
-        sent_once(&folder, &book(bank(&demo)));
+        auditor.after_restart(&memory, &book(bank(&demo)));
     }
-    println!("{DEMO_KILLS} kills, {known} promises");
-    until("the end of all payouts", SETTLES_WITHIN, || open(&folder, "demo").is_empty().then_some(()));
+    println!("{DEMO_KILLS} kills, {} promises", memory.log().len());
+    until("the end of all payouts", SETTLES_WITHIN, || {
+        std::thread::sleep(Duration::from_millis(100));
+        payouts(&folder, "demo").iter().all(|payout| !payout.state.is_open()).then_some(())
+    });
     heard(&folder, "demo", || book(bank(&demo)));
     memory.kept(address(&demo), &demo.token, 0);
     let secret = cli(&["merchant", "show", "demo", "--secret"]).json()["callback_secret"].as_str().unwrap().to_owned();
@@ -277,136 +267,4 @@ fn kill_demo() {
     let (status, _) = demo.process.terminate();
     assert!(status.success(), "{status}");
     assert_eq!(cli(&["verify"]).json()["holds"], true);
-}
-
-/// A look at a store, which may be in use.
-pub fn look<T>(folder: &Folder, with: impl AsyncFnOnce(&Store) -> T) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async { with(&Store::open_view(&folder.config(), &Clock::system()).await.unwrap()).await })
-}
-
-async fn merchant(store: &Store, name: &str) -> MerchantId {
-    store.merchants().await.unwrap().into_iter().find(|merchant| merchant.merchant == name).unwrap().id
-}
-
-async fn payouts(store: &Store, name: &str) -> Vec<Payout> {
-    let mut all = Vec::new();
-    let merchant = merchant(store, name).await;
-    let mut each = |payout| {
-        all.push(payout);
-        Ok(())
-    };
-    store.each_payout(merchant, &mut each).await.unwrap();
-    all
-}
-
-fn open(folder: &Folder, name: &str) -> Vec<Payout> {
-    std::thread::sleep(Duration::from_millis(200));
-    let mut all = look(folder, async |store| payouts(store, name).await);
-    all.retain(|payout| payout.state.is_open());
-    all
-}
-
-/// What the bank executed, by payout: every reference is ours and was executed once at most, and no payout by two.
-pub fn sent_once<'a>(folder: &Folder, book: &'a [Value]) -> BTreeMap<PayoutId, &'a Value> {
-    let sandbox = Connector::parse("sandbox").unwrap();
-    look(folder, async |store| {
-        let mut executed = BTreeMap::new();
-        for row in book {
-            let executions = row["executions"].as_i64().unwrap();
-            assert!(executions <= 1, "executed more than once: {row}");
-            let reference = Reference::parse(row["reference"].as_str().unwrap()).unwrap();
-            let owner = store.reference(sandbox, reference).await.unwrap();
-            let (_, payout, _) = owner.unwrap_or_else(|| panic!("the bank has {row}, which we do not know"));
-            if executions == 1 {
-                let before = executed.insert(payout, row);
-                assert!(before.is_none(), "payout {payout} was executed twice: {row} and {before:?}");
-            }
-        }
-        executed
-    })
-}
-
-/// Waits until every reversal in the bank's book has reached us: a paid payout is not open, so nothing else waits for it, and
-/// a bank that called while we were down calls again after up to a minute.
-pub fn heard(folder: &Folder, name: &str, book: impl Fn() -> Vec<Value>) {
-    until("the bank's reversals", SETTLES_WITHIN, || {
-        let theirs = book().iter().filter(|row| row["status"] == "reversed").count();
-        let payouts = look(folder, async |store| payouts(store, name).await);
-        let ours = payouts.iter().filter(|payout| payout.state == State::Reversed).count();
-        (theirs == ours).then_some(())
-    });
-}
-
-/// Our payouts and the bank's book agree: each reference was executed once at most, each payout by one reference at most,
-/// and what the bank paid is what we call paid, to the paisa.
-pub fn agree(folder: &Folder, book: &[Value], name: &str) -> Vec<Payout> {
-    let payouts = look(folder, async |store| payouts(store, name).await);
-    let mut executed = sent_once(folder, book);
-    let (mut ours_paise, mut banks_paise) = (0, 0);
-    for payout in &payouts {
-        let id = payout.order.id;
-        let row = executed.remove(&id);
-        let status = row.map_or("not executed", |row| row["status"].as_str().unwrap());
-        let wanted = match payout.state {
-            State::Paid => "paid",
-            State::Reversed => "reversed",
-            State::Failed | State::Cancelled => "not executed",
-            open => panic!("payout {id} is still {}", open.name()),
-        };
-        assert_eq!(status, wanted, "payout {id}: {payout:?} {row:?}");
-        let Some(row) = row else { continue };
-        assert_eq!(row["rrn"], *payout.rrn, "payout {id}");
-        ours_paise += payout.order.amount.paise();
-        banks_paise += row["amount_paise"].as_i64().unwrap();
-    }
-    assert!(executed.is_empty(), "the bank executed what is no payout: {executed:?}");
-    assert_eq!(ours_paise, banks_paise);
-    println!("{} payouts and {} transfers agree on {ours_paise} paise", payouts.len(), book.len());
-    payouts
-}
-
-/// The receiver was told the end of every payout, each order's news never older after newer, and all of it signed.
-fn told(receiver: &Receiver, secret: &str, payouts: &[Payout]) {
-    let news = |payout: &Payout| match payout.state {
-        State::Paid => "Success",
-        State::Reversed => "Reversal",
-        _ => "Failure",
-    };
-    let wanted: BTreeSet<(String, &str)> =
-        payouts.iter().map(|payout| (payout.order.id.to_string(), news(payout))).collect();
-    let heard = |calls: &[Call]| -> BTreeSet<(String, String)> {
-        calls
-            .iter()
-            .map(|call| (call.parameter("refId").unwrap().to_owned(), call.parameter("status").unwrap().to_owned()))
-            .collect()
-    };
-    let calls = until("the callbacks of all payouts", SETTLES_WITHIN, || {
-        std::thread::sleep(Duration::from_millis(200));
-        let calls = receiver.calls();
-        let heard = heard(&calls);
-        wanted.iter().all(|(id, news)| heard.contains(&(id.clone(), (*news).to_owned()))).then_some(calls)
-    });
-    let mut newest: BTreeMap<String, u8> = BTreeMap::new();
-    for call in &calls {
-        assert!(signed(call, secret), "{call:?}");
-        let rank = match call.parameter("status").unwrap() {
-            "Success" | "Failure" => 1,
-            "Reversal" => 2,
-            _ => panic!("not wanted: {call:?}"),
-        };
-        let before = newest.entry(call.parameter("refId").unwrap().to_owned()).or_insert(0);
-        assert!(rank >= *before, "older news after newer: {call:?}");
-        *before = rank;
-    }
-    // No payout was told two ends.
-    let heard = heard(&calls);
-    for (id, news) in &heard {
-        let other = if news == "Failure" { "Success" } else { "Failure" };
-        assert!(
-            news == "Reversal" || !heard.contains(&(id.clone(), other.to_owned())),
-            "payout {id} was told two ends"
-        );
-    }
-    assert_eq!(newest.len(), payouts.len());
 }

@@ -306,6 +306,7 @@ fn fill(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<()> {
 /// A call that a merchant's receiver got.
 #[derive(Clone, Debug)]
 pub struct Call {
+    pub at: Instant,
     pub path: String,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
@@ -375,32 +376,53 @@ impl Drop for Receiver {
 }
 
 fn receive(mut stream: TcpStream, calls: &Mutex<Vec<Call>>, answers: &AtomicU16, stop: &AtomicBool) -> io::Result<()> {
-    stream.set_read_timeout(Some(Duration::from_millis(500)))?;
-    stream.set_nodelay(true)?;
     let mut buffer = Vec::new();
     while !stop.load(Ordering::Relaxed) {
-        let Some(end) = buffer.windows(4).position(|four| four == b"\r\n\r\n") else {
-            match fill(&mut stream, &mut buffer) {
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => continue,
-                other => other?,
-            }
-            continue;
-        };
-        let head = String::from_utf8_lossy(&buffer[..end]).into_owned();
-        buffer.drain(..end + 4);
-        let mut lines = head.lines();
-        let path = lines
-            .next()
-            .and_then(|line| line.strip_prefix("GET ")?.strip_suffix(" HTTP/1.1"))
-            .unwrap_or("not a GET")
-            .to_owned();
-        let headers = lines.filter_map(|line| line.split_once(':'));
-        let headers = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned())).collect();
-        calls.lock().unwrap().push(Call { path, headers });
+        let (method, path, headers, _) = read_request(&mut stream, &mut buffer, stop)?;
+        let path = if method == "GET" { path } else { "not a GET".to_owned() };
+        calls.lock().unwrap().push(Call { at: Instant::now(), path, headers });
         let status = answers.load(Ordering::Relaxed);
         stream.write_all(format!("HTTP/1.1 {status} Said\r\ncontent-length: 0\r\n\r\n").as_bytes())?;
     }
     Ok(())
+}
+
+/// A request: method, path, headers with names in lower case, and body.
+pub type Request = (String, String, Vec<(String, String)>, Vec<u8>);
+
+/// Reads the next request of a connection, whose bytes `buffer` keeps. An error at its end, or when told to stop.
+pub fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>, stop: &AtomicBool) -> io::Result<Request> {
+    stream.set_read_timeout(Some(Duration::from_millis(500)))?;
+    stream.set_nodelay(true)?;
+    let mut wait_for_more = |buffer: &mut Vec<u8>| loop {
+        match fill(stream, buffer) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                if stop.load(Ordering::Relaxed) {
+                    return Err(io::ErrorKind::Interrupted.into());
+                }
+            }
+            other => return other,
+        }
+    };
+    let end = loop {
+        if let Some(end) = buffer.windows(4).position(|four| four == b"\r\n\r\n") {
+            break end;
+        }
+        wait_for_more(buffer)?;
+    };
+    let head = String::from_utf8_lossy(&buffer[..end]).into_owned();
+    buffer.drain(..end + 4);
+    let mut lines = head.lines();
+    let mut words = lines.next().unwrap_or_default().split(' ').map(str::to_owned);
+    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let headers = lines.filter_map(|line| line.split_once(':'));
+    let headers: Vec<_> = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned())).collect();
+    let length = headers.iter().find(|(name, _)| name == "content-length").map(|(_, length)| length.parse());
+    let length = length.transpose().map_err(io::Error::other)?.unwrap_or(0);
+    while buffer.len() < length {
+        wait_for_more(buffer)?;
+    }
+    Ok((method, path, headers, buffer.drain(..length).collect()))
 }
 
 /// The body of a payout to an account.
@@ -459,10 +481,12 @@ pub struct Site {
     pub operations: SocketAddr,
     pub bank: SocketAddr,
     pub token: String,
-    /// What follows in hundi.toml under `[sandbox]`.
+    /// What follows in hundi.toml under `[api]` and `[sandbox]`.
+    pub under_api: String,
     pub sandbox: String,
-    /// What stands between Hundi and the bank.
+    /// What stands between Hundi and the bank, and between the bank that calls and Hundi.
     pub before_bank: Option<SocketAddr>,
+    pub before_api: Option<SocketAddr>,
 }
 
 /// One more `hundi serve` on a site's database, with addresses and a folder of its own.
@@ -500,8 +524,10 @@ impl Site {
             operations: free_address(),
             bank: free_address(),
             token: String::new(),
+            under_api: String::new(),
             sandbox: String::new(),
             before_bank: None,
+            before_api: None,
         };
         std::fs::write(site.path("secret"), "a secret of the bank").unwrap();
         site.configure(options);
@@ -524,13 +550,14 @@ impl Site {
         let database = self.folder.database_url();
         let database = database.map_or(String::new(), |DatabaseUrl(url)| format!("database_url = '{url}'\n"));
         format!(
-            "data = '{data}'\nkey_file = '{key}'\n{database}[api]\nlisten = '{api}'\n[operations]\nlisten = '{operations}'\n\
+            "data = '{data}'\nkey_file = '{key}'\n{database}[api]\nlisten = '{api}'\n{under_api}[operations]\nlisten = '{operations}'\n\
              anchors_every_s = 1\n{options}\n[callbacks]\nallow_private = true\n\
              [sandbox]\nurl = 'http://{bank}'\ncallback_secret_file = '{secret}'\n{sandbox}",
             data = data.display(),
             key = self.data().join("hundi.key").display(),
             bank = self.before_bank.unwrap_or(self.bank),
             secret = self.path("secret").display(),
+            under_api = self.under_api,
             sandbox = self.sandbox,
         )
     }
@@ -582,7 +609,8 @@ impl Site {
 
     /// Starts the bank and waits until it answers.
     pub fn start_bank(&self, fault: &str) -> Process {
-        let (listen, callback) = (self.bank.to_string(), format!("http://{}/connectors/sandbox/callback", self.api));
+        let (listen, api) = (self.bank.to_string(), self.before_api.unwrap_or(self.api));
+        let callback = format!("http://{api}/connectors/sandbox/callback");
         let (data, secret) = (self.path("bank"), self.path("secret"));
         let args = [
             "bank",
@@ -609,9 +637,14 @@ impl Site {
         bank
     }
 
+    /// Starts `hundi serve`, and waits for nothing.
+    pub fn spawn_serve(&self) -> Process {
+        Process::start(&["serve", "--config", &self.config()], &self.path("serve-log"))
+    }
+
     /// Starts `hundi serve` and waits until it is ready.
     pub fn start_serve(&self) -> Process {
-        self.ready(Process::start(&["serve", "--config", &self.config()], &self.path("serve-log")))
+        self.ready(self.spawn_serve())
     }
 
     /// Waits until `/readyz` says yes.

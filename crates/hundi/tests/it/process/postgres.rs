@@ -3,12 +3,14 @@
 //!
 //! `HUNDI_CUTS`, `HUNDI_PAUSES` and `HUNDI_FAILOVERS` say how often; `./check --long` says more often.
 
-use super::process::kill::{Memory, Sent, agree};
+use super::process::auditor::agree;
+use super::process::client::{Memory, Sent};
 use super::process::kit::{Http, Member, Numbers, PAY, Process, STATUS, Site, pay_body, status_body, until};
 use super::process::{count, each_paid_once, statement};
 use super::process_faults::{Cluster, Cut, Proxy, Witness};
 use super::support::Folder;
 use crate::database::{Database, execute};
+use crate::score::score;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -248,6 +250,7 @@ fn connections_that_are_cut_around_a_commit() {
     println!("{} cuts, {known} promises, {unknown} answers that nobody knew, in {:?}", proxy.cuts(), began.elapsed());
     assert!(unknown > 0, "no cut was felt");
     all_is_well(&site, &memory);
+    score(15, "connections cut before, in and after COMMIT", cuts);
 }
 
 /// All connections at once, and a server that says nothing for a while: the reads too.
@@ -282,7 +285,7 @@ fn connections_that_are_cut_or_silent() {
 #[test]
 fn pauses_longer_than_the_leases() {
     const OPTIONS: &str = "[worker]\nlease_ms = 1000";
-    let pauses = times("HUNDI_PAUSES", 5);
+    let pauses = times("HUNDI_PAUSES", 10);
     let mut site = Site::new("100000000.00", "");
     let witness = Witness::start(site.bank);
     site.before_bank = Some(witness.address());
@@ -299,13 +302,15 @@ fn pauses_longer_than_the_leases() {
             std::thread::sleep(Duration::from_millis(numbers.between(50, 300)));
             paused.pause();
             // Longer than a lease of a payout, and now and then than that of a process number.
-            std::thread::sleep(Duration::from_millis(numbers.between(1_500, 5_000)));
+            let longest = if pause % 4 == 3 { 5_500 } else { 2_000 };
+            std::thread::sleep(Duration::from_millis(numbers.between(longest - 700, longest)));
             paused.go_on();
         });
         memory.ask_again(members[usize::try_from(pause % 2).unwrap()].api, &site.token);
         for (reference, sent) in witness.sent() {
             assert_eq!(sent, 1, "{reference} was sent {sent} times, after {pause} pauses");
         }
+        assert!(witness.late().is_empty(), "{:?} were sent after their time, by who woke up", witness.late());
     }
     let sent = witness.sent().len();
     println!("{pauses} pauses, {sent} requests to the bank, each once");
@@ -317,6 +322,7 @@ fn pauses_longer_than_the_leases() {
     memory.kept(site.api, &site.token, 0);
     site.verify();
     agree(&site.folder, &site.book(), "shop");
+    score(16, "pauses of one of two processes, longer than its leases", pauses);
 }
 
 /// A pair of servers with a database `hundi` on them, and a site on it.
@@ -365,6 +371,7 @@ fn failover_of_a_synchronous_pair_loses_nothing() {
     }
     println!("{failovers} failovers, {} promises", memory.promises.lock().unwrap().len());
     all_is_well(&site, &memory);
+    score(4, "failovers of a synchronous pair", failovers);
 }
 
 /// The control: a standby that is behind loses what was acknowledged, and the test sees it. Only with `HUNDI_LONG`.
@@ -391,6 +398,7 @@ fn failover_of_an_asynchronous_pair_loses_some() {
     let (lost, all) = (lost(&memory, &site), memory.promises.lock().unwrap().len());
     println!("{lost} of {all} promises were lost");
     assert!(lost > 0, "{all} promises, none lost: the test cannot see a loss");
+    score(4, "promises lost by an asynchronous pair, the control", lost as u64);
 }
 
 /// Without the option, a pair that could lose payouts is not paid over: not at the start, and not when synchrony is lost.
