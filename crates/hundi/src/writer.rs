@@ -15,7 +15,6 @@
 //! order, and nobody waits for another merchant's lock. Within a lane merchants take turns.
 
 use crate::App;
-use crate::clock::random;
 use crate::store::StoreError;
 use crate::store::batch::{self, Loaded};
 use crate::store::rows::{self, Plain};
@@ -387,8 +386,7 @@ async fn transact_again(app: &App, works: &[&Work]) -> Result<Vec<Answer>, Store
             result => return result,
         };
         // Those that were in each other's way do not meet again.
-        let [jitter] = random::<1>();
-        tokio::time::sleep(Duration::from_millis(pause_ms + u64::from(jitter) % pause_ms)).await;
+        tokio::time::sleep(Duration::from_millis(pause_ms + u64::from(app.clock.jitter()) % pause_ms)).await;
     }
 }
 
