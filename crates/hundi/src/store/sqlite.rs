@@ -44,25 +44,16 @@ impl Sqlite {
                 rusqlite::version()
             )));
         }
-        if !create && !path.exists() {
-            return Err(StoreError::Unusable(format!(
-                "there is no database at {}; run `hundi migrate`, or `hundi demo` to try things out",
-                path.display()
-            )));
-        }
-        let writer = connect(path, true)?;
+        let access = if create { Access::Create } else { Access::Write };
+        let writer = connect(path, access)
+            .map_err(|error| missing(path, "run `hundi migrate`, or `hundi demo` to try things out", error))?;
         Ok(Sqlite { path: path.to_owned(), writer: tokio::sync::Mutex::new(Some(writer)), readers: Mutex::default() })
     }
 
     /// Opens the file for reading within one transaction, which is the only reader's.
     pub fn open_view(path: &Path) -> Result<Sqlite, StoreError> {
-        if !path.exists() {
-            return Err(StoreError::Unusable(format!(
-                "there is no database at {}; give its folder with --data",
-                path.display()
-            )));
-        }
-        let reader = connect(path, false)?;
+        let reader =
+            connect(path, Access::Read).map_err(|error| missing(path, "give its folder with --data", error))?;
         // The first statement that reads fixes what the transaction sees.
         let pinned = reader.execute_batch("BEGIN; SELECT COUNT(*) FROM sqlite_schema");
         pinned.map_err(explain)?;
@@ -116,7 +107,7 @@ impl Sqlite {
         let kept = locked(&self.readers).pop();
         let connection = match kept {
             Some(connection) => connection,
-            None => connect(&self.path, false)?,
+            None => connect(&self.path, Access::Read)?,
         };
         let result =
             connection.prepare_cached(sql).map_err(explain).and_then(|mut statement| read(&mut statement, args, each));
@@ -134,7 +125,7 @@ impl Sqlite {
         size: usize,
         each: &mut impl AsyncFnMut(Vec<Row>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let connection = connect(&self.path, false)?;
+        let connection = connect(&self.path, Access::Read)?;
         let mut statement = connection.prepare(sql).map_err(explain)?;
         let columns = statement.column_count();
         let mut rows = statement.query([]).map_err(explain)?;
@@ -156,7 +147,7 @@ impl Sqlite {
     pub async fn begin(&self) -> Result<SqliteTx<'_>, StoreError> {
         let mut writer = self.writer.lock().await;
         if writer.is_none() {
-            *writer = Some(connect(&self.path, true)?);
+            *writer = Some(connect(&self.path, Access::Write)?);
         }
         let mut tx = SqliteTx { connection: writer, open: false };
         tx.run("BEGIN IMMEDIATE")?;
@@ -269,9 +260,27 @@ pub fn dialect(script: &str) -> String {
         .replace("{payouts_key}", "")
 }
 
-fn connect(path: &Path, writes: bool) -> Result<Connection, StoreError> {
+/// What a connection is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Access {
+    /// To write; the file is made if there is none.
+    Create,
+    Write,
+    Read,
+}
+
+/// Says what to do if that is all: there is no file.
+fn missing(path: &Path, advice: &str, error: StoreError) -> StoreError {
+    match path.try_exists() {
+        Ok(false) => StoreError::Unusable(format!("there is no database at {}; {advice}", path.display())),
+        Ok(true) | Err(_) => error,
+    }
+}
+
+fn connect(path: &Path, access: Access) -> Result<Connection, StoreError> {
+    let writes = access != Access::Read;
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    if writes {
+    if access == Access::Create {
         flags |= OpenFlags::SQLITE_OPEN_CREATE;
     }
     let connection = Connection::open_with_flags(path, flags).map_err(|error| {
