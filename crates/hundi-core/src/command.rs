@@ -8,8 +8,9 @@ use crate::fees::FeePlan;
 use crate::ids::{Actor, Connector, MerchantId, OrderId, PayoutId, Reference};
 use crate::money::Amount;
 use crate::payout::{Due, Event, ExceptionKind, Fact, Money, News, Order, Payout, Room, Standing, State, Step, step};
+use crate::plant::{Plant, planted};
 use crate::postings::{self, Accounts, JournalRow, Movement, PostingError};
-use crate::schedule::{ENQUIRIES, ENQUIRIES_OF_BATCHES, MINUTE, Timestamp};
+use crate::schedule::{DAY, ENQUIRIES, ENQUIRIES_OF_BATCHES, MINUTE, Timestamp};
 use std::collections::BTreeMap;
 
 /// Whatever may change money, and the claims and wake-ups around it.
@@ -462,7 +463,10 @@ pub fn decide(snapshot: &mut Snapshot, rules: &Rules, command: &Command, now: Ti
 
 /// A new order, in the order of refusal of WIRE 6.
 fn create(snapshot: &mut Snapshot, rules: &Rules, order: &Order, now: Timestamp) -> Result<Decision, Refusal> {
-    if let Some(known) = snapshot.orders.get(&(order.merchant, order.order.clone())) {
+    if let Some(known) = snapshot.orders.get(&(order.merchant, order.order.clone()))
+        && !planted(Plant::SelectThenInsert)
+        && !(planted(Plant::KeyWithALifetime) && now > snapshot.payouts[known].order.created_at.after(DAY))
+    {
         let known = snapshot.payouts.get(known).ok_or(Refusal::PayoutUnknown)?;
         if known.order.fingerprint != order.fingerprint {
             return Err(Refusal::OrderReused);
@@ -524,7 +528,11 @@ fn reserve(merchant: &mut Merchant, payout: &Payout, now: Timestamp) -> Result<J
     if merchant.day_most_paise.is_some_and(|most| used > most) {
         return Err(Refusal::OverDayLimit);
     }
-    let movement = postings::reserve(payout.cost());
+    let mut cost = payout.cost();
+    if planted(Plant::FeeNotReserved) {
+        (cost.fee_paise, cost.gst_paise) = (0, 0);
+    }
+    let movement = postings::reserve(cost);
     let order = &payout.order;
     let row = merchant.accounts.post(order.merchant, movement, Some(order.id), &order.actor, "", now)?;
     (merchant.day, merchant.day_paise, merchant.changed) = (today, used, true);
@@ -608,7 +616,8 @@ fn record(
     };
     let payout = snapshot.payouts.get_mut(&id).ok_or(Refusal::PayoutUnknown)?;
     let standing = payout.standing(attempt, connector);
-    if !source.may(word.outcome) {
+    let may = source.may(word.outcome) || planted(Plant::LastWriterWins) && source == Source::SignedCallback;
+    if !may {
         // Ask the bank ourselves, at once. Only the last attempt can be asked about; an older one comes up by statement.
         let asked_soon = payout.next_at == Some(CALLED);
         if asked_soon || payout.state == State::Queued || payout.reference != Some(reference) {
@@ -623,7 +632,8 @@ fn record(
         // was paused, or writes twice, speaks of a request that is over. (A question that never left says nothing.)
         return Ok(Decision::Repeat(Some(Box::new(payout.clone()))));
     }
-    let same_amount = word.amount_paise.is_none_or(|paise| paise == payout.order.amount.paise());
+    let tolerance = if planted(Plant::AmountTolerance) { 100 } else { 0 };
+    let same_amount = word.amount_paise.is_none_or(|paise| paise.abs_diff(payout.order.amount.paise()) <= tolerance);
     let final_at =
         rules.connectors.iter().find(|rules| rules.connector == connector).and_then(|rules| rules.not_found_final_us);
     let fact = match word.outcome {
@@ -631,6 +641,7 @@ fn record(
         Outcome::Accepted => Fact::Accepted,
         Outcome::Silent => Fact::Silent,
         Outcome::NotFound => match final_at {
+            Some(_) if standing == Standing::Open && planted(Plant::NotFoundAsVoid) => Fact::NotExecuted,
             Some(after) if standing == Standing::Open && now > payout.send_before.after(after) => Fact::NotExecuted,
             _ => Fact::Silent,
         },
@@ -691,7 +702,12 @@ fn apply(
         attempts: payout.attempts < rules.attempts_max,
         connector: refused_by.is_some() && rules.connectors.iter().any(left),
     };
-    let step = step(payout.state, payout.held, payout.attempts, change.event, room).ok_or(Refusal::NotNow)?;
+    let cancels = planted(Plant::CancelAtTheBank) && change.event == Event::Cancel && payout.state == State::Sending;
+    let state = if cancels { State::Queued } else { payout.state };
+    let mut step = step(state, payout.held, payout.attempts, change.event, room).ok_or(Refusal::NotNow)?;
+    if planted(Plant::CheckThenCredit) && change.event == Event::Fact(Standing::Paying, Fact::Reversed) {
+        step.money = Money::Restore;
+    }
     // A payout that has ended and is asked about again (after a callback) must not stay due for ever, and a bank may give
     // its own reference late.
     let quiet = payout.state.is_open() || payout.next_at.is_none();
@@ -811,6 +827,10 @@ fn set_due(payout: &mut Payout, step: &Step, rules: &Rules, change: &Change<'_>,
         payout.enquiries += u32::from(change.asked && at_bank);
         return false;
     }
+    if planted(Plant::ForgottenPayout) && silent {
+        payout.next_at = None;
+        return false;
+    }
     let asks_on = at_bank && step.holds || !payout.state.is_open() && silent && payout.next_at.is_some();
     match step.due {
         Due::AtOnce | Due::AfterPause if payout.held => payout.next_at = Some(WAITING),
@@ -848,7 +868,7 @@ fn tell(transition: &mut Transition, payout: &mut Payout, wish: CallbackWish, ne
         CallbackWish::Final => news != News::Pending,
         CallbackWish::All => true,
     };
-    if wanted {
+    if wanted && !(planted(Plant::CallbackNotWritten) && news == News::Failure) {
         payout.news += 1;
         transition.callbacks.push(Callback {
             merchant: payout.order.merchant,

@@ -28,6 +28,7 @@ use crate::store::rows::{self, CallbackFate, CallbackKey};
 use crate::{App, Floor};
 use bytes::Bytes;
 use hundi_core::ids::MerchantId;
+use hundi_core::plant::{Plant, planted};
 use hundi_core::schedule::{SECOND, Timestamp, next_callback};
 use hundi_core::signing;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -306,6 +307,7 @@ async fn record(app: &App, callback: &DueCallback, until: Timestamp, verdict: Ve
         Verdict::Delivered(result) => (CallbackFate::Delivered, result),
         Verdict::Failed(result) => {
             let next = next_callback(now, callback.tries.saturating_add(1), app.clock.jitter());
+            let next = next.filter(|_| !planted(Plant::CallbackGivenUp));
             (next.map_or(CallbackFate::GivenUp, CallbackFate::Again), result)
         }
         Verdict::Nowhere => (CallbackFate::GivenUp, "no callback URL".to_owned()),

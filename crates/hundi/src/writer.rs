@@ -23,6 +23,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use hundi_core::command::{Command, Decision, Transition, decide};
 use hundi_core::ids::MerchantId;
+use hundi_core::plant::{Plant, planted};
 use hundi_core::schedule::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -429,7 +430,10 @@ async fn transact(app: &App, works: &[&Work]) -> Result<Vec<Answer>, StoreError>
     }
     if rows > 0 {
         let began = tokio::time::Instant::now();
-        tx.commit().await?;
+        let committed = tx.commit().await;
+        if !planted(Plant::ReplyBeforeCommit) {
+            committed?;
+        }
         app.metrics.committed(works.len(), rows, began.elapsed());
     }
     Ok(answers)

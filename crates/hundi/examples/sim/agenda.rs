@@ -22,8 +22,10 @@ pub enum Event {
     MerchantActs(usize),
     /// The operator does something.
     OperatorActs,
-    /// A process or its machine has an accident, or is repaired.
+    /// A process, its disk or its machine has an accident, or is repaired.
     MachineActs,
+    /// A process is started, if none runs.
+    ProcessStarts,
 }
 
 /// Events in the order of their times, and of their coming where those are equal.

@@ -409,6 +409,6 @@ fn silent() -> Result<OutReply, OutError> {
 
 /// Hundi's clock and the bank's must agree within seconds (docs/operating.md, "Clocks"); while they may not, nothing is so
 /// late that only a right clock could tell.
-fn clocks_differ(swarm: &Swarm) -> bool {
+pub fn clocks_differ(swarm: &Swarm) -> bool {
     [Fault::HourForward, Fault::HourBack, Fault::YearForward, Fault::YearBack].iter().any(|fault| swarm.knows(*fault))
 }

@@ -80,7 +80,7 @@ fn main() -> ExitCode {
     let total = if options.trace {
         let mut total = suite::Total::default();
         for seed in first..=last {
-            let report = suite::one(seed, options.payouts, true);
+            let report = world::run(seed, options.payouts, true);
             println!("seed {seed}: hash {:016x}", report.hash);
             total.add(report);
         }

@@ -27,8 +27,6 @@ pub struct Merchant {
     pub revoked: Vec<(String, i64)>,
     pub secret: Vec<u8>,
     pub plan: usize,
-    /// He is told of Pending too.
-    pub pending: bool,
     pub called: bool,
 }
 
@@ -36,11 +34,11 @@ pub struct Merchant {
 #[derive(Clone, Debug)]
 pub enum Ask {
     Create { order: usize, before: Told, other: bool },
-    Malformed { order: Option<usize> },
+    Malformed { order: Option<usize>, acknowledged: bool },
     Status { order: usize, before: Told, acknowledged: bool },
     Stranger,
     Balance { merchant: usize, from_seq: i64 },
-    Complaint { order: usize },
+    Complaint,
     Revoked,
 }
 
@@ -192,7 +190,8 @@ impl Merchants {
             "AccountNo": "77123456789", "IFSCCode": "HDFC0000001", "OrderID": order_id,
         });
         let shown = format!("create {order_id} malformed");
-        Asked { ask: Ask::Malformed { order }, request: post("/PayoutBankTransafer", &body), shown }
+        let acknowledged = order.is_some_and(|order| self.orders.all[order].acknowledged);
+        Asked { ask: Ask::Malformed { order, acknowledged }, request: post("/PayoutBankTransafer", &body), shown }
     }
 
     pub fn status(&mut self, at: usize) -> Asked {
@@ -242,7 +241,7 @@ impl Merchants {
             "Token": self.all[order.merchant].token, "Subject": "Late", "Message": "Where is it?", "OrderId": ours,
         });
         let shown = format!("complaint about {}", order.order_id);
-        Asked { ask: Ask::Complaint { order: at }, request: post("/RaiseComplaint", &body), shown }
+        Asked { ask: Ask::Complaint, request: post("/RaiseComplaint", &body), shown }
     }
 
     /// Tries a token that was revoked more than a second ago.
@@ -303,15 +302,14 @@ impl Merchants {
                 let fits = paise.is_some_and(|paise| wallets(merchant, from_seq).contains(&paise));
                 if fits { Ok(()) } else { wrong("the balance is not one of the wallet's") }
             }
-            Ask::Complaint { .. } => {
+            Ask::Complaint => {
                 if code == Some(1) {
                     Ok(())
                 } else {
                     wrong("a complaint is refused")
                 }
             }
-            Ask::Malformed { order } => {
-                let known = order.is_some_and(|order| self.orders.all[order].acknowledged);
+            Ask::Malformed { order, acknowledged: known } => {
                 let maybe = order.is_some_and(|order| self.orders.all[order].asked);
                 match code {
                     Some(0) if !known && !order.is_some_and(|order| self.orders.all[order].paid()) => Ok(()),

@@ -50,6 +50,36 @@ impl Operators {
         }
     }
 
+    /// Every bank credit has funded its wallet, once: `funded` is what the journal of a merchant says, paise.
+    pub fn check(&self, merchant: usize, mut funded: Vec<i64>) -> Result<(), String> {
+        let of = |credits: &BTreeMap<String, (usize, i64)>| -> Vec<i64> {
+            credits.values().filter(|credit| credit.0 == merchant).map(|credit| credit.1 * 100).collect()
+        };
+        for paise in of(&self.booked) {
+            match funded.iter().position(|known| *known == paise) {
+                Some(at) => {
+                    funded.swap_remove(at);
+                }
+                None => {
+                    return Err(format!("a credit of {paise} paise for merchant {merchant} was booked and is gone"));
+                }
+            }
+        }
+        // Of these nobody was told.
+        let mut unsure = of(&self.unsure);
+        for paise in funded {
+            match unsure.iter().position(|known| *known == paise) {
+                Some(at) => {
+                    unsure.swap_remove(at);
+                }
+                None => {
+                    return Err(format!("merchant {merchant} was funded with {paise} paise that no bank has credited"));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Remembers a token's number.
     pub fn token(&mut self, answer: &Value) -> String {
         let token = answer["token"].as_str().unwrap_or_default().to_owned();

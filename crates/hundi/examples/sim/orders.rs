@@ -92,7 +92,7 @@ impl Orders {
         let id = &order.order_id;
         let true_now = match told {
             Told::Nothing | Told::Pending => true,
-            Told::Success => order.executed,
+            Told::Success => order.executed && !order.differs,
             Told::Failure => !order.paid(),
             Told::Reversal => order.executed && order.reversed,
         };

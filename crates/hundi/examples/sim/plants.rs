@@ -3,7 +3,34 @@
 use hundi_core::plant::Plant;
 
 /// Each of them breaks a law within a few seeds.
-pub const CAUGHT: &[Plant] = &[Plant::ReplyBeforeCommit];
+pub const CAUGHT: &[Plant] = &[
+    Plant::ReplyBeforeCommit,
+    Plant::SendBeforeIntent,
+    Plant::TimeoutAsFailure,
+    Plant::NotFoundAsVoid,
+    Plant::NotFoundByArrival,
+    Plant::ResendOnRestart,
+    Plant::SelectThenInsert,
+    Plant::KeyWithALifetime,
+    Plant::LeaseByTimeAlone,
+    Plant::AmountTolerance,
+    Plant::LastWriterWins,
+    Plant::CheckThenCredit,
+    Plant::ForgedCallbackTrusted,
+    Plant::ReplayedCallbackTrusted,
+    Plant::FeeNotReserved,
+    Plant::FeeKeptOnReversal,
+    Plant::ForgottenPayout,
+    Plant::UnchainedRow,
+    Plant::CallbackGivenUp,
+    Plant::CallbackNotWritten,
+    Plant::CancelAtTheBank,
+    Plant::DeemedAsPaid,
+    Plant::ErrorBodyTrusted,
+    Plant::OthersReplyTrusted,
+    Plant::UnscopedStatus,
+    Plant::OffByOnePaging,
+];
 
 /// The planted bug with this name.
 pub fn named(name: &str) -> Result<Plant, String> {

@@ -2,31 +2,8 @@
 
 use super::swarm::{Counters, Fault};
 use super::world::{Report, run};
-use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
-/// A folder in memory that goes away with its owner.
-#[derive(Debug)]
-pub struct Folder(pub PathBuf);
-
-impl Folder {
-    pub fn new() -> Folder {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let memory = PathBuf::from("/dev/shm");
-        let below = if memory.is_dir() { memory } else { std::env::temp_dir() };
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = below.join(format!("hundi-sim-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&path).expect("a folder for a store can be made");
-        Folder(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        drop(std::fs::remove_dir_all(&self.0));
-    }
-}
 
 /// What all runs came to.
 #[derive(Debug, Default)]
@@ -41,12 +18,6 @@ pub struct Total {
     pub broken: Vec<Report>,
 }
 
-/// Runs one seed on a store of its own.
-pub fn one(seed: u64, payouts: usize, shown: bool) -> Report {
-    let folder = Folder::new();
-    run(seed, payouts, &folder.0, shown)
-}
-
 /// Runs seeds on so many threads. With `until_broken` no seed is begun after one has broken a law.
 pub fn many(first: u64, last: u64, payouts: usize, threads: usize, until_broken: bool) -> Total {
     let (next, stop, total) = (AtomicU64::new(first), AtomicBool::new(false), Mutex::new(Total::default()));
@@ -58,7 +29,7 @@ pub fn many(first: u64, last: u64, payouts: usize, threads: usize, until_broken:
                     if seed > last || stop.load(Ordering::Relaxed) {
                         return;
                     }
-                    let report = one(seed, payouts, false);
+                    let report = run(seed, payouts, false);
                     if until_broken && report.broken.is_some() {
                         stop.store(true, Ordering::Relaxed);
                     }

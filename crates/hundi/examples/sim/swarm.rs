@@ -33,6 +33,12 @@ faults! {
     Stop "orderly stop" 40;
     SecondProcess "second process" 300;
     Zombie "zombie process" 60;
+    PowerLoss "power lost" 40;
+    KilledAtSync "process killed at a write or a sync" 60;
+    Busy "database busy" 60;
+    SyncFails "sync fails" 30;
+    WriteFails "write fails" 30;
+    DiskFull "disk full" 30;
     HourForward "clock an hour forward" 20;
     HourBack "clock an hour back" 20;
     YearForward "clock a year forward" 8;
@@ -75,6 +81,7 @@ faults! {
     ReceiverDown "receiver down for long" 30;
     // The merchants and the operator.
     Duplicate "same order again" 200;
+    DuplicateLater "same order after 30 days" 500;
     OtherDetails "same OrderID, other details" 60;
     Malformed "malformed order" 60;
     Stranger "another merchant's order" 100;

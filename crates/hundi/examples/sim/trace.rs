@@ -6,7 +6,6 @@ use std::fmt::{Arguments, Write};
 #[derive(Debug)]
 pub struct Trace {
     hash: u64,
-    lines: u64,
     line: String,
     shown: bool,
     /// The last lines, for the report of a law that was broken.
@@ -18,7 +17,7 @@ const KEPT: usize = 60;
 
 impl Trace {
     pub fn new(shown: bool) -> Trace {
-        Trace { hash: 0xCBF2_9CE4_8422_2325, lines: 0, line: String::new(), shown, last: Default::default() }
+        Trace { hash: 0xCBF2_9CE4_8422_2325, line: String::new(), shown, last: Default::default() }
     }
 
     /// Adds a line: when, in milliseconds of the virtual clock, and what.
@@ -29,7 +28,6 @@ impl Trace {
         for byte in self.line.bytes() {
             self.hash = (self.hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
         }
-        self.lines += 1;
         if self.shown {
             println!("{}", self.line);
         }
@@ -41,10 +39,6 @@ impl Trace {
 
     pub fn hash(&self) -> u64 {
         self.hash
-    }
-
-    pub fn lines(&self) -> u64 {
-        self.lines
     }
 
     pub fn last(&self) -> impl Iterator<Item = &str> {

@@ -19,8 +19,8 @@ use super::trace::Trace;
 use hundi::admin;
 use hundi::config::{Config, Sandbox};
 use hundi_core::schedule::{DAY, HOUR};
+use hundi_faultfs::{Disk, End, Keep, Moment};
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const HOUR_MS: i64 = 3_600_000;
@@ -30,6 +30,10 @@ const LONGEST_MS: i64 = 500 * 24 * HOUR_MS;
 const TURN_ALONE_MS: i64 = 1_000;
 /// Kills come within so many rounds of polls after something has reached a process.
 const ROUNDS_MAX: usize = 40;
+/// So many moments at which something is due may pass until nothing is.
+const ROUNDS_OF_DAYS_MAX: usize = 3_000;
+/// So many orders are made again after 30 days.
+const AGAIN_LATER: usize = 10;
 /// At most so many processes at once.
 const PROCESSES_MAX: usize = 3;
 
@@ -65,6 +69,10 @@ pub struct World {
     operators: Operators,
     auditor: Auditor,
     config: Config,
+    disk: Disk,
+    /// How many processes were killed on the disk, as far as is known.
+    kills: u64,
+    full_until_ms: Option<i64>,
     calls: u64,
     /// Which process serves which call.
     served_by: std::collections::BTreeMap<u64, (usize, Option<bank::Call>)>,
@@ -74,12 +82,12 @@ pub struct World {
 
 type Law = Result<(), String>;
 
-/// Runs a seed with so many payouts, on a store in this folder.
-pub fn run(seed: u64, payouts: usize, folder: &Path, shown: bool) -> Report {
-    let mut world = World::new(seed, payouts, folder, shown);
+/// Runs a seed with so many payouts.
+pub fn run(seed: u64, payouts: usize, shown: bool) -> Report {
+    let mut world = World::new(seed, payouts, shown);
     let result = world.live();
     let broken = result.err().map(|law| (law, world.trace.last().map(str::to_owned).collect()));
-    world.processes.clear();
+    world.count_disk();
     Report {
         seed,
         hash: world.trace.hash(),
@@ -93,10 +101,11 @@ pub fn run(seed: u64, payouts: usize, folder: &Path, shown: bool) -> Report {
 }
 
 impl World {
-    fn new(seed: u64, payouts: usize, folder: &Path, shown: bool) -> World {
+    fn new(seed: u64, payouts: usize, shown: bool) -> World {
         let mut dice = Dice::new(seed);
         let swarm = Swarm::draw(&mut dice);
-        let mut config = Config { data: PathBuf::from(folder), ..Config::default() };
+        let disk = Disk::new(dice.next());
+        let mut config = Config { data: disk.folder().to_owned(), ..Config::default() };
         config.callbacks.allow_private = true;
         config.sandbox = Some(Sandbox {
             url: bank::URL.to_owned(),
@@ -118,6 +127,9 @@ impl World {
             operators: Operators::new(dice.fork()),
             auditor: Auditor::new(),
             config,
+            disk,
+            kills: 0,
+            full_until_ms: None,
             calls: 0,
             served_by: Default::default(),
             healed: false,
@@ -140,6 +152,8 @@ impl World {
         self.auditor.fold_all(&self.merchants)?;
         self.heal();
         self.recover()?;
+        self.at_rest()?;
+        self.much_later()?;
         self.at_rest()
     }
 
@@ -190,19 +204,44 @@ impl World {
         self.operators.booked.insert(format!("OPENING{number}"), (number, purse));
         let secret = added["callback_secret"].as_str().and_then(secret_bytes).ok_or("a merchant has no secret")?;
         let token = self.operators.token(&token);
-        Ok(Merchant { name, token, revoked: Vec::new(), secret, plan, pending, called })
+        Ok(Merchant { name, token, revoked: Vec::new(), secret, plan, called })
     }
 
+    /// Starts a process. One that cannot start now is started again later.
     fn start_process(&mut self) -> Law {
         let number = self.started;
         self.started += 1;
         let rate = |swarm: &Swarm, fault| if swarm.knows(fault) { 60 } else { 0 };
-        let way = Way { refused: rate(&self.swarm, Fault::NotWritten), slow: rate(&self.swarm, Fault::SlowConnect) };
+        // While clocks may be wrong, nothing that is on its way takes long (docs/operating.md, "Clocks").
+        let slow = if bank::clocks_differ(&self.swarm) { 0 } else { rate(&self.swarm, Fault::SlowConnect) };
+        let way = Way { refused: rate(&self.swarm, Fault::NotWritten), slow };
         let clock_us = START.0 + self.now_ms * 1_000 + self.clock_us;
         let dice = self.dice.fork();
-        let process = Process::start(number, self.now_ms, clock_us, self.config.clone(), way, dice, &self.outbox)?;
-        self.note(format_args!("process {number} starts"));
-        self.processes.push(process);
+        let started = Process::start(number, self.now_ms, clock_us, self.config.clone(), way, dice, &self.outbox);
+        match started {
+            Ok(process) => {
+                self.note(format_args!("process {number} starts"));
+                self.processes.push(process);
+            }
+            Err(error) => {
+                self.note(format_args!("process {number} cannot start: {error}"));
+                let pause_ms = if self.healed { HOUR_MS } else { 500 };
+                self.agenda.add(self.now_ms + pause_ms, Event::ProcessStarts);
+                return self.aftermath(None);
+            }
+        }
+        self.aftermath(Some(self.processes.len() - 1))
+    }
+
+    /// Starts a process if none runs, and looks at what it finds.
+    fn restart(&mut self) -> Law {
+        if self.processes.is_empty() {
+            self.start_process()?;
+            if !self.processes.is_empty() {
+                self.auditor.open(&self.config.database())?;
+                self.auditor.fold_all(&self.merchants)?;
+            }
+        }
         Ok(())
     }
 
@@ -213,7 +252,11 @@ impl World {
     /// Time passes until the next thing happens, at most until a time.
     fn step(&mut self, until_ms: i64) -> Law {
         self.steps += 1;
-        let turn_ms = if self.processes.len() > 1 { self.swarm.turn_ms } else { TURN_ALONE_MS };
+        let turn_ms = match self.processes.len() {
+            0 => LONGEST_MS,
+            1 => TURN_ALONE_MS,
+            _ => self.swarm.turn_ms,
+        };
         let next_ms = self.agenda.next_ms().unwrap_or(i64::MAX);
         let target_ms = next_ms.min(self.now_ms + turn_ms).min(until_ms).max(self.now_ms);
         let first = self.dice.below(self.processes.len());
@@ -227,7 +270,13 @@ impl World {
             if process.at_ms < reached_ms {
                 process.run(reached_ms, &self.outbox);
                 reached_ms = reached_ms.min(process.at_ms);
+                let alive = self.processes.len();
+                self.aftermath(Some(at))?;
                 self.auditor.look(&self.merchants)?;
+                self.sort_outgoing()?;
+                if self.processes.len() < alive {
+                    break;
+                }
             }
         }
         self.now_ms = reached_ms;
@@ -246,6 +295,7 @@ impl World {
                 Outgoing::Request(sent) if sent.url.starts_with(bank::URL) => {
                     let (from, what) = (sent.from, String::from_utf8_lossy(&sent.body).into_owned());
                     let url = sent.url.clone();
+                    self.leaves_lawfully(&what)?;
                     self.note(format_args!("process {from} -> bank {url} {what}"));
                     self.bank.sent(sent, self.now_ms, &mut self.swarm, &mut self.agenda);
                 }
@@ -262,6 +312,19 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// F1 and F22: a request to pay is committed before it leaves, and leaves in time.
+    fn leaves_lawfully(&self, body: &str) -> Law {
+        if body.is_empty() {
+            return Ok(());
+        }
+        let ask: serde_json::Value = serde_json::from_str(body).map_err(|error| error.to_string())?;
+        let valid_until_ms = (ask["valid_until_us"].as_i64().unwrap_or(0) - START.0) / 1_000;
+        if !bank::clocks_differ(&self.swarm) && self.now_ms > valid_until_ms + self.swarm.turn_ms {
+            return Err(format!("F22: at {} ms a request leaves that is valid until {valid_until_ms} ms", self.now_ms));
+        }
+        self.auditor.intended(ask["reference"].as_str().unwrap_or_default())
     }
 
     fn callback(&mut self, sent: Sent) -> Law {
@@ -316,6 +379,7 @@ impl World {
             Event::MerchantActs(merchant) => self.merchant_acts(merchant)?,
             Event::OperatorActs => self.operator_acts()?,
             Event::MachineActs => self.machine_acts()?,
+            Event::ProcessStarts => self.restart()?,
         }
         Ok(())
     }
@@ -416,9 +480,95 @@ impl World {
         let process = self.processes.remove(at);
         let number = process.number;
         self.note(format_args!("process {number} is killed after {rounds} rounds"));
-        process.run_to_death(rounds);
+        process.run_to_death(rounds, &self.disk);
+        self.kills = self.disk.tally().kills;
         self.lost(number);
-        self.auditor.look(&self.merchants)
+        self.aftermath(None)?;
+        self.auditor.look(&self.merchants)?;
+        if self.processes.is_empty() {
+            // The next one to open the store finds it as the last one left it.
+            self.auditor.close();
+        }
+        Ok(())
+    }
+
+    /// Looks whether the disk has ended something: the machine, or the process that has just run.
+    fn aftermath(&mut self, ran: Option<usize>) -> Law {
+        if !self.disk.is_on() {
+            return self.power_lost();
+        }
+        let kills = self.disk.tally().kills;
+        if kills > self.kills {
+            self.kills = kills;
+            self.swarm.counters.count(Fault::KilledAtSync);
+            if let Some(at) = ran {
+                let number = self.processes.remove(at).number;
+                self.note(format_args!("process {number} is killed at a write or a sync"));
+                // What a dead process has said nobody has heard.
+                self.outbox.take();
+                self.lost(number);
+            }
+        }
+        Ok(())
+    }
+
+    fn power_lost(&mut self) -> Law {
+        self.note(format_args!("the power is lost"));
+        self.outbox.take();
+        let numbers: Vec<usize> = self.processes.drain(..).map(|process| process.number).collect();
+        for number in numbers {
+            self.lost(number);
+        }
+        self.auditor.close();
+        self.disk.power_on();
+        let pause_ms = self.dice.between(20, 3_000);
+        self.agenda.add(self.now_ms + pause_ms, Event::ProcessStarts);
+        Ok(())
+    }
+
+    /// How often the disk has failed.
+    fn count_disk(&mut self) {
+        let tally = self.disk.tally();
+        let fired = |fault| tally.fired.get(&fault).copied().unwrap_or(0);
+        use hundi_faultfs::Fault::{Busy, Full, SyncError, WriteError};
+        for (fault, times) in [
+            (Fault::PowerLoss, tally.crashes),
+            (Fault::Busy, fired(Busy)),
+            (Fault::SyncFails, fired(SyncError)),
+            (Fault::WriteFails, fired(WriteError)),
+            (Fault::DiskFull, fired(Full)),
+        ] {
+            (0..times).for_each(|_| self.swarm.counters.count(fault));
+        }
+    }
+
+    /// The disk is told to fail within its next calls.
+    fn disk_acts(&mut self) {
+        let nth = |dice: &mut Dice, most| u64::try_from(dice.between(1, most)).unwrap_or(1);
+        let moment = |dice: &mut Dice| match dice.below(3) {
+            0 => Moment::Write(nth(dice, 60)),
+            1 => Moment::BeforeSync(nth(dice, 12)),
+            _ => Moment::AfterSync(nth(dice, 12)),
+        };
+        if self.swarm.would(Fault::PowerLoss) {
+            self.disk.end_at(moment(&mut self.dice), End::Power(Keep::Drawn));
+        }
+        if self.swarm.would(Fault::KilledAtSync) {
+            self.disk.end_at(moment(&mut self.dice), End::Process);
+        }
+        use hundi_faultfs::Fault::{Busy, SyncError, WriteError};
+        for (fault, call) in [(Fault::Busy, Busy), (Fault::SyncFails, SyncError), (Fault::WriteFails, WriteError)] {
+            if self.swarm.would(fault) {
+                self.disk.inject(call, nth(&mut self.dice, 20));
+            }
+        }
+        if self.full_until_ms.is_some_and(|until_ms| until_ms <= self.now_ms) {
+            self.full_until_ms = None;
+            self.disk.limit(None);
+        } else if self.full_until_ms.is_none() && self.swarm.would(Fault::DiskFull) {
+            self.full_until_ms = Some(self.now_ms + self.dice.between(200, 8_000));
+            self.disk.limit(Some(self.disk.used() + nth(&mut self.dice, 30_000)));
+        }
     }
 
     /// Nobody answers the calls that a process was serving, but for those that have been answered.
@@ -438,18 +588,18 @@ impl World {
         self.outbox.put_back(said);
     }
 
-    /// Accidents of processes and of the machine.
+    /// Accidents of processes, of the disk and of the machine.
     fn machine_acts(&mut self) -> Law {
         let now_ms = self.now_ms;
-        if self.processes.is_empty() {
-            self.start_process()?;
-            self.auditor.open(&self.config.database())?;
-            self.auditor.fold_all(&self.merchants)?;
-        }
+        self.restart()?;
         for at in (0..self.processes.len()).rev() {
-            self.process_acts(at, now_ms)?;
+            if at < self.processes.len() {
+                self.process_acts(at, now_ms)?;
+            }
         }
-        if self.processes.len() < PROCESSES_MAX && self.swarm.strikes(Fault::SecondProcess) {
+        self.disk_acts();
+        let more = !self.processes.is_empty() && self.processes.len() < PROCESSES_MAX;
+        if more && self.swarm.strikes(Fault::SecondProcess) {
             self.start_process()?;
         }
         for (fault, by) in [
@@ -459,7 +609,8 @@ impl World {
             (Fault::YearBack, -365 * DAY),
         ] {
             // While a request is on its way only a right clock can tell when it is too late for it.
-            if self.swarm.would(fault) && !self.agenda.on_the_wire() {
+            let possible = (self.clock_us + by).abs() <= 366 * DAY && !self.agenda.on_the_wire();
+            if self.swarm.would(fault) && possible {
                 self.swarm.counters.count(fault);
                 self.step_clock(by);
             }
@@ -479,6 +630,7 @@ impl World {
                 process.paused_until_ms = None;
                 process.jump(now_ms);
                 self.note(format_args!("process {number} goes on"));
+                self.aftermath(Some(at))?;
                 self.auditor.look(&self.merchants)?;
             }
         } else if self.swarm.strikes(Fault::Zombie) {
@@ -492,6 +644,9 @@ impl World {
             self.note(format_args!("process {number} stops"));
             process.stop();
             self.lost(number);
+            self.aftermath(None)?;
+            self.auditor.look(&self.merchants)?;
+            self.auditor.close();
         }
         Ok(())
     }
@@ -510,6 +665,7 @@ impl World {
         self.healed = true;
         self.swarm.heal();
         self.receivers.heal();
+        self.disk.heal();
         self.step_clock(-self.clock_us);
         self.agenda.add(self.now_ms, Event::MachineActs);
     }
@@ -525,7 +681,11 @@ impl World {
             self.lost(number);
         }
         let until_ms = self.now_ms + LONGEST_MS;
-        loop {
+        while self.processes.is_empty() {
+            // Every number of a process may be leased, until a clock that was wrong says so no more.
+            self.step(i64::MAX)?;
+        }
+        for _ in 0..ROUNDS_OF_DAYS_MAX {
             while let Some(order) = self.merchants.unsure.pop() {
                 let asked = self.merchants.create(order, false);
                 self.ask(0, asked);
@@ -549,12 +709,42 @@ impl World {
             }
             if next_ms > self.now_ms + 2_000 {
                 let to_ms = next_ms - 1_000;
-                self.processes[0].jump(to_ms);
-                self.now_ms = to_ms;
-                self.sort_outgoing()?;
+                self.jump(to_ms)?;
             }
-            if self.now_ms > until_ms {
-                return Err("I9: something is due for ever".to_owned());
+        }
+        Err(format!("I9: something is due for ever, or never answered: {:?}", self.merchants.unsure))
+    }
+
+    fn jump(&mut self, to_ms: i64) -> Law {
+        self.processes[0].jump(to_ms);
+        self.now_ms = to_ms;
+        self.auditor.look(&self.merchants)?;
+        self.sort_outgoing()
+    }
+
+    /// After 30 days an OrderID is still what it was.
+    fn much_later(&mut self) -> Law {
+        self.jump(self.now_ms + 30 * 24 * HOUR_MS)?;
+        let soon_ms = self.now_ms + 5_000;
+        while self.now_ms < soon_ms {
+            self.step(soon_ms)?;
+        }
+        for _ in 0..AGAIN_LATER {
+            let order = self.dice.below(self.merchants.orders.all.len());
+            if self.merchants.orders.all[order].acknowledged {
+                self.swarm.counters.count(Fault::DuplicateLater);
+                let asked = self.merchants.create(order, false);
+                self.ask(0, asked);
+            }
+        }
+        let soon_ms = self.now_ms + 12_000;
+        while self.now_ms < soon_ms {
+            self.step(soon_ms)?;
+        }
+        match self.merchants.unsure.first() {
+            None => Ok(()),
+            Some(order) => {
+                Err(format!("WIRE 7: after 30 days nobody knows {}", self.merchants.orders.all[*order].order_id))
             }
         }
     }
@@ -605,6 +795,8 @@ impl World {
                 ));
             }
             let ledger = auditor.ledgers.get(&(number as i64 + 1)).cloned().unwrap_or_default();
+            let funded = ledger.rows.iter().filter(|row| row.0 == super::auditor::FUND).map(|row| row.1).collect();
+            self.operators.check(number, funded)?;
             let lines = process.ask(admin::statement(&process.app, &merchant.name, None, None))?;
             let told: Vec<(String, Option<String>)> = lines
                 .iter()

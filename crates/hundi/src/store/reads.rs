@@ -9,6 +9,7 @@ use hundi_core::command::{MerchantState, WAITING};
 use hundi_core::ids::{Connector, MerchantId, OrderId, PayoutId, Reference};
 use hundi_core::money::{Amount, Balance};
 use hundi_core::payout::{News, Payout};
+use hundi_core::plant::{Plant, planted};
 use hundi_core::postings::{Cost, JournalRow, Movement, MovementKind};
 use hundi_core::schedule::Timestamp;
 
@@ -336,7 +337,8 @@ impl Store {
         before: PayoutId,
         limit: i64,
     ) -> Result<Vec<Payout>, StoreError> {
-        let args = [Arg::Int(merchant.0), Arg::Int(before.0), Arg::Int(limit)];
+        let before = before.0 - i64::from(planted(Plant::OffByOnePaging));
+        let args = [Arg::Int(merchant.0), Arg::Int(before), Arg::Int(limit)];
         self.query(PAYOUTS_BEFORE, &args).await?.into_iter().map(decode_payout).collect()
     }
 

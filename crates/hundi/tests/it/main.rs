@@ -6,6 +6,7 @@
 
 mod database;
 mod score;
+mod simulator;
 mod tidy;
 
 #[path = "."]
