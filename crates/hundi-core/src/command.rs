@@ -467,15 +467,16 @@ pub fn decide(snapshot: &mut Snapshot, rules: &Rules, command: &Command, now: Ti
 
 /// A new order, in the order of refusal of WIRE 6.
 fn create(snapshot: &mut Snapshot, rules: &Rules, order: &Order, now: Timestamp) -> Result<Decision, Refusal> {
-    if let Some(known) = snapshot.orders.get(&(order.merchant, order.order.clone())) {
+    if let Some(known) = snapshot.orders.get(&(order.merchant, order.order.clone()))
+        && !planted(Plant::SelectThenInsert)
+        && !(planted(Plant::KeyWithALifetime)
+            && snapshot.payouts.get(known).is_some_and(|known| now > known.order.created_at.after(DAY)))
+    {
         let known = snapshot.payouts.get(known).ok_or(Refusal::PayoutUnknown)?;
-        let forgotten = planted(Plant::KeyWithALifetime) && now > known.order.created_at.after(DAY);
-        if known.order.fingerprint != order.fingerprint && !forgotten {
+        if known.order.fingerprint != order.fingerprint {
             return Err(Refusal::OrderReused);
         }
-        if !forgotten {
-            return Ok(Decision::Repeat(Some(Box::new(known.clone()))));
-        }
+        return Ok(Decision::Repeat(Some(Box::new(known.clone()))));
     }
     let merchant = snapshot.merchants.get_mut(&order.merchant).ok_or(Refusal::MerchantUnknown)?;
     let fee = merchant.fees[order.rail as usize].fee(order.amount);
@@ -532,7 +533,11 @@ fn reserve(merchant: &mut Merchant, payout: &Payout, now: Timestamp) -> Result<J
     if merchant.day_most_paise.is_some_and(|most| used > most) {
         return Err(Refusal::OverDayLimit);
     }
-    let movement = postings::reserve(payout.cost());
+    let mut cost = payout.cost();
+    if planted(Plant::FeeNotReserved) {
+        (cost.fee_paise, cost.gst_paise) = (0, 0);
+    }
+    let movement = postings::reserve(cost);
     let order = &payout.order;
     let row = merchant.accounts.post(order.merchant, movement, Some(order.id), &order.actor, "", now)?;
     (merchant.day, merchant.day_paise, merchant.changed) = (today, used, true);
@@ -616,7 +621,8 @@ fn record(
     };
     let payout = snapshot.payouts.get_mut(&id).ok_or(Refusal::PayoutUnknown)?;
     let standing = payout.standing(attempt, connector);
-    if !source.may(word.outcome) {
+    let may = source.may(word.outcome) || planted(Plant::LastWriterWins) && source == Source::SignedCallback;
+    if !may {
         // Ask the bank ourselves, at once. Only the last attempt can be asked about; an older one comes up by statement.
         let asked_soon = payout.next_at == Some(CALLED);
         if asked_soon || payout.state == State::Queued || payout.reference != Some(reference) {
@@ -631,7 +637,8 @@ fn record(
         // was paused, or writes twice, speaks of a request that is over. (A question that never left says nothing.)
         return Ok(Decision::Repeat(Some(Box::new(payout.clone()))));
     }
-    let same_amount = word.amount_paise.is_none_or(|paise| paise == payout.order.amount.paise());
+    let tolerance = if planted(Plant::AmountTolerance) { 100 } else { 0 };
+    let same_amount = word.amount_paise.is_none_or(|paise| paise.abs_diff(payout.order.amount.paise()) <= tolerance);
     let final_at =
         rules.connectors.iter().find(|rules| rules.connector == connector).and_then(|rules| rules.not_found_final_us);
     let fact = match word.outcome {
@@ -639,6 +646,7 @@ fn record(
         Outcome::Accepted => Fact::Accepted,
         Outcome::Silent => Fact::Silent,
         Outcome::NotFound => match (final_at, source) {
+            (Some(_), _) if standing == Standing::Open && planted(Plant::NotFoundAsVoid) => Fact::NotExecuted,
             (Some(after), Source::Enquiry { asked_at }) if standing == Standing::Open => {
                 let asked_at = if planted(Plant::NotFoundJudgedLate) { now } else { asked_at };
                 if asked_at > payout.send_before.after(after) { Fact::NotExecuted } else { Fact::Silent }
@@ -703,7 +711,9 @@ fn apply(
         connector: refused_by.is_some() && rules.connectors.iter().any(left),
     };
     let late = planted(Plant::CheckThenCredit) && payout.state == State::Reversed;
+    let cancels = planted(Plant::CancelAtTheBank) && change.event == Event::Cancel && payout.state == State::Sending;
     let state = if late { State::Paid } else { payout.state };
+    let state = if cancels { State::Queued } else { state };
     let step = step(state, payout.held, payout.attempts, change.event, room).ok_or(Refusal::NotNow)?;
     // A payout that has ended and is asked about again (after a callback) must not stay due for ever, and a bank may give
     // its own reference late.
@@ -824,6 +834,10 @@ fn set_due(payout: &mut Payout, step: &Step, rules: &Rules, change: &Change<'_>,
         payout.enquiries += u32::from(change.asked && at_bank);
         return false;
     }
+    if planted(Plant::ForgottenPayout) && silent {
+        payout.next_at = None;
+        return false;
+    }
     let asks_on = at_bank && step.holds || !payout.state.is_open() && silent && payout.next_at.is_some();
     match step.due {
         Due::AtOnce | Due::AfterPause if payout.held => payout.next_at = Some(WAITING),
@@ -861,7 +875,7 @@ fn tell(transition: &mut Transition, payout: &mut Payout, wish: CallbackWish, ne
         CallbackWish::Final => news != News::Pending,
         CallbackWish::All => true,
     };
-    if wanted {
+    if wanted && !(planted(Plant::CallbackNotWritten) && news == News::Failure) {
         payout.news += 1;
         transition.callbacks.push(Callback {
             merchant: payout.order.merchant,

@@ -108,6 +108,24 @@ plants! {
         by "test(=sqlite::process::kill::kill_serve)" row 28;
     CheckThenCredit "check-then-credit" "A reversal is credited by what the payout was before it was reversed."
         by "test(sqlite::process::reversals::a_reversal_is_credited_once)" row 13;
+    SendBeforeIntent "send-before-intent" "The bank has the request before the start is committed.";
+    TimeoutAsFailure "timeout-as-failure" "A request without an answer is taken for refused.";
+    NotFoundAsVoid "not-found-as-void" "What an enquiry does not find is taken for never executed, at any time.";
+    ResendOnRestart "resend-on-restart" "What was sending is sent again, under a new reference, and not asked about.";
+    SelectThenInsert "select-then-insert" "That an OrderID is known is not looked up where it is decided.";
+    LeaseByTimeAlone "lease-by-time-alone" "A process that was paused sends what its lease has long run out for.";
+    AmountTolerance "amount-tolerance" "A bank that paid a rupee more or less than ordered is believed to have paid.";
+    LastWriterWins "last-writer-wins" "A signed callback gives money back without a question.";
+    ForgedCallbackTrusted "forged-callback-trusted" "A callback's signature is not checked.";
+    FeeNotReserved "fee-not-reserved" "The fee is not set aside with the amount, so a wallet can be overspent.";
+    FeeKeptOnReversal "fee-kept-on-reversal" "A reversal gives the amount back, but not the fee.";
+    ForgottenPayout "forgotten-payout" "After a silence nothing is due any more.";
+    UnchainedRow "unchained-row" "A release does not move the journal's chain.";
+    CallbackGivenUp "callback-given-up" "A callback is given up after its first failure.";
+    CallbackNotWritten "callback-not-written" "The news of a failure is not written with the failure.";
+    CancelAtTheBank "cancel-at-the-bank" "What is at the bank can be cancelled.";
+    DeemedAsPaid "deemed-as-paid" "A deemed success is taken for a success.";
+    ErrorBodyTrusted "error-body-trusted" "The body of a reply with an error's status is believed.";
 }
 
 /// Whether this fault is planted.

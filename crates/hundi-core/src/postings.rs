@@ -14,6 +14,7 @@
 
 use crate::ids::{Actor, Connector, MerchantId, PayoutId};
 use crate::money::{Amount, Balance};
+use crate::plant::{Plant, planted};
 use crate::schedule::Timestamp;
 use crate::signing::keyed;
 use hmac::Mac;
@@ -140,6 +141,9 @@ impl Movement {
             MovementKind::Reserve => [(Wallet, -total), (Reserved, total), (Fees, 0), (Gst, 0)],
             MovementKind::Release => [(Reserved, -total), (Wallet, total), (Fees, 0), (Gst, 0)],
             MovementKind::Settle => [(Reserved, -total), (bank()?, amount), (Fees, fee), (Gst, gst)],
+            MovementKind::Restore if planted(Plant::FeeKeptOnReversal) => {
+                [(bank()?, -amount), (Wallet, amount), (Fees, 0), (Gst, 0)]
+            }
             MovementKind::Restore => [(bank()?, -amount), (Wallet, total), (Fees, -fee), (Gst, -gst)],
         })
     }

@@ -19,7 +19,6 @@
 //!
 //! It refuses to follow redirects, to reach private addresses, and to log a URL or a secret.
 
-use crate::clock::random;
 use crate::config::Callbacks;
 use crate::http_out::{self, Method, OutError, OutReply, OutRequest, Reach};
 use crate::keys::{Keys, Place};
@@ -323,8 +322,8 @@ async fn record(app: &App, callback: &DueCallback, until: Timestamp, verdict: Ve
     let (fate, result) = match verdict {
         Verdict::Delivered(result) => (CallbackFate::Delivered, result),
         Verdict::Failed(result) => {
-            let jitter = u16::from_be_bytes(random());
-            let next = next_callback(now, callback.tries.saturating_add(1), jitter);
+            let next = next_callback(now, callback.tries.saturating_add(1), app.clock.jitter());
+            let next = next.filter(|_| !planted(Plant::CallbackGivenUp));
             (next.map_or(CallbackFate::GivenUp, CallbackFate::Again), result)
         }
         Verdict::Nowhere => (CallbackFate::GivenUp, "no callback URL".to_owned()),

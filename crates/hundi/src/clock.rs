@@ -1,10 +1,12 @@
 //! The only reader of time and randomness.
 //!
 //! [`Clock::system`] reads the machine's clocks. [`Clock::held`] starts where it is told and moves with tokio's clock, so
-//! that a test that pauses tokio holds all of Hundi still.
+//! that a test that pauses tokio holds all of Hundi still, and so does its randomness: it is the same each time.
 
 use hundi_core::schedule::Timestamp;
 use rustix::time::{ClockId, clock_gettime};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
@@ -15,7 +17,16 @@ pub struct Clock(Source);
 #[derive(Clone, Debug)]
 enum Source {
     System,
-    Held { start: Timestamp, since: Instant },
+    Held { start: Timestamp, since: Instant, beside: Arc<Beside> },
+}
+
+/// What all copies of a held clock share.
+#[derive(Debug, Default)]
+struct Beside {
+    /// By how much the time of day was set since the start.
+    stepped: AtomicI64,
+    /// How often [`Clock::jitter`] was asked.
+    asked: AtomicU64,
 }
 
 impl Clock {
@@ -26,7 +37,27 @@ impl Clock {
 
     /// A clock that shows `start` now and goes with tokio's.
     pub fn held(start: Timestamp) -> Clock {
-        Clock(Source::Held { start, since: Instant::now() })
+        Clock(Source::Held { start, since: Instant::now(), beside: Arc::default() })
+    }
+
+    /// Sets the time of day of a held clock, as whoever corrects a machine's clock does. What counts since the start of the
+    /// machine goes on as before. The machine's own clock is not ours to set.
+    pub fn step(&self, micros: i64) {
+        if let Source::Held { beside, .. } = &self.0 {
+            beside.stepped.fetch_add(micros, Ordering::Relaxed);
+        }
+    }
+
+    /// A number to spread things in time by. Not for secrets: of a held clock it is the same each time.
+    pub fn jitter(&self) -> u16 {
+        match &self.0 {
+            Source::System => u16::from_be_bytes(random()),
+            Source::Held { start, beside, .. } => {
+                // Knuth's multiplicative hash: the upper bits of neighbours differ.
+                let asked = beside.asked.fetch_add(1, Ordering::Relaxed).wrapping_add(start.0.unsigned_abs());
+                (asked.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48) as u16
+            }
+        }
     }
 
     /// The time of day, for deciding and for storing.
@@ -36,7 +67,9 @@ impl Clock {
                 let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 Timestamp(i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX))
             }
-            Source::Held { start, since } => start.after(micros(since.elapsed())),
+            Source::Held { start, since, beside } => {
+                start.after(micros(since.elapsed())).after(beside.stepped.load(Ordering::Relaxed))
+            }
         }
     }
 

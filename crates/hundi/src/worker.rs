@@ -193,6 +193,13 @@ async fn take_up(app: &App, payout: Payout, claimed: tokio::sync::oneshot::Sende
         }
         return;
     }
+    if planted(Plant::ResendOnRestart)
+        && let Some(connector) = payout.connector
+    {
+        let order = &payout.order;
+        let reference = Reference::derive(&app.installation, order.merchant, &order.order, payout.attempts + 1, 0);
+        return send(app, Started { connector, reference, boot_us: app.clock.boot_us(), payout }).await;
+    }
     let lease_us = app.config.worker.lease_ms * 1_000;
     let claim = Command::Enquire { merchant: key.0, payout: key.1, lease_us };
     match app.writer.execute(claim).await {
@@ -262,6 +269,13 @@ async fn start(app: &App, payout: &Payout) -> Option<Started> {
     let id = payout.order.id;
     let connector = next_connector(&app.rules, payout)?;
     let (command, boot_us) = start_command(app, &payout.order, payout.attempts + 1, connector)?;
+    if planted(Plant::SendBeforeIntent)
+        && let Command::Start { references: [reference, _], .. } = &command
+    {
+        let mut payout = payout.clone();
+        payout.send_before = app.clock.now().after(5 * SECOND);
+        send(app, Started { payout, connector, reference: *reference, boot_us }).await;
+    }
     match app.writer.execute(command).await {
         Ok(Decision::Done(transition)) => Started::new(&transition, boot_us),
         Ok(Decision::Repeat(_)) => None,
@@ -300,7 +314,8 @@ async fn send(app: &App, started: Started) {
     let used = u64::try_from(app.clock.boot_us().saturating_sub(boot_us)).unwrap_or(u64::MAX);
     let left = bank.reply_within().checked_sub(Duration::from_micros(used));
     let on_its_way = app.hub.sending(order.id);
-    let write_before_boot_us = Some(boot_us.saturating_add(micros(bank.reply_within())));
+    let write_before_boot_us =
+        Some(boot_us.saturating_add(micros(bank.reply_within()))).filter(|_| !planted(Plant::LeaseByTimeAlone));
     let request = OutRequest { write_before_boot_us, ..bank.request(&transfer) };
     let reply = connectors::send(&app.http_out, request, left).await;
     drop(on_its_way);

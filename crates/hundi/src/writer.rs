@@ -14,7 +14,6 @@
 //! On PostgreSQL several batches run at once, each in a lane with merchants of its own: what one merchant asks stays in
 //! order, and nobody waits for another merchant's lock. Within a lane merchants take turns.
 
-use crate::clock::random;
 use crate::store::batch::{self, Loaded};
 use crate::store::rows::{self, Plain};
 use crate::store::{StoreError, Tx};
@@ -393,8 +392,7 @@ async fn transact_again<'a>(app: &'a App, works: &[&Work]) -> Result<Transacted<
             result => return result,
         };
         // Those that were in each other's way do not meet again.
-        let [jitter] = random::<1>();
-        tokio::time::sleep(Duration::from_millis(pause_ms + u64::from(jitter) % pause_ms)).await;
+        tokio::time::sleep(Duration::from_millis(pause_ms + u64::from(app.clock.jitter()) % pause_ms)).await;
     }
 }
 

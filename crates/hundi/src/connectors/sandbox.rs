@@ -150,6 +150,9 @@ impl Sandbox {
             Err(OutError::NotWritten(_)) => return bare(Outcome::NotWritten, "The bank could not be reached"),
             // A guard that forbids an address has connected nowhere.
             Err(OutError::Forbidden(_)) => return bare(Outcome::NotWritten, "The bank's address is not allowed"),
+            Err(OutError::Silent(_)) if planted(Plant::TimeoutAsFailure) => {
+                return bare(Outcome::Refused { elsewhere: false }, "Time-out");
+            }
             Err(OutError::Silent(_)) => return bare(Outcome::Silent, ""),
             Ok(reply) => reply,
         };
@@ -157,6 +160,7 @@ impl Sandbox {
             return bare(Outcome::Silent, "");
         }
         match (reply.status, serde_json::from_slice::<ReplyBody>(&reply.body)) {
+            (500, Ok(body)) if body.reference == reference.as_str() && planted(Plant::ErrorBodyTrusted) => word(body),
             (200, Ok(body)) if body.reference == reference.as_str() || planted(Plant::AnyReference) => word(body),
             (404, Ok(body)) if body.reference == reference.as_str() && body.status == "not_found" => {
                 bare(Outcome::NotFound, "")
@@ -178,13 +182,15 @@ impl Sandbox {
                     && signing::verify(self.secret.as_deref()?, &id, at, body, &signature),
             )
         };
-        Some(Called { signed: proof().unwrap_or(false), reference, word: word(reading) })
+        let signed = proof().unwrap_or(false) || planted(Plant::ForgedCallbackTrusted);
+        Some(Called { signed, reference, word: word(reading) })
     }
 }
 
 fn word(body: ReplyBody) -> Word {
     let outcome = match body.status.as_str() {
         "paid" => Outcome::Paid,
+        "deemed" if planted(Plant::DeemedAsPaid) => Outcome::Paid,
         // Deemed (code 91) is not paid and not refused, but the bank has it: "not found" can no longer be true.
         "accepted" | "pending" | "deemed" => Outcome::Accepted,
         // It came too late and will never be executed; nothing is wrong with the order.

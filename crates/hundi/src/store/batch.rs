@@ -11,7 +11,7 @@ use hundi_core::money::{Amount, Balance};
 use hundi_core::party::PersonName;
 use hundi_core::payout::{Order, Payout, Sealed, State};
 use hundi_core::plant::{Plant, planted};
-use hundi_core::postings::{Accounts, JournalRow, chain};
+use hundi_core::postings::{Accounts, JournalRow, MovementKind, chain};
 use hundi_core::rails::{RAILS, Rail};
 use hundi_core::schedule::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -355,7 +355,9 @@ pub async fn write(
         rows.news(transition, now);
         for row in &transition.journal {
             let link = loaded.links.get_mut(&row.merchant).ok_or(StoreError::Conflict)?;
-            *link = chain(key, link, row);
+            if !(planted(Plant::UnchainedRow) && row.movement.kind == MovementKind::Release) {
+                *link = chain(key, link, row);
+            }
             rows.journal(row, link);
         }
     }

@@ -93,27 +93,18 @@ impl Sqlite {
                 rusqlite::version()
             )));
         }
-        if !create && !path.exists() {
-            return Err(StoreError::Unusable(format!(
-                "there is no database at {}; run `hundi migrate`, or `hundi demo` to try things out",
-                path.display()
-            )));
-        }
         let folding = Arc::default();
-        let writer = connect_writer(path, &folding)?;
+        let access = if create { Access::Create } else { Access::Write };
+        let writer = connect_writer(path, access, &folding)
+            .map_err(|error| missing(path, "run `hundi migrate`, or `hundi demo` to try things out", error))?;
         let writer = tokio::sync::Mutex::new(Some(writer));
         Ok(Sqlite { path: path.to_owned(), writer, readers: Mutex::default(), folding })
     }
 
     /// Opens the file for reading within one transaction, which is the only reader's.
     pub fn open_view(path: &Path) -> Result<Sqlite, StoreError> {
-        if !path.exists() {
-            return Err(StoreError::Unusable(format!(
-                "there is no database at {}; give its folder with --data",
-                path.display()
-            )));
-        }
-        let reader = connect(path, false)?;
+        let reader =
+            connect(path, Access::Read).map_err(|error| missing(path, "give its folder with --data", error))?;
         // The first statement that reads fixes what the transaction sees.
         let pinned = reader.execute_batch("BEGIN; SELECT COUNT(*) FROM sqlite_schema");
         pinned.map_err(explain)?;
@@ -172,7 +163,7 @@ impl Sqlite {
         let kept = locked(&self.readers).pop();
         let connection = match kept {
             Some(connection) => connection,
-            None => connect(&self.path, false)?,
+            None => connect(&self.path, Access::Read)?,
         };
         let result =
             connection.prepare_cached(sql).map_err(explain).and_then(|mut statement| read(&mut statement, args, each));
@@ -190,7 +181,7 @@ impl Sqlite {
         size: usize,
         each: &mut impl AsyncFnMut(Vec<Row>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let connection = connect(&self.path, false)?;
+        let connection = connect(&self.path, Access::Read)?;
         let mut statement = connection.prepare(sql).map_err(explain)?;
         let columns = statement.column_count();
         let mut rows = statement.query([]).map_err(explain)?;
@@ -212,7 +203,7 @@ impl Sqlite {
     pub async fn begin(&self) -> Result<SqliteTx<'_>, StoreError> {
         let mut writer = self.writer.lock().await;
         if writer.is_none() {
-            *writer = Some(connect_writer(&self.path, &self.folding)?);
+            *writer = Some(connect_writer(&self.path, Access::Write, &self.folding)?);
         }
         let mut tx = SqliteTx { connection: writer, open: false };
         tx.run("BEGIN IMMEDIATE")?;
@@ -229,7 +220,7 @@ impl Sqlite {
             self.folding.wanted.notified().await;
             let folded = match connection.take() {
                 Some(connection) => Ok(connection),
-                None => connect(&self.path, true),
+                None => connect(&self.path, Access::Write),
             };
             let folded = folded.and_then(|connection| {
                 let passive = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
@@ -358,8 +349,8 @@ impl Drop for Leaving<'_> {
 }
 
 /// The connection whose commits make the log grow.
-fn connect_writer(path: &Path, folding: &Arc<Folding>) -> Result<Connection, StoreError> {
-    let mut connection = connect(path, true)?;
+fn connect_writer(path: &Path, access: Access, folding: &Arc<Folding>) -> Result<Connection, StoreError> {
+    let mut connection = connect(path, access)?;
     let folding = Arc::clone(folding);
     let committed = move |log: &mut Wal, pages| {
         folding.committed(log, pages);
@@ -369,9 +360,27 @@ fn connect_writer(path: &Path, folding: &Arc<Folding>) -> Result<Connection, Sto
     Ok(connection)
 }
 
-fn connect(path: &Path, writes: bool) -> Result<Connection, StoreError> {
+/// What a connection is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Access {
+    /// To write; the file is made if there is none.
+    Create,
+    Write,
+    Read,
+}
+
+/// Says what to do if that is all: there is no file.
+fn missing(path: &Path, advice: &str, error: StoreError) -> StoreError {
+    match path.try_exists() {
+        Ok(false) => StoreError::Unusable(format!("there is no database at {}; {advice}", path.display())),
+        Ok(true) | Err(_) => error,
+    }
+}
+
+fn connect(path: &Path, access: Access) -> Result<Connection, StoreError> {
+    let writes = access != Access::Read;
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    if writes {
+    if access == Access::Create {
         flags |= OpenFlags::SQLITE_OPEN_CREATE;
     }
     let connection = Connection::open_with_flags(path, flags).map_err(|error| {

@@ -11,6 +11,7 @@ mod naive;
 #[path = "security/rules.rs"]
 mod rules;
 mod score;
+mod simulator;
 mod tidy;
 
 #[path = "."]

@@ -1,0 +1,181 @@
+//! What can go wrong in a run, and how often: every seed draws the rate of every fault, and half of them are never.
+
+use super::dice::Dice;
+
+macro_rules! faults {
+    ($($fault:ident $name:literal $rate:literal;)*) => {
+        /// A fault with a name, which counts how often it struck.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+        pub enum Fault {
+            $($fault,)*
+        }
+
+        impl Fault {
+            pub const ALL: &[Fault] = &[$(Fault::$fault,)*];
+
+            pub const fn name(self) -> &'static str {
+                match self { $(Fault::$fault => $name,)* }
+            }
+
+            /// The usual rate, of a thousand chances.
+            const fn usual(self) -> u32 {
+                match self { $(Fault::$fault => $rate,)* }
+            }
+        }
+    };
+}
+
+// A fault, its name, and how often it strikes of a thousand chances where a seed draws it.
+faults! {
+    // The process and its machine.
+    Crash "crash" 20;
+    CrashAtRest "crash at rest" 60;
+    Stop "orderly stop" 40;
+    SecondProcess "second process" 300;
+    Zombie "zombie process" 60;
+    PowerLoss "power lost" 40;
+    KilledAtSync "process killed at a write or a sync" 60;
+    Busy "database busy" 60;
+    SyncFails "sync fails" 30;
+    WriteFails "write fails" 30;
+    DiskFull "disk full" 30;
+    HourForward "clock an hour forward" 20;
+    HourBack "clock an hour back" 20;
+    YearForward "clock a year forward" 8;
+    YearBack "clock a year back" 8;
+    // The way to the bank.
+    NotWritten "no connection to the bank" 40;
+    SlowConnect "slow connection to the bank" 40;
+    RequestLost "request lost" 40;
+    RequestLate "request late" 40;
+    ReplyLost "reply lost after paying" 40;
+    ReplyLate "reply late" 50;
+    ErrorAfterPaying "error body after paying" 30;
+    ErrorUnpaid "error body without paying" 30;
+    Garbled "reply garbled" 30;
+    // What the bank decides.
+    Accepted "accepted, paid later" 150;
+    Deemed "deemed" 40;
+    LateRefusal "accepted, refused later" 50;
+    Undecided "accepted, undecided for days" 15;
+    Refused "refused" 60;
+    RefusedHere "refused, another bank may try" 30;
+    NotFoundThenPaid "not found, then paid" 200;
+    Expired "request refused as too late" 0;
+    Reversed "reversed" 60;
+    WrongAmount "another amount paid" 15;
+    // What the bank calls out.
+    CallLost "bank's callback lost" 100;
+    CallTwice "bank's callback twice" 150;
+    CallLate "bank's callback late" 100;
+    CallUnsolicited "bank's callback before its reply" 100;
+    CallContradicts "bank's callback contradicts" 60;
+    CallForged "forged callback" 60;
+    CallReplayed "replayed callback" 40;
+    CallUnknown "callback about a stranger" 30;
+    // The merchants' receivers.
+    ReceiverStalls "receiver stalls" 100;
+    ReceiverFails "receiver fails" 150;
+    ReceiverLies "receiver takes it and says no" 80;
+    ReceiverRedirects "receiver redirects" 40;
+    ReceiverDown "receiver down for long" 30;
+    // The merchants and the operator.
+    Duplicate "same order again" 200;
+    DuplicateLater "same order after 30 days" 500;
+    OtherDetails "same OrderID, other details" 60;
+    Malformed "malformed order" 60;
+    Stranger "another merchant's order" 100;
+    Poor "order beyond the wallet" 40;
+    HungUp "merchant hangs up" 40;
+    Cancelled "cancelled" 100;
+    Suspended "merchant suspended" 60;
+    Limited "limits set" 60;
+    FundedTwice "bank credit booked twice" 200;
+    TokenRevoked "token revoked" 60;
+}
+
+/// How often each fault struck.
+#[derive(Clone, Debug)]
+pub struct Counters(Vec<u64>);
+
+impl Default for Counters {
+    fn default() -> Counters {
+        Counters(vec![0; Fault::ALL.len()])
+    }
+}
+
+impl Counters {
+    pub fn count(&mut self, fault: Fault) {
+        self.0[fault as usize] += 1;
+    }
+
+    pub fn of(&self, fault: Fault) -> u64 {
+        self.0[fault as usize]
+    }
+
+    pub fn add(&mut self, other: &Counters) {
+        for (sum, count) in self.0.iter_mut().zip(&other.0) {
+            *sum += count;
+        }
+    }
+
+    pub fn never(&self) -> impl Iterator<Item = Fault> {
+        Fault::ALL.iter().copied().filter(|fault| self.of(*fault) == 0)
+    }
+}
+
+/// The options of one run.
+#[derive(Debug)]
+pub struct Swarm {
+    rates: Vec<u32>,
+    pub merchants: usize,
+    /// How long processes run before the others have their turn.
+    pub turn_ms: i64,
+    /// How often merchants act.
+    pub pause_ms: i64,
+    pub dice: Dice,
+    pub counters: Counters,
+}
+
+impl Swarm {
+    pub fn draw(dice: &mut Dice) -> Swarm {
+        let rate = |fault: &Fault| {
+            let factor = *dice.pick(&[0, 0, 0, 1, 1, 3]);
+            (fault.usual() * factor).min(900)
+        };
+        let rates = Fault::ALL.iter().map(rate).collect();
+        Swarm {
+            rates,
+            merchants: dice.below(8) + 1,
+            turn_ms: *dice.pick(&[3, 10, 25, 60]),
+            pause_ms: *dice.pick(&[5, 40, 150, 600]),
+            dice: dice.fork(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// From now on nothing goes wrong any more.
+    pub fn heal(&mut self) {
+        self.rates.fill(0);
+    }
+
+    /// Whether a fault strikes now. Whoever asks makes it so.
+    pub fn strikes(&mut self, fault: Fault) -> bool {
+        let strikes = self.would(fault);
+        if strikes {
+            self.counters.count(fault);
+        }
+        strikes
+    }
+
+    /// Whether a fault strikes, without counting it: whoever asks counts it once it has.
+    pub fn would(&mut self, fault: Fault) -> bool {
+        let rate = self.rates[fault as usize];
+        rate > 0 && self.dice.permille(rate)
+    }
+
+    /// Whether this run knows the fault at all.
+    pub fn knows(&self, fault: Fault) -> bool {
+        self.rates[fault as usize] > 0
+    }
+}
