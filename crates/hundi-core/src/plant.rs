@@ -55,7 +55,7 @@ plants! {
     ErrorBodyTrusted "error-body-trusted" "The body of a reply with an error's status is believed.";
     OthersReplyTrusted "others-reply-trusted" "A reply is believed whatever reference it speaks of.";
     UnscopedStatus "unscoped-status" "The status call by our OrderID does not look whose it is.";
-    OffByOnePaging "off-by-one-paging" "A page leaves out the payout before it.";
+    OffByOnePaging "off-by-one-paging" "A page begins with the last payout of the page before.";
 }
 
 /// Whether this fault is planted.

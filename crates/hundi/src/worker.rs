@@ -336,7 +336,8 @@ async fn enquire(app: &App, payout: &Payout) {
     }
     // A slow answer tells of the moment at which the bank looked: what was not to be found then may have been paid since.
     let open_at = |at| bank.rules().not_found_final_us.is_some_and(|after| at <= payout.send_before.after(after));
-    if word.outcome == Outcome::NotFound && open_at(asked_at) && !planted(Plant::NotFoundByArrival) {
+    let by_arrival = planted(Plant::NotFoundByArrival) || planted(Plant::NotFoundAsVoid);
+    if word.outcome == Outcome::NotFound && open_at(asked_at) && !by_arrival {
         word.outcome = Outcome::Silent;
     }
     record(app, connector, reference, word, reply.ok().map(|reply| ("enquiry", reply)), payout).await;

@@ -10,8 +10,11 @@ use hyper::Request;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// The price lists of the merchants, and the same as bands: up to so many paise, fixed paise, basis points, least, most.
-pub const PLANS: [(&str, &[(i64, i64, i64, i64, i64)]); 4] = [
+/// A band of a price list: up to so many paise, fixed paise, basis points, least, most.
+pub type Band = (i64, i64, i64, i64, i64);
+
+/// The price lists of the merchants, and the same as bands.
+pub const PLANS: [(&str, &[Band]); 4] = [
     ("free", &[(i64::MAX, 0, 0, 0, i64::MAX)]),
     ("*:5.00", &[(i64::MAX, 500, 0, 0, i64::MAX)]),
     ("1000:3.00;*:5.00+10bp", &[(100_000, 300, 0, 0, i64::MAX), (i64::MAX, 500, 10, 0, i64::MAX)]),

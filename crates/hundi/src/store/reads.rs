@@ -337,7 +337,7 @@ impl Store {
         before: PayoutId,
         limit: i64,
     ) -> Result<Vec<Payout>, StoreError> {
-        let before = before.0 - i64::from(planted(Plant::OffByOnePaging));
+        let before = before.0.saturating_add(i64::from(planted(Plant::OffByOnePaging)));
         let args = [Arg::Int(merchant.0), Arg::Int(before), Arg::Int(limit)];
         self.query(PAYOUTS_BEFORE, &args).await?.into_iter().map(decode_payout).collect()
     }
