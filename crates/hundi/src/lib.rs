@@ -389,7 +389,8 @@ impl Alarm {
     /// reset first, then look what is due, then sleep.
     pub async fn sleep_until(&self, clock: &Clock, at: Timestamp) {
         let at = self.at.fetch_min(at.0, Ordering::AcqRel).min(at.0);
-        let pause = u64::try_from(at.saturating_sub(clock.now().0)).unwrap_or(0);
+        // Both look every second at least. A clock that was set back must not make them wait until it has caught up.
+        let pause = u64::try_from(at.saturating_sub(clock.now().0).min(SECOND)).unwrap_or(0);
         tokio::select! {
             biased;
             () = self.notify.notified() => {}

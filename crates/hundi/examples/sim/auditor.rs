@@ -408,7 +408,8 @@ impl Auditor {
     /// When the next payout or callback is due that is not the operator's; microseconds.
     pub fn next_due_us(&self) -> Result<Option<i64>, String> {
         let sql = "SELECT MIN(next_at) FROM (SELECT next_at FROM payouts WHERE next_at IS NOT NULL AND next_at < ?1 \
-            UNION ALL SELECT next_at FROM callbacks WHERE next_at IS NOT NULL)";
+            UNION ALL SELECT c.next_at FROM callbacks c WHERE c.next_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM callbacks e \
+            WHERE e.merchant_id = c.merchant_id AND e.payout_id = c.payout_id AND e.seq < c.seq AND e.state = 1))";
         Ok(self.all(sql, params![WAITING], |row| row.get(0))?.into_iter().next().flatten())
     }
 

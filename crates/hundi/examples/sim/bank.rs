@@ -162,7 +162,7 @@ impl Bank {
         } else {
             if !clocks_differ(swarm) && swarm.strikes(Fault::NotFoundThenPaid) {
                 let latest_ms = (valid_until_us - START.0) / 1_000 + 5_000;
-                new.visible_from_ms = latest_ms.min(now_ms + self.dice.between(500, 12_000));
+                new.visible_from_ms = latest_ms.min(now_ms + *self.dice.pick(&[1_000, 5_000, 20_000]));
             }
             new.status = self.fate(&new, now_ms, swarm, agenda);
             if new.status == Status::Paid {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// A band of a price list: up to so many paise, fixed paise, basis points, least, most.
-type Band = (i64, i64, i64, i64, i64);
+pub type Band = (i64, i64, i64, i64, i64);
 
 /// The price lists of the merchants, and the same as bands.
 pub const PLANS: [(&str, &[Band]); 4] = [

@@ -43,7 +43,7 @@ pub enum Outgoing {
     /// A request, for the bank or a merchant's receiver.
     Request(Sent),
     /// A fault of the way out has struck.
-    Struck(Fault),
+    Struck { from: usize, fault: Fault },
     /// The answer to a call of the API.
     Answered { call: u64, status: u16, body: String },
     /// What an operator's command came to.
@@ -343,14 +343,14 @@ fn http_out(from: usize, clock: Clock, way: Way, dice: Dice, outbox: Outbox) -> 
         Box::pin(async move {
             let deadline = Instant::now() + request.deadline;
             if connect_ms > 0 {
-                outbox.push(Outgoing::Struck(Fault::SlowConnect));
+                outbox.push(Outgoing::Struck { from, fault: Fault::SlowConnect });
             }
             if connect_ms > 0 {
                 tokio::time::sleep(millis(connect_ms)).await;
             }
             let late = request.write_before_boot_us.is_some_and(|before| clock.boot_us() >= before);
             if refused {
-                outbox.push(Outgoing::Struck(Fault::NotWritten));
+                outbox.push(Outgoing::Struck { from, fault: Fault::NotWritten });
             }
             // A merchant's receiver is not called when the time for it is over.
             if refused || late || !pays && Instant::now() >= deadline {

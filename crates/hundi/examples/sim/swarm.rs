@@ -32,11 +32,10 @@ faults! {
     CrashAtRest "crash at rest" 60;
     Stop "orderly stop" 40;
     SecondProcess "second process" 300;
-    Zombie "zombie process" 60;
+    Zombie "zombie process" 100;
     PowerLoss "power lost" 40;
     KilledAtSync "process killed at a write or a sync" 60;
     Busy "database busy" 60;
-    SyncFails "sync fails" 30;
     WriteFails "write fails" 30;
     DiskFull "disk full" 30;
     HourForward "clock an hour forward" 20;
@@ -49,7 +48,7 @@ faults! {
     RequestLost "request lost" 40;
     RequestLate "request late" 40;
     ReplyLost "reply lost after paying" 40;
-    ReplyLate "reply late" 50;
+    ReplyLate "reply late" 80;
     ErrorAfterPaying "error body after paying" 30;
     ErrorUnpaid "error body without paying" 30;
     Garbled "reply garbled" 30;
@@ -60,7 +59,7 @@ faults! {
     Undecided "accepted, undecided for days" 15;
     Refused "refused" 60;
     RefusedHere "refused, another bank may try" 30;
-    NotFoundThenPaid "not found, then paid" 200;
+    NotFoundThenPaid "not found, then paid" 250;
     Expired "request refused as too late" 0;
     Reversed "reversed" 60;
     WrongAmount "another amount paid" 15;

@@ -32,6 +32,8 @@ const TURN_ALONE_MS: i64 = 1_000;
 const ROUNDS_MAX: usize = 40;
 /// So many moments at which something is due may pass until nothing is.
 const ROUNDS_OF_DAYS_MAX: usize = 3_000;
+/// After so many, everybody has his answer.
+const ROUNDS_OF_QUESTIONS_MAX: usize = 20;
 /// So many orders are made again after 30 days.
 const AGAIN_LATER: usize = 10;
 /// At most so many processes at once.
@@ -211,7 +213,7 @@ impl World {
     fn start_process(&mut self) -> Law {
         let number = self.started;
         self.started += 1;
-        let rate = |swarm: &Swarm, fault| if swarm.knows(fault) { 60 } else { 0 };
+        let rate = |swarm: &Swarm, fault| if swarm.knows(fault) { 120 } else { 0 };
         // While clocks may be wrong, nothing that is on its way takes long (docs/operating.md, "Clocks").
         let slow = if bank::clocks_differ(&self.swarm) { 0 } else { rate(&self.swarm, Fault::SlowConnect) };
         let way = Way { refused: rate(&self.swarm, Fault::NotWritten), slow };
@@ -300,7 +302,7 @@ impl World {
                     self.bank.sent(sent, self.now_ms, &mut self.swarm, &mut self.agenda);
                 }
                 Outgoing::Request(sent) => self.callback(sent)?,
-                Outgoing::Struck(fault) => self.swarm.counters.count(fault),
+                Outgoing::Struck { from, fault } => self.struck(from, fault),
                 Outgoing::Answered { call, status, body } => self.answered(call, status, &body)?,
                 Outgoing::Operated { job, result } => {
                     self.note(format_args!("operator's {job}: {}", result.is_ok()));
@@ -312,6 +314,26 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// A fault of a process's way out has struck. While it connects is the worst of times to be paused.
+    fn struck(&mut self, from: usize, fault: Fault) {
+        self.swarm.counters.count(fault);
+        let at = self.processes.iter().position(|process| process.number == from && process.paused_until_ms.is_none());
+        if let Some(at) = at
+            && fault == Fault::SlowConnect
+            && self.swarm.strikes(Fault::Zombie)
+        {
+            self.pause(at);
+        }
+    }
+
+    fn pause(&mut self, at: usize) {
+        let for_ms = self.dice.between(50, 200_000);
+        let process = &mut self.processes[at];
+        process.paused_until_ms = Some(self.now_ms + for_ms);
+        let number = process.number;
+        self.note(format_args!("process {number} is paused for {for_ms} ms"));
     }
 
     /// F1 and F22: a request to pay is committed before it leaves, and leaves in time.
@@ -530,11 +552,10 @@ impl World {
     fn count_disk(&mut self) {
         let tally = self.disk.tally();
         let fired = |fault| tally.fired.get(&fault).copied().unwrap_or(0);
-        use hundi_faultfs::Fault::{Busy, Full, SyncError, WriteError};
+        use hundi_faultfs::Fault::{Busy, Full, WriteError};
         for (fault, times) in [
             (Fault::PowerLoss, tally.crashes),
             (Fault::Busy, fired(Busy)),
-            (Fault::SyncFails, fired(SyncError)),
             (Fault::WriteFails, fired(WriteError)),
             (Fault::DiskFull, fired(Full)),
         ] {
@@ -556,8 +577,8 @@ impl World {
         if self.swarm.would(Fault::KilledAtSync) {
             self.disk.end_at(moment(&mut self.dice), End::Process);
         }
-        use hundi_faultfs::Fault::{Busy, SyncError, WriteError};
-        for (fault, call) in [(Fault::Busy, Busy), (Fault::SyncFails, SyncError), (Fault::WriteFails, WriteError)] {
+        use hundi_faultfs::Fault::{Busy, WriteError};
+        for (fault, call) in [(Fault::Busy, Busy), (Fault::WriteFails, WriteError)] {
             if self.swarm.would(fault) {
                 self.disk.inject(call, nth(&mut self.dice, 20));
             }
@@ -634,9 +655,7 @@ impl World {
                 self.auditor.look(&self.merchants)?;
             }
         } else if self.swarm.strikes(Fault::Zombie) {
-            let for_ms = self.dice.between(50, 200_000);
-            process.paused_until_ms = Some(now_ms + for_ms);
-            self.note(format_args!("process {number} is paused for {for_ms} ms"));
+            self.pause(at);
         } else if self.swarm.strikes(Fault::CrashAtRest) {
             self.kill(at, 0)?;
         } else if self.processes.len() == 1 && self.swarm.strikes(Fault::Stop) {
@@ -685,7 +704,10 @@ impl World {
             // Every number of a process may be leased, until a clock that was wrong says so no more.
             self.step(i64::MAX)?;
         }
-        for _ in 0..ROUNDS_OF_DAYS_MAX {
+        for round in 0..ROUNDS_OF_DAYS_MAX {
+            if round > ROUNDS_OF_QUESTIONS_MAX && !self.merchants.unsure.is_empty() {
+                return Err(format!("I9: nobody ever answers {:?}", self.merchants.unsure));
+            }
             while let Some(order) = self.merchants.unsure.pop() {
                 let asked = self.merchants.create(order, false);
                 self.ask(0, asked);
@@ -712,7 +734,7 @@ impl World {
                 self.jump(to_ms)?;
             }
         }
-        Err(format!("I9: something is due for ever, or never answered: {:?}", self.merchants.unsure))
+        Err("I9: something is due for ever".to_owned())
     }
 
     fn jump(&mut self, to_ms: i64) -> Law {
@@ -787,6 +809,9 @@ impl World {
                 let Some(last) = ids.last() else { break };
                 before = last.parse().ok();
                 listed.extend(ids);
+                if listed.len() > expected.len() {
+                    break;
+                }
             }
             if listed != expected {
                 return Err(format!(
