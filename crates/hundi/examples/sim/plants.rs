@@ -8,7 +8,6 @@ pub const CAUGHT: &[Plant] = &[
     Plant::SendBeforeIntent,
     Plant::TimeoutAsFailure,
     Plant::NotFoundAsVoid,
-    Plant::NotFoundJudgedLate,
     Plant::ResendOnRestart,
     Plant::SelectThenInsert,
     Plant::KeyWithALifetime,
