@@ -31,6 +31,12 @@ macro_rules! plants {
 
 plants! {
     ReplyBeforeCommit "reply-before-commit" "The merchant hears of his payout before it is committed.";
+    SynchronousNormal "synchronous-normal" "The embedded database is not synced at each commit.";
+    RollbackErrorPanics "rollback-error-panics" "After a full disk the writer insists on a rollback that SQLite has done already.";
+    NoFoldAtStart "no-fold-at-start" "A start goes on with a log that may never have been written.";
+    VerifyTrustsIndexes "verify-trusts-indexes" "Verification does not look at indexes and pages.";
+    RottenBalance "rotten-balance" "Balances that do not sum to zero are built on.";
+    RottenAmount "rotten-amount" "A payout is sent whatever amount its row says.";
 }
 
 /// Whether this fault is planted.

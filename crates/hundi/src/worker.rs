@@ -19,6 +19,7 @@ use hundi_core::command::{CALLED, Command, Decision, Outcome, Source, Transition
 use hundi_core::ids::{Connector, MerchantId, PayoutId, Reference};
 use hundi_core::party::Beneficiary;
 use hundi_core::payout::{Order, Payout, State};
+use hundi_core::plant::{Plant, planted};
 use hundi_core::schedule::{SECOND, Timestamp};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -279,8 +280,13 @@ async fn send(app: &App, started: Started) {
     let Started { payout, connector, reference, boot_us } = started;
     let Some(bank) = app.connectors.get(connector.as_str()) else { return };
     let order = &payout.order;
-    let Some(beneficiary) = beneficiary(app, &payout) else {
-        tracing::error!(payout = %order.id, "a beneficiary cannot be unsealed; is the key the right one?");
+    // What is sent is what was ordered, whatever has become of the row on the disk.
+    let ordered = |beneficiary: &Beneficiary| {
+        app.keys.fingerprint(order.rail, order.amount, beneficiary) == order.fingerprint || planted(Plant::RottenAmount)
+    };
+    let Some(beneficiary) = beneficiary(app, &payout).filter(ordered) else {
+        tracing::error!(payout = %order.id, "a beneficiary cannot be unsealed, or the payout is not what was ordered; is \
+            the key the right one? Run `hundi verify`");
         let word = connectors::bare(Outcome::NotWritten, "Beneficiary cannot be read");
         record(app, connector, reference, word, None, &payout).await;
         return;

@@ -5,6 +5,7 @@
 
 use super::{Arg, Lookup, Many, Row, SCHEMA, StoreError, Value};
 use crate::locked;
+use hundi_core::plant::{Plant, planted};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Statement, ToSql};
 use std::path::{Path, PathBuf};
@@ -47,6 +48,9 @@ impl Sqlite {
         let access = if create { Access::Create } else { Access::Write };
         let writer = connect(path, access)
             .map_err(|error| missing(path, "run `hundi migrate`, or `hundi demo` to try things out", error))?;
+        if !planted(Plant::NoFoldAtStart) {
+            fold(&writer).map_err(explain)?;
+        }
         Ok(Sqlite { path: path.to_owned(), writer: tokio::sync::Mutex::new(Some(writer)), readers: Mutex::default() })
     }
 
@@ -75,6 +79,13 @@ impl Sqlite {
             .and_then(|()| connection.pragma_update(None, "user_version", SCHEMA))
             .map_err(explain)?;
         tx.commit()
+    }
+
+    /// What SQLite finds wrong with the file; nothing if it is sound.
+    pub fn damage(&self) -> Result<Vec<String>, StoreError> {
+        let rows = self.query("PRAGMA integrity_check(10)", &[])?;
+        let found: Result<Vec<String>, StoreError> = rows.into_iter().map(|mut row| row.text()).collect();
+        Ok(found?.into_iter().filter(|found| found != "ok").collect())
     }
 
     /// Runs a statement that reads.
@@ -230,6 +241,11 @@ impl SqliteTx<'_> {
     /// about the file is sure: the next transaction opens a new one, which reads the file again.
     fn give_up_on(&mut self, error: StoreError) -> StoreError {
         if let StoreError::Disk(_) = error {
+            if planted(Plant::RollbackErrorPanics)
+                && let Some(held) = self.connection.as_ref()
+            {
+                held.execute_batch("ROLLBACK").expect("what has failed can be rolled back");
+            }
             *self.connection = None;
         }
         error
@@ -295,7 +311,8 @@ fn connect(path: &Path, access: Access) -> Result<Connection, StoreError> {
         .and_then(|()| {
             if writes {
                 connection.pragma_update(None, "journal_mode", "WAL")?;
-                connection.pragma_update(None, "synchronous", "FULL")?;
+                let each_commit = if planted(Plant::SynchronousNormal) { "NORMAL" } else { "FULL" };
+                connection.pragma_update(None, "synchronous", each_commit)?;
                 connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
             } else {
                 connection.pragma_update(None, "query_only", 1)?;
@@ -304,6 +321,13 @@ fn connect(path: &Path, access: Access) -> Result<Connection, StoreError> {
         })
         .map_err(explain)?;
     Ok(connection)
+}
+
+/// Copies what the log holds into the database, and syncs that. What is read of a log after a crash may never have been
+/// written: if its sync had failed, the kernel shows it as long as it remembers it, and believes that there is nothing to
+/// write. Commits that come after it in the log would be lost with it.
+fn fold(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
 }
 
 fn read(

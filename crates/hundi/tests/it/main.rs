@@ -17,8 +17,12 @@ mod sqlite {
     mod bench;
     mod callbacks;
     mod canaries;
+    mod failing_disk;
+    mod lost_syncs;
+    mod on_disk;
     mod process;
     mod processes;
+    mod rotten_disk;
     mod store;
     #[allow(dead_code, reason = "some of it helps the tests of one engine only")]
     mod support;

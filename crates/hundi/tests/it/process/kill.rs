@@ -309,22 +309,24 @@ fn open(folder: &Folder, name: &str) -> Vec<Payout> {
 
 /// What the bank executed, by payout: every reference is ours and was executed once at most, and no payout by two.
 pub fn sent_once<'a>(folder: &Folder, book: &'a [Value]) -> BTreeMap<PayoutId, &'a Value> {
+    look(folder, async |store| sent_once_by(store, book).await)
+}
+
+async fn sent_once_by<'a>(store: &Store, book: &'a [Value]) -> BTreeMap<PayoutId, &'a Value> {
     let sandbox = Connector::parse("sandbox").unwrap();
-    look(folder, async |store| {
-        let mut executed = BTreeMap::new();
-        for row in book {
-            let executions = row["executions"].as_i64().unwrap();
-            assert!(executions <= 1, "executed more than once: {row}");
-            let reference = Reference::parse(row["reference"].as_str().unwrap()).unwrap();
-            let owner = store.reference(sandbox, reference).await.unwrap();
-            let (_, payout, _) = owner.unwrap_or_else(|| panic!("the bank has {row}, which we do not know"));
-            if executions == 1 {
-                let before = executed.insert(payout, row);
-                assert!(before.is_none(), "payout {payout} was executed twice: {row} and {before:?}");
-            }
+    let mut executed = BTreeMap::new();
+    for row in book {
+        let executions = row["executions"].as_i64().unwrap();
+        assert!(executions <= 1, "executed more than once: {row}");
+        let reference = Reference::parse(row["reference"].as_str().unwrap()).unwrap();
+        let owner = store.reference(sandbox, reference).await.unwrap();
+        let (_, payout, _) = owner.unwrap_or_else(|| panic!("the bank has {row}, which we do not know"));
+        if executions == 1 {
+            let before = executed.insert(payout, row);
+            assert!(before.is_none(), "payout {payout} was executed twice: {row} and {before:?}");
         }
-        executed
-    })
+    }
+    executed
 }
 
 /// Waits until every reversal in the bank's book has reached us: a paid payout is not open, so nothing else waits for it, and
@@ -341,8 +343,13 @@ pub fn heard(folder: &Folder, name: &str, book: impl Fn() -> Vec<Value>) {
 /// Our payouts and the bank's book agree: each reference was executed once at most, each payout by one reference at most,
 /// and what the bank paid is what we call paid, to the paisa.
 pub fn agree(folder: &Folder, book: &[Value], name: &str) -> Vec<Payout> {
-    let payouts = look(folder, async |store| payouts(store, name).await);
-    let mut executed = sent_once(folder, book);
+    look(folder, async |store| agrees(store, book, name).await)
+}
+
+/// The same of an open store.
+pub async fn agrees(store: &Store, book: &[Value], name: &str) -> Vec<Payout> {
+    let payouts = payouts(store, name).await;
+    let mut executed = sent_once_by(store, book).await;
     let (mut ours_paise, mut banks_paise) = (0, 0);
     for payout in &payouts {
         let id = payout.order.id;
