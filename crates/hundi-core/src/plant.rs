@@ -126,6 +126,18 @@ plants! {
     CancelAtTheBank "cancel-at-the-bank" "What is at the bank can be cancelled.";
     DeemedAsPaid "deemed-as-paid" "A deemed success is taken for a success.";
     ErrorBodyTrusted "error-body-trusted" "The body of a reply with an error's status is believed.";
+    SynchronousNormal "synchronous-normal" "The embedded database is not synced at each commit."
+        by "test(sqlite::lost_syncs::what_was_acknowledged)" row 5;
+    RollbackErrorPanics "rollback-error-panics" "After a full disk the writer insists on a rollback that SQLite has done already."
+        by "test(sqlite::failing_disk::a_full_disk)" row 18;
+    NoFoldAtStart "no-fold-at-start" "A start goes on with a log that may never have been written."
+        by "test(sqlite::failing_disk::after_syncs_that_failed)" row 5;
+    VerifyTrustsIndexes "verify-trusts-indexes" "Verification does not look at indexes and pages."
+        by "test(sqlite::rotten_disk::damage_is_refused)" row 5;
+    RottenBalance "rotten-balance" "Balances that do not sum to zero are built on."
+        by "test(sqlite::rotten_disk::a_balance_that)" row 5;
+    RottenAmount "rotten-amount" "A payout is sent whatever amount its row says."
+        by "test(sqlite::rotten_disk::no_amount_is_sent)" row 5;
 }
 
 /// Whether this fault is planted.

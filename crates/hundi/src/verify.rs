@@ -8,6 +8,7 @@ use hundi_core::command::WAITING;
 use hundi_core::ids::{MerchantId, PayoutId, Reference};
 use hundi_core::party::Beneficiary;
 use hundi_core::payout::{News, Payout, State};
+use hundi_core::plant::{Plant, planted};
 use hundi_core::postings::{Accounts, Cost, JournalRow, MovementKind, chain};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -66,6 +67,7 @@ struct Laws {
     callbacks: Law,
     credits: Law,
     anchors: Law,
+    file: Law,
 }
 
 /// What journal and callbacks say of one payout. Small, because there is one for each payout of a merchant.
@@ -98,6 +100,10 @@ impl Marks {
 /// Folds everything. `anchors` is the text of an anchor file: lines of `time merchant seq link`.
 pub async fn verify(store: &Store, keys: &Keys, anchors: &str) -> Result<Report, StoreError> {
     let mut laws = Laws::new();
+    if !planted(Plant::VerifyTrustsIndexes) {
+        let damage = store.damage()?;
+        laws.file.check(damage.is_empty(), || damage.join("; "));
+    }
     let anchors = read_anchors(anchors, &mut laws.anchors);
     let credits: BTreeMap<MerchantId, i64> = store.credits_by_merchant().await?.into_iter().collect();
     let installation = store.meta("installation").await?.unwrap_or_default();
@@ -360,6 +366,7 @@ impl Laws {
             chain: Law::new("I11 chain", "the journal is complete, in order and unchanged"),
             credits: Law::new("bank credits", "what the banks credited is what the journal funded"),
             anchors: Law::new("anchors", "every row whose link was anchored is still there, unchanged"),
+            file: Law::new("file", "tables and indexes of the embedded database fit together"),
         }
     }
 
@@ -377,6 +384,7 @@ impl Laws {
             self.chain,
             self.credits,
             self.anchors,
+            self.file,
         ];
         Report { holds: laws.iter().all(|law| law.broken == 0), laws }
     }

@@ -296,8 +296,13 @@ async fn send(app: &App, started: Started) {
     let Some(bank) = app.connectors.get(connector.as_str()) else { return };
     let order = &payout.order;
     let sent = Source::Reply { send_before: payout.send_before };
-    let Some(beneficiary) = beneficiary(app, &payout) else {
-        tracing::error!(payout = %order.id, "a beneficiary cannot be unsealed; is the key the right one?");
+    // What is sent is what was ordered, whatever has become of the row on the disk.
+    let ordered = |beneficiary: &Beneficiary| {
+        app.keys.fingerprint(order.rail, order.amount, beneficiary) == order.fingerprint || planted(Plant::RottenAmount)
+    };
+    let Some(beneficiary) = beneficiary(app, &payout).filter(ordered) else {
+        tracing::error!(payout = %order.id, "a beneficiary cannot be unsealed, or the payout is not what was ordered; is \
+            the key the right one? Run `hundi verify`");
         let word = connectors::bare(Outcome::NotWritten, "Beneficiary cannot be read");
         record(app, (connector, reference), word, sent, None, &payout).await;
         return;

@@ -596,11 +596,8 @@ pub fn decode_payout(mut row: Row) -> Result<Payout, StoreError> {
 
 fn decode_merchant(mut row: Row) -> Result<(MerchantId, Merchant, [u8; 32]), StoreError> {
     let row = &mut row;
-    let mut balance = || row.int().map(Balance::from_paise);
-    let (wallet, reserved, fees, gst) = (balance()?, balance()?, balance()?, balance()?);
-    let banks = decode_banks(&row.text()?)?;
-    let accounts =
-        Accounts { wallet, reserved, fees, gst, banks, journal_seq: row.int()?, journal_at: Timestamp(row.int()?) };
+    let balances = decode_balances(row)?;
+    let accounts = Accounts { journal_seq: row.int()?, journal_at: Timestamp(row.int()?), ..balances };
     let link = row.hash()?;
     let (day, day_paise) = (row.int()?, row.int()?);
     let id = MerchantId(row.int()?);
@@ -628,6 +625,18 @@ fn decode_merchant(mut row: Row) -> Result<(MerchantId, Merchant, [u8; 32]), Sto
         },
         link,
     ))
+}
+
+/// The balances of a merchant: wallet, reserved, fees, GST and banks.
+pub fn decode_balances(row: &mut Row) -> Result<Accounts, StoreError> {
+    let mut balance = || row.int().map(Balance::from_paise);
+    let (wallet, reserved, fees, gst) = (balance()?, balance()?, balance()?, balance()?);
+    let accounts = Accounts { wallet, reserved, fees, gst, banks: decode_banks(&row.text()?)?, ..Accounts::default() };
+    // They sum to zero whatever happens (I2), so a balance that has rotted on the disk is neither shown nor built on.
+    if accounts.sum() != Some(0) && !planted(Plant::RottenBalance) {
+        return Err(StoreError::Corrupt("a merchant's accounts do not sum to zero".into()));
+    }
+    Ok(accounts)
 }
 
 /// A merchant's state from its number.

@@ -473,6 +473,15 @@ impl Store {
         }
     }
 
+    /// What is wrong with the database's file, as far as the engine can tell by itself: tables and indexes that do not
+    /// fit, pages that are none. A server has its own tools for that.
+    pub fn damage(&self) -> Result<Vec<String>, StoreError> {
+        match self {
+            Store::Sqlite(engine) => engine.damage(),
+            Store::Postgres(_) => Ok(Vec::new()),
+        }
+    }
+
     /// The schema's number; 0 where there is none.
     pub async fn schema(&self) -> Result<i64, StoreError> {
         match self {

@@ -1,7 +1,8 @@
 //! Lookups, lists and streams. Nothing here decides anything about money.
 
 use super::batch::{
-    BY_ID, amount, decode_actor, decode_connector, decode_merchant_state, decode_payout, payout_columns,
+    BY_ID, amount, decode_actor, decode_balances, decode_connector, decode_merchant_state, decode_payout,
+    payout_columns,
 };
 use super::rows::CallbackKey;
 use super::{Arg, Row, Store, StoreError, Value};
@@ -286,9 +287,10 @@ impl Store {
 
     /// What a merchant can spend now.
     pub async fn wallet(&self, merchant: MerchantId) -> Result<Option<Balance>, StoreError> {
-        let mut rows =
-            self.query("SELECT wallet_paise FROM accounts WHERE merchant_id = $1", &[Arg::Int(merchant.0)]).await?;
-        rows.first_mut().map(|row| row.int().map(Balance::from_paise)).transpose()
+        let sql =
+            "SELECT wallet_paise, reserved_paise, fees_paise, gst_paise, banks FROM accounts WHERE merchant_id = $1";
+        let mut rows = self.query(sql, &[Arg::Int(merchant.0)]).await?;
+        rows.first_mut().map(|row| decode_balances(row).map(|accounts| accounts.wallet)).transpose()
     }
 
     /// All merchants. There are few: the operator adds them by hand.

@@ -6,6 +6,7 @@
 
 use super::{Arg, Lookup, Many, Row, SCHEMA, StoreError, Value};
 use crate::locked;
+use hundi_core::plant::{Plant, planted};
 use rusqlite::hooks::Wal;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Statement, ToSql};
@@ -133,6 +134,13 @@ impl Sqlite {
         tx.commit()
     }
 
+    /// What SQLite finds wrong with the file; nothing if it is sound.
+    pub fn damage(&self) -> Result<Vec<String>, StoreError> {
+        let rows = self.query("PRAGMA integrity_check(10)", &[])?;
+        let found: Result<Vec<String>, StoreError> = rows.into_iter().map(|mut row| row.text()).collect();
+        Ok(found?.into_iter().filter(|found| found != "ok").collect())
+    }
+
     /// Runs a statement that reads.
     pub fn query(&self, sql: &str, args: &[Arg<'_>]) -> Result<Vec<Row>, StoreError> {
         let mut rows = Vec::new();
@@ -223,8 +231,8 @@ impl Sqlite {
                 None => connect(&self.path, Access::Write),
             };
             let folded = folded.and_then(|connection| {
-                let passive = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
-                passive.map(|()| connection).map_err(explain)
+                fold(&connection)?;
+                Ok(connection)
             });
             match folded {
                 Ok(folded) => connection = Some(folded),
@@ -309,6 +317,11 @@ impl SqliteTx<'_> {
     /// about the file is sure: the next transaction opens a new one, which reads the file again.
     fn give_up_on(&mut self, error: StoreError) -> StoreError {
         if let StoreError::Disk(_) = error {
+            if planted(Plant::RollbackErrorPanics)
+                && let Some(held) = self.connection.as_ref()
+            {
+                held.execute_batch("ROLLBACK").expect("what has failed can be rolled back");
+            }
             *self.connection = None;
         }
         error
@@ -348,9 +361,12 @@ impl Drop for Leaving<'_> {
     }
 }
 
-/// The connection whose commits make the log grow.
+/// The connection whose commits make the log grow. It goes on with no log that may never have been written.
 fn connect_writer(path: &Path, access: Access, folding: &Arc<Folding>) -> Result<Connection, StoreError> {
     let mut connection = connect(path, access)?;
+    if !planted(Plant::NoFoldAtStart) {
+        fold(&connection)?;
+    }
     let folding = Arc::clone(folding);
     let committed = move |log: &mut Wal, pages| {
         folding.committed(log, pages);
@@ -395,7 +411,8 @@ fn connect(path: &Path, access: Access) -> Result<Connection, StoreError> {
         .and_then(|()| {
             if writes {
                 connection.pragma_update(None, "journal_mode", "WAL")?;
-                connection.pragma_update(None, "synchronous", "FULL")?;
+                let each_commit = if planted(Plant::SynchronousNormal) { "NORMAL" } else { "FULL" };
+                connection.pragma_update(None, "synchronous", each_commit)?;
             } else {
                 connection.pragma_update(None, "query_only", 1)?;
             }
@@ -403,6 +420,13 @@ fn connect(path: &Path, access: Access) -> Result<Connection, StoreError> {
         })
         .map_err(explain)?;
     Ok(connection)
+}
+
+/// Copies what the log holds into the database, and syncs that. What is read of a log after a crash may never have been
+/// written: if its sync had failed, the kernel shows it as long as it remembers it, and believes that there is nothing to
+/// write. Commits that come after it in the log would be lost with it.
+fn fold(connection: &Connection) -> Result<(), StoreError> {
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).map_err(explain)
 }
 
 fn read(

@@ -23,11 +23,15 @@ mod sqlite {
     mod bench;
     mod callbacks;
     mod canaries;
+    mod failing_disk;
+    mod lost_syncs;
     mod model;
+    mod on_disk;
     mod poison;
     mod process;
     mod processes;
     mod receivers;
+    mod rotten_disk;
     mod store;
     #[allow(dead_code, reason = "some of it helps the tests of one engine only")]
     pub mod support;

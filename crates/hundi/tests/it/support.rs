@@ -196,15 +196,18 @@ impl World {
 
     /// The same at another time.
     pub async fn begun_at(at: Timestamp, configure: impl FnOnce(&mut Config)) -> World {
-        let folder = Arc::new(Folder::new());
         let bank = bank_at(Faults::default(), 7, at);
-        let clock = Clock::held(at);
-        let mut world = World::start(folder, bank, clock, configure).await;
-        let app = &world.app;
+        let mut world = World::start(Arc::new(Folder::new()), bank, Clock::held(at), configure).await;
+        world.furnish().await;
+        world
+    }
+
+    /// Makes merchant `demo`, his money and his token.
+    pub async fn furnish(&mut self) {
+        let app = &self.app;
         admin::merchant_add(app, "demo", "*:5.00", &operator()).await.unwrap();
         admin::fund(app, "demo", "1000000.00", "OPENING", "sandbox", &operator()).await.unwrap();
-        world.token = world.new_token("demo", "127.0.0.1,::1").await;
-        world
+        self.token = self.new_token("demo", "127.0.0.1,::1").await;
     }
 
     /// Starts Hundi on a folder and beside a bank that may have a past.
@@ -292,8 +295,13 @@ impl World {
 
     /// Orders an IMPS payout to an account of merchant `demo`.
     pub async fn pay(&self, order: &str, rupees: i64, account: &str) -> Answer {
+        self.pay_over("IMPS", order, rupees, account).await
+    }
+
+    /// Orders a payout over another rail.
+    pub async fn pay_over(&self, rail: &str, order: &str, rupees: i64, account: &str) -> Answer {
         let body = serde_json::json!({
-            "Token": self.token, "Number": "9876500000", "Amount": rupees.to_string(), "TransferMode": "IMPS",
+            "Token": self.token, "Number": "9876500000", "Amount": rupees.to_string(), "TransferMode": rail,
             "AccountNo": account, "IFSCCode": "HDFC0000001", "BeneficiaryName": "RUPESH KUMAR", "OrderID": order,
         });
         self.post("/PayoutBankTransafer", &body.to_string()).await

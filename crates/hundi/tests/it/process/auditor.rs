@@ -137,8 +137,13 @@ pub fn heard(folder: &Folder, name: &str, book: impl Fn() -> Vec<Value>) {
 /// Our payouts and the bank's book agree: each reference was executed once at most, each payout by one reference at most,
 /// and what the bank paid is what we call paid, to the paisa.
 pub fn agree(folder: &Folder, book: &[Value], name: &str) -> Vec<Payout> {
-    let (payouts, mut executed) =
-        look(folder, async |store| (payouts_in(store, name).await, executed(store, book, &mut BTreeMap::new()).await));
+    look(folder, async |store| agrees(store, book, name).await)
+}
+
+/// The same of an open store.
+pub async fn agrees(store: &Store, book: &[Value], name: &str) -> Vec<Payout> {
+    let payouts = payouts_in(store, name).await;
+    let mut executed = executed(store, book, &mut BTreeMap::new()).await;
     let (mut ours_paise, mut banks_paise) = (0, 0);
     for payout in &payouts {
         let id = payout.order.id;

@@ -1,12 +1,16 @@
-//! A disk that is full: creates answer 6, reads go on, nothing acknowledged is lost, and it recovers by itself.
+//! A disk that is full or syncs nothing: creates answer 6, reads go on, nothing acknowledged is lost, and Hundi recovers by
+//! itself.
 
 use super::process::kit::{Http, PAY, Process, STATUS, Site, pay_body, status_body, until};
 use super::support::Folder;
+use crate::score::score;
 use hundi::clock::Clock;
 use hundi::config::Config;
 use hundi::store::{Store, rows};
-use rustix::process::{Pid, Resource, Rlimit};
-use std::process::Command;
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process};
+use std::cell::RefCell;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -24,10 +28,53 @@ fn a_disk_without_room() {
     let largest = files.iter().filter_map(|file| std::fs::metadata(file).ok()).map(|data| data.len()).max().unwrap();
     let pid = serve.pid();
     let limit = move |bytes| limit_files(pid, bytes);
-    fills_and_recovers(&site, || limit(Some(largest + 200_000)), || limit(None));
+    fails_and_recovers(&site, || limit(Some(largest + 200_000)), || limit(None));
     let (status, _) = serve.terminate();
     assert!(status.success(), "{status}");
     site.verify();
+    score(18, "times the real program had no room", 1);
+}
+
+/// Every sync of the real program fails with EIO, as strace has it. Needs strace and the right to use it; says so where it
+/// cannot run.
+#[test]
+fn a_disk_that_does_not_sync() {
+    if !Command::new("strace").args(["-o", "/dev/null", "true"]).status().is_ok_and(|status| status.success()) {
+        println!("not run: strace is missing, or may not trace here");
+        return;
+    }
+    let site = Site::new("1000000.00", "");
+    let _bank = site.start_bank("");
+    let serve = site.start_serve();
+    let tracer = RefCell::new(None);
+    let fail = || *tracer.borrow_mut() = Some(fail_syncs(serve.pid()));
+    let heal = || {
+        // It lets go of the program when it is told to end.
+        let mut tracer = tracer.take().unwrap();
+        kill_process(Pid::from_child(&tracer), Signal::TERM).unwrap();
+        tracer.wait().unwrap();
+    };
+    fails_and_recovers(&site, fail, heal);
+    let (status, _) = serve.terminate();
+    assert!(status.success(), "{status}");
+    site.verify();
+    score(5, "times the real program's syncs failed", 1);
+}
+
+fn fail_syncs(pid: Pid) -> Child {
+    let mut strace = Command::new("strace")
+        .args(["-f", "-o", "/dev/null", "-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:error=EIO", "-p"])
+        .arg(pid.as_raw_nonzero().to_string())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(strace.stderr.take().unwrap());
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    assert!(line.contains("attached"), "{line}");
+    // The pipe stays open, so that what it says later hurts nobody.
+    strace.stderr = Some(said.into_inner());
+    strace
 }
 
 fn limit_files(pid: Pid, bytes: Option<u64>) {
@@ -60,11 +107,12 @@ fn a_full_file_system() {
         let free = 3 * 1024 * 1024 - used(&data);
         std::fs::write(&ballast, vec![1; usize::try_from(free.saturating_sub(200_000)).unwrap()]).unwrap();
     };
-    fills_and_recovers(&site, fill, || std::fs::remove_file(&ballast).unwrap());
+    fails_and_recovers(&site, fill, || std::fs::remove_file(&ballast).unwrap());
     let (status, _) = serve.terminate();
     assert!(status.success(), "{status}");
     site.verify();
     drop(mounted);
+    score(18, "times the real program's file system was full", 1);
 }
 
 struct Mounted(std::path::PathBuf);
@@ -84,7 +132,7 @@ fn used(folder: &std::path::Path) -> u64 {
         .sum()
 }
 
-fn fills_and_recovers(site: &Site, fill: impl FnOnce(), empty: impl FnOnce()) {
+fn fails_and_recovers(site: &Site, fail: impl FnOnce(), heal: impl FnOnce()) {
     let mut http = Http::new(site.api);
     let mut acknowledged = Vec::new();
     let mut pay = |http: &mut Http, order: String| {
@@ -97,12 +145,12 @@ fn fills_and_recovers(site: &Site, fill: impl FnOnce(), empty: impl FnOnce()) {
         reply.code()
     };
     assert_eq!(pay(&mut http, "BEFORE".to_owned()), 2);
-    fill();
+    fail();
     let mut sixes = 0;
     let mut sent = 0;
     let began = Instant::now();
     while sixes < 20 {
-        assert!(began.elapsed() < Duration::from_secs(60), "the disk does not fill: {sent} payouts");
+        assert!(began.elapsed() < Duration::from_secs(60), "the disk does not fail: {sent} payouts");
         sixes += usize::from(pay(&mut http, format!("FULL-{sent}")) == 6);
         sent += 1;
     }
@@ -115,12 +163,12 @@ fn fills_and_recovers(site: &Site, fill: impl FnOnce(), empty: impl FnOnce()) {
     assert_eq!(Http::new(site.operations).get("/healthz").unwrap().status, 200);
     assert_eq!(Http::new(site.operations).get("/readyz").unwrap().status, 503);
     assert!(site.metric("hundi_store_errors") >= 1.0);
-    empty();
+    heal();
     let began = Instant::now();
-    until("a write after there is room again", RECOVERS_WITHIN, || {
+    until("a write when the disk is well again", RECOVERS_WITHIN, || {
         (pay(&mut http, format!("FULL-{}", sent - 1)) == 2).then_some(())
     });
-    println!("{sent} payouts until it was full and 20 refused; recovered after {:?}", began.elapsed());
+    println!("{sent} payouts until 20 were refused; recovered after {:?}", began.elapsed());
     // A client that got a 6 sends again with the same OrderID, and each is accepted once.
     for order in 0..sent {
         assert!(matches!(pay(&mut http, format!("FULL-{order}")), 1 | 2));
