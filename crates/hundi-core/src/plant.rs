@@ -85,7 +85,6 @@ plants! {
         by "test(/^sqlite::signatures/)" row 27;
     RawCsvCell "raw-csv-cell" "A cell of a CSV file may begin as a formula does."
         by "test(/^sqlite::injection::no_cell/)" row 33;
-    PlainCompare "plain-compare" "A signature is compared byte by byte, until one differs.";
     UnsealedAccount "unsealed-account" "The account number is in clear beside its sealed self."
         by "test(/^sqlite::canaries::canaries_/)" row 31;
     SqlFromText "sql-from-text" "A lookup is written into its statement."

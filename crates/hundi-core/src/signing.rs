@@ -19,9 +19,6 @@ pub fn sign(secret: &[u8], id: &str, timestamp_s: i64, payload: &[u8]) -> String
 pub fn verify(secret: &[u8], id: &str, timestamp_s: i64, payload: &[u8], header: &str) -> bool {
     header.split(' ').filter_map(|entry| STANDARD.decode(entry.strip_prefix("v1,")?).ok()).any(|given| {
         let mac = mac(secret, id, timestamp_s, payload);
-        if planted(Plant::PlainCompare) {
-            return given.len() == 32 && given.iter().eq(mac.finalize().into_bytes().iter());
-        }
         mac.verify_slice(&given).is_ok()
     })
 }
