@@ -10,6 +10,7 @@
 
 pub mod command;
 pub mod fees;
+pub mod formats;
 pub mod ids;
 pub mod money;
 pub mod party;

@@ -75,6 +75,8 @@ pub struct App {
     pub metrics: Metrics,
     /// The tokens that were read lately.
     pub tokens: http::auth::Tokens,
+    /// Where merchants wait who offer more than their share.
+    pub door: http::door::Door,
     /// The number that payout ids are made of.
     pub process: ProcessNumber,
 }
@@ -127,6 +129,7 @@ impl App {
             hub,
             metrics,
             tokens,
+            door: http::door::Door::default(),
             process,
         };
         Ok((Arc::new(app), Ends { queue, fresh }))

@@ -9,7 +9,7 @@
 //! Only the caller whose own `Start` is known to be committed opens a socket, once. If it is not known, the payout's time
 //! comes up by itself and the bank is asked.
 
-use crate::connectors::{self, Transfer, sandbox::Sandbox};
+use crate::connectors::{self, Asked, Bank, Question, Transfer};
 use crate::http_out::{OutReply, OutRequest};
 use crate::keys::{Place, hex};
 use crate::store::rows;
@@ -324,7 +324,7 @@ async fn send(app: &App, started: Started) {
     let request = OutRequest { write_before_boot_us, ..bank.request(&transfer) };
     let reply = connectors::send(&app.http_out, request, left).await;
     drop(on_its_way);
-    let word = bank.outcome(reference, &reply);
+    let word = bank.outcome(reference, Asked::ToPay, &reply);
     // The plain answer of an undisturbed payout says nothing that the payout's row does not; the others are kept.
     let plain = matches!(word.outcome, Outcome::Paid | Outcome::Accepted);
     let heard = reply.ok().filter(|_| !plain).map(|reply| ("reply", reply));
@@ -336,8 +336,9 @@ async fn enquire(app: &App, payout: &Payout) {
     let (Some(connector), Some(reference)) = (payout.connector, payout.reference) else { return };
     let Some(bank) = app.connectors.get(connector.as_str()) else { return };
     let asked = Source::Enquiry { asked_at: app.clock.now() };
-    let reply = connectors::send(&app.http_out, bank.enquiry(reference), Some(bank.reply_within())).await;
-    let mut word = bank.outcome(reference, &reply);
+    let question = Question { reference, now: app.clock.now() };
+    let reply = connectors::send(&app.http_out, bank.enquiry(question), Some(bank.reply_within())).await;
+    let mut word = bank.outcome(reference, Asked::WhatBecame, &reply);
     if word.outcome == Outcome::NotWritten {
         // The question never left; that says nothing about the payment.
         word.outcome = Outcome::Silent;
@@ -406,7 +407,7 @@ fn micros(duration: Duration) -> i64 {
 }
 
 /// Which bank a name in an address means.
-pub fn bank<'a>(app: &'a App, name: &str) -> Option<(&'a Sandbox, Connector)> {
+pub fn bank<'a>(app: &'a App, name: &str) -> Option<(&'a dyn Bank, Connector)> {
     let bank = app.connectors.get(name)?;
     Some((bank, bank.rules().connector))
 }

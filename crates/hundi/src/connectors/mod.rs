@@ -12,6 +12,7 @@ use hundi_core::money::Amount;
 use hundi_core::party::{Beneficiary, PersonName};
 use hundi_core::rails::Rail;
 use hundi_core::schedule::Timestamp;
+use hyper::http::request::Parts;
 use std::time::Duration;
 
 /// Everything that a bank must know to pay.
@@ -31,6 +32,41 @@ pub struct Transfer<'a> {
     pub send_before: Timestamp,
 }
 
+/// What is asked about.
+#[derive(Clone, Copy, Debug)]
+pub struct Question {
+    /// Our reference.
+    pub reference: Reference,
+    /// Now, for signatures that carry a time.
+    pub now: Timestamp,
+}
+
+/// What a reply answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Asked {
+    /// The request that pays.
+    ToPay,
+    /// The question what became of it.
+    WhatBecame,
+}
+
+/// A call that somebody made to us in a bank's name.
+pub struct Call<'a> {
+    /// The method, path and headers.
+    pub head: &'a Parts,
+    /// The body.
+    pub body: &'a [u8],
+    /// Now.
+    pub now: Timestamp,
+}
+
+impl Call<'_> {
+    /// A header, where it is there and text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.headers.get(name)?.to_str().ok()
+    }
+}
+
 /// What a bank's call to us says.
 #[derive(Debug)]
 pub struct Called {
@@ -42,26 +78,48 @@ pub struct Called {
     pub word: Word,
 }
 
+/// A bank that speaks HTTP: what to send it, and what its replies and calls mean. Pure, so that each row of its table
+/// "reply -> outcome" is a line of a test.
+pub trait Bank: std::fmt::Debug + Send + Sync {
+    /// Its contract.
+    fn rules(&self) -> ConnectorRules;
+    /// How long it may take to answer.
+    fn reply_within(&self) -> Duration;
+    /// The request that pays.
+    fn request(&self, transfer: &Transfer<'_>) -> OutRequest;
+    /// The question what became of a reference.
+    fn enquiry(&self, question: Question) -> OutRequest;
+    /// What a reply means. Only an explicit word about this reference pays or refuses; everything else is silence.
+    fn outcome(&self, reference: Reference, asked: Asked, reply: &Result<OutReply, OutError>) -> Word;
+    /// What a call says; `None` if it cannot be read or is about no payment.
+    fn called(&self, call: &Call<'_>) -> Option<Called>;
+}
+
 /// The banks that are configured.
 #[derive(Debug)]
 pub struct Connectors {
-    sandbox: Option<sandbox::Sandbox>,
+    /// In the order in which they are tried.
+    banks: Vec<Box<dyn Bank>>,
 }
 
 impl Connectors {
     /// The banks of a configuration.
     pub fn new(config: &Config) -> Result<Connectors, String> {
-        Ok(Connectors { sandbox: config.sandbox.as_ref().map(sandbox::Sandbox::new).transpose()? })
+        let mut banks: Vec<Box<dyn Bank>> = Vec::new();
+        if let Some(sandbox) = &config.sandbox {
+            banks.push(Box::new(sandbox::Sandbox::new(sandbox)?));
+        }
+        Ok(Connectors { banks })
     }
 
     /// Their contracts, in the order in which they are tried.
     pub fn rules(&self) -> Vec<ConnectorRules> {
-        self.sandbox.iter().map(sandbox::Sandbox::rules).collect()
+        self.banks.iter().map(|bank| bank.rules()).collect()
     }
 
     /// The bank with this name.
-    pub fn get(&self, name: &str) -> Option<&sandbox::Sandbox> {
-        self.sandbox.as_ref().filter(|sandbox| sandbox.rules().connector.as_str() == name)
+    pub fn get(&self, name: &str) -> Option<&dyn Bank> {
+        self.banks.iter().find(|bank| bank.rules().connector.as_str() == name).map(Box::as_ref)
     }
 }
 

@@ -3,7 +3,7 @@
 //! "Paid" means that the bank's book has it. A reference is executed once; a request is refused after its `valid_until`,
 //! so "not found" is final 5 s after `send_before`. Its callbacks are signed after Standard Webhooks.
 
-use super::{Called, Transfer, bare, named};
+use super::{Asked, Bank, Call, Called, Question, Transfer, bare, named};
 use crate::config;
 use crate::http_out::{Method, OutError, OutReply, OutRequest, Reach, check_url};
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use hundi_core::command::{ConnectorRules, Outcome, Word};
 use hundi_core::ids::Reference;
 use hundi_core::party::Beneficiary;
 use hundi_core::plant::{Plant, planted};
-use hundi_core::schedule::{SECOND, Timestamp};
+use hundi_core::schedule::SECOND;
 use hundi_core::signing;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -87,18 +87,31 @@ impl Sandbox {
         Ok(Sandbox { transfers, secret, reply_within: Duration::from_millis(config.reply_within_ms) })
     }
 
-    /// The bank's contract.
-    pub fn rules(&self) -> ConnectorRules {
+    fn out(&self, method: Method, url: String, headers: Vec<(&'static str, String)>, body: Bytes) -> OutRequest {
+        let deadline = self.reply_within;
+        OutRequest {
+            method,
+            url,
+            headers,
+            body,
+            deadline,
+            write_before_boot_us: None,
+            reply_bytes_max: REPLY_BYTES_MAX,
+            reach: Reach::Operator,
+        }
+    }
+}
+
+impl Bank for Sandbox {
+    fn rules(&self) -> ConnectorRules {
         ConnectorRules { connector: named("sandbox"), not_found_final_us: Some(5 * SECOND) }
     }
 
-    /// How long the bank may take to answer.
-    pub fn reply_within(&self) -> Duration {
+    fn reply_within(&self) -> Duration {
         self.reply_within
     }
 
-    /// The request that pays.
-    pub fn request(&self, transfer: &Transfer<'_>) -> OutRequest {
+    fn request(&self, transfer: &Transfer<'_>) -> OutRequest {
         let name = transfer.name.for_rail(transfer.rail.rules());
         let beneficiary = match transfer.beneficiary {
             Beneficiary::Account { number, ifsc } => {
@@ -124,28 +137,11 @@ impl Sandbox {
         )
     }
 
-    /// The question what became of a reference.
-    pub fn enquiry(&self, reference: Reference) -> OutRequest {
-        self.out(Method::Get, format!("{}/{reference}", self.transfers), Vec::new(), Bytes::new())
+    fn enquiry(&self, question: Question) -> OutRequest {
+        self.out(Method::Get, format!("{}/{}", self.transfers, question.reference), Vec::new(), Bytes::new())
     }
 
-    fn out(&self, method: Method, url: String, headers: Vec<(&'static str, String)>, body: Bytes) -> OutRequest {
-        let deadline = self.reply_within;
-        OutRequest {
-            method,
-            url,
-            headers,
-            body,
-            deadline,
-            write_before_boot_us: None,
-            reply_bytes_max: REPLY_BYTES_MAX,
-            reach: Reach::Operator,
-        }
-    }
-
-    /// What a reply to a payment or to a question means. Only an explicit word pays or refuses; everything else is
-    /// silence.
-    pub fn outcome(&self, reference: Reference, reply: &Result<OutReply, OutError>) -> Word {
+    fn outcome(&self, reference: Reference, _: Asked, reply: &Result<OutReply, OutError>) -> Word {
         let reply = match reply {
             Err(OutError::NotWritten(_)) => return bare(Outcome::NotWritten, "The bank could not be reached"),
             // A guard that forbids an address has connected nowhere.
@@ -169,17 +165,16 @@ impl Sandbox {
         }
     }
 
-    /// What a call of the bank says; `None` if it cannot be read.
-    pub fn called(&self, header: impl Fn(&str) -> Option<String>, body: &[u8], now: Timestamp) -> Option<Called> {
-        let reading: ReplyBody = serde_json::from_slice(body).ok()?;
+    fn called(&self, call: &Call<'_>) -> Option<Called> {
+        let reading: ReplyBody = serde_json::from_slice(call.body).ok()?;
         let reference = Reference::parse(&reading.reference)?;
         let proof = || {
-            let (id, signature) = (header("webhook-id")?, header("webhook-signature")?);
-            let at: i64 = header("webhook-timestamp")?.parse().ok()?;
-            let fresh = at.abs_diff(now.0 / SECOND) <= CALLBACK_AGE_MAX_S.unsigned_abs();
+            let (id, signature) = (call.header("webhook-id")?, call.header("webhook-signature")?);
+            let at: i64 = call.header("webhook-timestamp")?.parse().ok()?;
+            let fresh = at.abs_diff(call.now.0 / SECOND) <= CALLBACK_AGE_MAX_S.unsigned_abs();
             Some(
                 (fresh || planted(Plant::StaleCall))
-                    && signing::verify(self.secret.as_deref()?, &id, at, body, &signature),
+                    && signing::verify(self.secret.as_deref()?, id, at, call.body, signature),
             )
         };
         let signed = proof().unwrap_or(false) || planted(Plant::ForgedCallbackTrusted);
@@ -217,6 +212,7 @@ impl std::fmt::Debug for Sandbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hundi_core::schedule::Timestamp;
 
     fn sandbox() -> Sandbox {
         let config = config::Sandbox {
@@ -253,14 +249,14 @@ mod tests {
             (503, "busy".to_owned(), Outcome::Silent),
         ] {
             let reply = OutReply { status, body: body.clone().into(), truncated: false };
-            assert_eq!(sandbox().outcome(reference, &Ok(reply)).outcome, outcome, "{status} {body}");
+            assert_eq!(sandbox().outcome(reference, Asked::ToPay, &Ok(reply)).outcome, outcome, "{status} {body}");
         }
         for (error, outcome) in [
             (OutError::NotWritten("x".into()), Outcome::NotWritten),
             (OutError::Forbidden("x".into()), Outcome::NotWritten),
             (OutError::Silent("x".into()), Outcome::Silent),
         ] {
-            assert_eq!(sandbox().outcome(reference, &Err(error)).outcome, outcome);
+            assert_eq!(sandbox().outcome(reference, Asked::WhatBecame, &Err(error)).outcome, outcome);
         }
     }
 
@@ -268,23 +264,25 @@ mod tests {
     fn a_call_is_signed_only_with_the_secret_and_in_time() {
         let body = br#"{"reference":"ABCDEFGHIJKLMNO","status":"paid"}"#;
         let now = Timestamp(1_000_000 * SECOND);
+        let called = |headers: &[(&str, &str)], body: &[u8]| {
+            let mut request = hyper::Request::post("/connectors/sandbox/callback");
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let (head, ()) = request.body(()).unwrap().into_parts();
+            sandbox().called(&Call { head: &head, body, now })
+        };
         let signed = |id: &str, at: i64, secret: &[u8]| {
-            let signature = signing::sign(secret, id, at, body);
-            let (id, at) = (id.to_owned(), at.to_string());
-            let header = move |name: &str| match name {
-                "webhook-id" => Some(id.clone()),
-                "webhook-timestamp" => Some(at.clone()),
-                "webhook-signature" => Some(signature.clone()),
-                _ => None,
-            };
-            sandbox().called(header, body, now).unwrap().signed
+            let (signature, at) = (signing::sign(secret, id, at, body), at.to_string());
+            let headers = [("webhook-id", id), ("webhook-timestamp", &at), ("webhook-signature", &signature)];
+            called(&headers, body).unwrap().signed
         };
         assert!(signed("a", 1_000_000, b"secret"));
         assert!(!signed("a", 1_000_000, b"other"));
         assert!(!signed("a", 1_000_301, b"secret"));
         assert!(!signed("a", 999_699, b"secret"));
-        assert!(!sandbox().called(|_| None, body, now).unwrap().signed);
-        assert!(sandbox().called(|_| None, b"{}", now).is_none());
-        assert!(sandbox().called(|_| None, br#"{"reference":"short","status":"paid"}"#, now).is_none());
+        assert!(!called(&[], body).unwrap().signed);
+        assert!(called(&[], b"{}").is_none());
+        assert!(called(&[], br#"{"reference":"short","status":"paid"}"#).is_none());
     }
 }

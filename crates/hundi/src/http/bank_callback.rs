@@ -10,6 +10,7 @@
 //! 200 is said only after the commit; whatever is not known is 503, so that the bank repeats it.
 
 use crate::App;
+use crate::connectors::Call;
 use crate::http::serve::{BodyError, read_body};
 use crate::worker::{bank, keep};
 use bytes::Bytes;
@@ -47,8 +48,7 @@ where
         Err(BodyError::TooSlow) => return (StatusCode::REQUEST_TIMEOUT, "message did not arrive in time"),
         Err(BodyError::Broken) => return (StatusCode::BAD_REQUEST, "message cannot be read"),
     };
-    let header = |name: &str| head.headers.get(name)?.to_str().ok().map(str::to_owned);
-    let Some(called) = bank.called(header, &body, app.clock.now()) else {
+    let Some(called) = bank.called(&Call { head, body: &body, now: app.clock.now() }) else {
         return (StatusCode::BAD_REQUEST, "message cannot be read");
     };
     let known = match app.store.reference(connector, called.reference).await {

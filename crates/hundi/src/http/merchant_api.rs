@@ -11,6 +11,7 @@
 
 use crate::App;
 use crate::http::auth::{self, Caller};
+use crate::http::door::HELD;
 use crate::http::fields::{Field, FieldProblem, Fields, FieldsError};
 use crate::http::problem::{Call, Problem, Wrong, payout_body};
 use crate::keys::Place;
@@ -126,6 +127,7 @@ async fn pay(app: &App, caller: Caller, request_id: &str, fields: &Fields<'_>) -
         // A failover could lose what is accepted now.
         return Err(Problem::Unknown);
     }
+    let place_inside = app.door.enter(caller.merchant, app.clock.boot_us()).await;
     // Without a number of its own this process can accept nothing; whoever asks again may be luckier.
     let id = app.next_payout_id().ok_or(Problem::Unknown)?;
     let Details { rail, amount, beneficiary, name, number } = details;
@@ -164,7 +166,12 @@ async fn pay(app: &App, caller: Caller, request_id: &str, fields: &Fields<'_>) -
     }
     let Some(waiting) = waiting.as_mut().filter(|_| accepted.state.is_open()) else { return Ok(Box::new(accepted)) };
     let within = Duration::from_millis(app.config.api.answer_within_ms);
-    let ended = timeout(within, waiting.ended()).await.ok().flatten();
+    let soon = timeout(HELD.min(within), waiting.ended()).await;
+    drop(place_inside);
+    let ended = match soon {
+        Ok(ended) => ended,
+        Err(_) => timeout(within.saturating_sub(HELD), waiting.ended()).await.ok().flatten(),
+    };
     Ok(Box::new(ended.unwrap_or(accepted)))
 }
 

@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod bank_callback;
+pub mod door;
 pub mod fields;
 pub mod merchant_api;
 pub mod peer;

@@ -3,11 +3,13 @@
 use super::first;
 use hundi::config;
 use hundi::connectors::sandbox::Sandbox;
+use hundi::connectors::{Asked, Bank, Call};
 use hundi::http_out::{OutError, OutReply};
 use hundi_core::command::{Outcome, Word};
 use hundi_core::ids::Reference;
 use hundi_core::schedule::{SECOND, Timestamp};
 use hundi_core::signing;
+use hyper::header::HeaderValue;
 use serde_json::{Map, Value};
 use std::sync::LazyLock;
 
@@ -31,7 +33,7 @@ pub fn reply(mut data: &[u8]) {
     let truncated = first(&mut data) % 8 == 7;
     let outcome = |body: &[u8]| {
         let reply = OutReply { status, body: body.to_vec().into(), truncated };
-        let word = SANDBOX.outcome(Reference::parse(OURS).expect("a reference"), &Ok(reply));
+        let word = SANDBOX.outcome(Reference::parse(OURS).expect("a reference"), Asked::ToPay, &Ok(reply));
         printable(&word);
         word.outcome
     };
@@ -47,7 +49,7 @@ pub fn reply(mut data: &[u8]) {
     assert!(said == told || said == Outcome::Silent, "{said:?} {told:?}");
     for error in [OutError::NotWritten(String::new()), OutError::Forbidden(String::new())] {
         assert_eq!(
-            SANDBOX.outcome(Reference::parse(OURS).expect("a reference"), &Err(error)).outcome,
+            SANDBOX.outcome(Reference::parse(OURS).expect("a reference"), Asked::ToPay, &Err(error)).outcome,
             Outcome::NotWritten
         );
     }
@@ -94,14 +96,23 @@ pub fn call(data: &[u8]) {
     let called = |signature: Option<&String>| {
         let headers =
             [("webhook-id", id.as_ref()), ("webhook-timestamp", at.as_ref()), ("webhook-signature", signature)];
-        SANDBOX.called(|name| headers.iter().find(|(known, _)| *known == name)?.1.cloned(), body, now)
+        let mut request = hyper::Request::post("/connectors/sandbox/callback");
+        for (name, value) in headers {
+            // What cannot be a header's value does not reach us.
+            if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
+                request = request.header(name, value);
+            }
+        }
+        let (head, ()) = request.body(()).expect("a request").into_parts();
+        SANDBOX.called(&Call { head: &head, body, now })
     };
     let Some(forged) = called(signature.as_ref()) else { return };
     printable(&forged.word);
     // Whoever could write this would know the secret.
     assert!(!forged.signed, "{signature:?}");
     let seconds = at.as_ref().and_then(|at| at.parse::<i64>().ok());
-    if let (Some(id), Some(seconds)) = (&id, seconds) {
+    let header = |text: &String| HeaderValue::from_str(text).is_ok_and(|value| value.to_str().is_ok());
+    if let (Some(id), Some(seconds)) = (id.as_ref().filter(|id| header(id)), seconds) {
         let signature = signing::sign(SECRET, id, seconds, body);
         let fresh = (i128::from(seconds) - i128::from(now.0 / SECOND)).abs() <= 300;
         for (signature, believed) in [
