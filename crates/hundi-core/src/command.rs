@@ -834,6 +834,12 @@ fn set_due(payout: &mut Payout, step: &Step, rules: &Rules, change: &Change<'_>,
         payout.enquiries += u32::from(change.asked && at_bank);
         return false;
     }
+    let called = change.word.is_some() && !change.asked && !planted(Plant::CallEndsTheQuestion);
+    if called && payout.state != State::Queued && payout.next_at.is_some_and(|at| at != WAITING) {
+        // A question of ours may be under way, and its answer, which the bank gave after it had called, may be lost with
+        // whoever asked. What a call says moves the payout, but does not end the wish to ask.
+        return false;
+    }
     if planted(Plant::ForgottenPayout) && silent {
         payout.next_at = None;
         return false;

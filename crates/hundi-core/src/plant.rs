@@ -50,6 +50,8 @@ plants! {
         by "test(=sqlite::process::kill::kill_serve)" row 1;
     NotFoundJudgedLate "not-found-judged-late" "\"Not found\" is judged by when it is recorded and not by when the bank was asked."
         by "test(=not_found) | test(an_answer_that_was_slept_over_is_no_news)" row 8;
+    CallEndsTheQuestion "call-ends-the-question" "What a bank calls out ends the wish to ask it, though an answer may be under way."
+        by "test(=paid_and_taken_back)" row 12;
     FloatAmount "float-amount" "An amount with decimals goes through a floating-point number." by "test(=fuzz::replay::amount)" row 14;
     AsI64Cast "as-i64-cast" "An amount that does not fit into 64 bits is cut to them." by "test(=fuzz::replay::amount)" row 14;
     AcceptsExponent "accepts-exponent" "Zeros may be written as an exponent." by "test(=fuzz::replay::amount)" row 14;

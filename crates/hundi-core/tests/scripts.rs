@@ -368,8 +368,8 @@ fn paid_and_taken_back() {
          fund 1000                -> 1000.00/0.00/0.00 fund
          create A 300 upi         -> Queued 694.10/305.90/0.00 reserve, due 30s
          start A                  -> Sending#1 694.10/305.90/0.00, due 7s
-         accepted A via=signed    -> Sent#1 694.10/305.90/0.00, due 2s
-         paid A via=signed rrn=R9 -> Paid#1 694.10/0.00/5.90 settle [Success 1]
+         accepted A via=signed    -> Sent#1 694.10/305.90/0.00, due 7s
+         paid A via=signed rrn=R9 -> Paid#1 694.10/0.00/5.90 settle [Success 1], due 7s
          show A                   -> Paid rrn=R9 paid_by=1 reference=O5LV reason=
          history                  -> 0",
     );
@@ -1052,6 +1052,22 @@ fn another_amount_moves_nothing() {
          reversed A amount=300    -> Reversed#1 held 1000.00/0.00/0.00 restore [Reversal 2]
          show A                   -> Reversed rrn= paid_by=1 reference=O5LV reason=Returned by the beneficiary's bank",
     );
+    check(
+        "
+         // Who asked heard that it was taken back, and died before he could say so. A call that comes late says what the bank
+         // said before: the answer is fetched again.
+         fund 1000                  -> 1000.00/0.00/0.00 fund
+         create A 300 upi           -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A                    -> Sending#1 694.10/305.90/0.00, due 7s
+         accepted A via=reply       -> Sent#1 694.10/305.90/0.00, due 2s
+         wait A
+         enquire A                  -> same, due 10s
+         paid A via=signed          -> Paid#1 694.10/0.00/5.90 settle [Success 1], due 10s
+         wait A
+         enquire A                  -> same, due 10s
+         reversed A                 -> Reversed#1 1000.00/0.00/0.00 restore [Reversal 2]
+         enquire A                  -> NotNow",
+    );
 }
 
 #[test]
@@ -1094,7 +1110,7 @@ fn who_may_say_what() {
          enquire A                      -> same, due 10s
          reversed A via=signed          -> same, due called
          enquire A                      -> same, due 10s
-         paid A via=signed              -> Paid#1 694.10/0.00/5.90 settle [Success 1]
+         paid A via=signed              -> Paid#1 694.10/0.00/5.90 settle [Success 1], due 10s
          reversed A via=signed          -> same, due called
          enquire A                      -> same, due 10s
          reversed A                     -> Reversed#1 1000.00/0.00/0.00 restore [Reversal 2]",
