@@ -116,7 +116,7 @@ plants! {
     SelectThenInsert "select-then-insert" "That an OrderID is known is not looked up where it is decided.";
     LeaseByTimeAlone "lease-by-time-alone" "A process that was paused sends what its lease has long run out for.";
     AmountTolerance "amount-tolerance" "A bank that paid a rupee more or less than ordered is believed to have paid.";
-    LastWriterWins "last-writer-wins" "A signed callback gives money back without a question.";
+    LastWriterWins "last-writer-wins" "A signed callback gives money back without a question." row 12;
     ForgedCallbackTrusted "forged-callback-trusted" "A callback's signature is not checked.";
     FeeNotReserved "fee-not-reserved" "The fee is not set aside with the amount, so a wallet can be overspent.";
     FeeKeptOnReversal "fee-kept-on-reversal" "A reversal gives the amount back, but not the fee.";

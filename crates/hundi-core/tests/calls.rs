@@ -1,0 +1,136 @@
+//! A bank's calls in every order: each twice, beside two that somebody else has made up. Whatever the order, the payout ends as
+//! the bank's book says.
+
+mod common;
+#[path = "../../hundi/tests/it/score.rs"]
+mod score;
+
+use common::{NOON, connector, merchant, order, references, rules};
+use hundi_core::command::{CallbackWish, Command, Decision, Outcome, Rules, Snapshot, Source, Word, decide};
+use hundi_core::ids::{Actor, MerchantId, OrderId, PayoutId, Reference};
+use hundi_core::money::Amount;
+use hundi_core::payout::{Payout, State};
+use hundi_core::rails::Rail;
+use hundi_core::schedule::{SECOND, Timestamp};
+use std::collections::BTreeSet;
+
+const MERCHANT: MerchantId = MerchantId(1);
+const PAYOUT: PayoutId = PayoutId(1);
+const FUNDS_PAISE: i64 = 1_000_00;
+const REFUSED: Outcome = Outcome::Refused { elsewhere: false };
+
+/// A call: what it says, and whether it proves that the bank made it.
+type Call = (Outcome, bool);
+
+struct World {
+    snapshot: Snapshot,
+    rules: Rules,
+    reference: Reference,
+    now: Timestamp,
+}
+
+impl World {
+    /// A payout whose request has left us, and of which nothing has been heard.
+    fn new() -> World {
+        let paise = |paise| Amount::from_paise(paise).unwrap();
+        let references = references(MERCHANT, &OrderId::parse("A").unwrap(), 1);
+        let mut world =
+            World { snapshot: Snapshot::default(), rules: rules(1, 0), reference: references[0], now: NOON };
+        world.snapshot.merchants.insert(MERCHANT, merchant(CallbackWish::All));
+        let (connector, merchant, payout) = (connector("sandbox"), MERCHANT, PAYOUT);
+        let (reference, actor) = ("UTR1".into(), Actor::System);
+        world.done(&Command::Fund { merchant, connector, reference, amount: paise(FUNDS_PAISE), actor });
+        let ordered = order(MERCHANT, PAYOUT, "A", Rail::Imps, paise(100_00), "1");
+        world.done(&Command::CreatePayout(Box::new(ordered)));
+        let (send_within_us, enquire_after_us) = (5 * SECOND, 2 * SECOND);
+        world.done(&Command::Start { merchant, payout, connector, references, send_within_us, enquire_after_us });
+        world
+    }
+
+    fn done(&mut self, command: &Command) {
+        let decision = decide(&mut self.snapshot, &self.rules, command, self.now);
+        assert!(matches!(decision, Decision::Done(_)), "{command:?}: {decision:?}");
+    }
+
+    fn hear(&mut self, outcome: Outcome, source: Source) {
+        let word = Word { outcome, amount_paise: Some(100_00), rrn: "".into(), why: "".into() };
+        let command = Command::Record { connector: connector("sandbox"), reference: self.reference, word, source };
+        let decision = decide(&mut self.snapshot, &self.rules, &command, self.now);
+        assert!(!matches!(decision, Decision::Refused(_)), "{decision:?}");
+        self.now = self.now.after(1_000);
+    }
+
+    fn payout(&self) -> &Payout {
+        &self.snapshot.payouts[&PAYOUT]
+    }
+
+    /// Asks the bank whenever it is due, which answers what its book says.
+    fn ask_until_it_ends(&mut self, book: Outcome) {
+        for _ in 0..20 {
+            let Some(due) = self.payout().next_at else { return };
+            self.now = self.now.max(due);
+            self.done(&Command::Enquire { merchant: MERCHANT, payout: PAYOUT, lease_us: 10 * SECOND });
+            self.hear(book, Source::Enquiry { asked_at: self.now });
+        }
+        panic!("it is asked about without end: {:?}", self.payout());
+    }
+}
+
+/// The next permutation in the order of the alphabet; `false` after the last.
+fn permute(items: &mut [usize]) -> bool {
+    let Some(at) = (1..items.len()).rev().find(|at| items[at - 1] < items[*at]) else { return false };
+    let other = (at..items.len()).rev().find(|other| items[*other] > items[at - 1]).unwrap();
+    items.swap(at - 1, other);
+    items[at..].reverse();
+    true
+}
+
+#[test]
+fn calls_in_any_order_end_as_the_book_says() {
+    let mut tried = 0;
+    let mut ways = BTreeSet::new();
+    for (book, state, wallet_paise, calls) in [
+        (
+            Outcome::Paid,
+            State::Paid,
+            FUNDS_PAISE - 105_90,
+            [(Outcome::Accepted, true), (Outcome::Paid, true), (REFUSED, false), (Outcome::Reversed, false)],
+        ),
+        (
+            Outcome::Reversed,
+            State::Reversed,
+            FUNDS_PAISE,
+            [(Outcome::Accepted, true), (Outcome::Paid, true), (Outcome::Reversed, true), (REFUSED, false)],
+        ),
+        (
+            REFUSED,
+            State::Failed,
+            FUNDS_PAISE,
+            [(Outcome::Accepted, true), (REFUSED, true), (Outcome::Paid, false), (Outcome::Reversed, false)],
+        ),
+    ] as [(Outcome, State, i64, [Call; 4]); 3]
+    {
+        let mut places = [0, 0, 1, 1, 2, 2, 3, 3];
+        loop {
+            let mut world = World::new();
+            for place in places {
+                let (outcome, signed) = calls[place];
+                world.hear(outcome, if signed { Source::SignedCallback } else { Source::UnsignedCallback });
+                ways.insert((state.name(), world.payout().state.name()));
+            }
+            world.ask_until_it_ends(book);
+            let (payout, accounts) = (world.payout(), &world.snapshot.merchants[&MERCHANT].accounts);
+            let ended = (payout.state, payout.held, accounts.wallet.paise(), accounts.reserved.paise());
+            assert_eq!(ended, (state, false, wallet_paise, 0), "{book:?} after {places:?} of {calls:?}");
+            tried += 1;
+            if !permute(&mut places) {
+                break;
+            }
+        }
+    }
+    assert_eq!(tried, 3 * 2_520);
+    // What is made up never moves money by itself, and no call gives it back.
+    assert!(!ways.iter().any(|(book, state)| *book == "Failed" && *state == "Paid"), "{ways:?}");
+    assert!(!ways.iter().any(|(_, state)| ["Failed", "Reversed"].contains(state)), "{ways:?}");
+    score::score(12, "orders of calls, each twice, forged ones among them: the payout ends as the book says", tried);
+}
