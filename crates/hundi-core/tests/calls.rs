@@ -1,6 +1,9 @@
 //! A bank's calls in every order: each twice, beside two that somebody else has made up. Whatever the order, the payout ends as
 //! the bank's book says.
 
+// Helpers of tests may unwrap as tests may.
+#![allow(clippy::unwrap_used)]
+
 mod common;
 #[path = "../../hundi/tests/it/score.rs"]
 mod score;
@@ -12,7 +15,6 @@ use hundi_core::money::Amount;
 use hundi_core::payout::{Payout, State};
 use hundi_core::rails::Rail;
 use hundi_core::schedule::{SECOND, Timestamp};
-use std::collections::BTreeSet;
 
 const MERCHANT: MerchantId = MerchantId(1);
 const PAYOUT: PayoutId = PayoutId(1);
@@ -88,7 +90,6 @@ fn permute(items: &mut [usize]) -> bool {
 #[test]
 fn calls_in_any_order_end_as_the_book_says() {
     let mut tried = 0;
-    let mut ways = BTreeSet::new();
     for (book, state, wallet_paise, calls) in [
         (
             Outcome::Paid,
@@ -116,7 +117,10 @@ fn calls_in_any_order_end_as_the_book_says() {
             for place in places {
                 let (outcome, signed) = calls[place];
                 world.hear(outcome, if signed { Source::SignedCallback } else { Source::UnsignedCallback });
-                ways.insert((state.name(), world.payout().state.name()));
+                let now = world.payout().state;
+                // No call gives money back by itself, and what is made up moves none.
+                let moved = now == State::Paid && book != REFUSED;
+                assert!(moved || matches!(now, State::Sending | State::Sent), "{book:?}: {now:?} by {places:?}");
             }
             world.ask_until_it_ends(book);
             let (payout, accounts) = (world.payout(), &world.snapshot.merchants[&MERCHANT].accounts);
@@ -129,8 +133,5 @@ fn calls_in_any_order_end_as_the_book_says() {
         }
     }
     assert_eq!(tried, 3 * 2_520);
-    // What is made up never moves money by itself, and no call gives it back.
-    assert!(!ways.iter().any(|(book, state)| *book == "Failed" && *state == "Paid"), "{ways:?}");
-    assert!(!ways.iter().any(|(_, state)| ["Failed", "Reversed"].contains(state)), "{ways:?}");
     score::score(12, "orders of calls, each twice, forged ones among them: the payout ends as the book says", tried);
 }
