@@ -234,6 +234,9 @@ pub struct Snapshot {
     pub references: BTreeMap<(Connector, Reference), (PayoutId, u32)>,
     /// The bank credits that have funded a wallet.
     pub credits: BTreeMap<(Connector, Box<str>), (MerchantId, Amount)>,
+    /// The installation is on hold: it may have forgotten what it has paid (a restored backup), so nothing is started, nothing
+    /// new is taken, and nothing expires. What banks say is heard.
+    pub on_hold: bool,
 }
 
 /// Everything that becomes true by one command: all of it is written, or none.
@@ -363,6 +366,8 @@ pub enum Refusal {
     CreditReused,
     /// A sum does not fit; a bug, or an absurd amount.
     Overflow,
+    /// The installation is on hold; nothing was recorded.
+    OnHold,
 }
 
 impl Refusal {
@@ -380,6 +385,7 @@ impl Refusal {
             Refusal::ReferenceTaken => "Reference is taken",
             Refusal::CreditReused => "Bank credit already booked with other details",
             Refusal::Overflow => "Amount is too large",
+            Refusal::OnHold => "The installation is on hold",
         }
     }
 }
@@ -398,6 +404,9 @@ pub fn decide(snapshot: &mut Snapshot, rules: &Rules, command: &Command, now: Ti
     let decided = match command {
         Command::CreatePayout(order) => create(snapshot, rules, order, now),
         Command::Start { merchant, payout, connector, references, send_within_us, enquire_after_us } => {
+            if snapshot.on_hold && !planted(Plant::StartsOnHold) {
+                return postpone(snapshot, *merchant, *payout, now);
+            }
             let Some(reference) = free_reference(snapshot, *connector, *references, *payout) else {
                 return Decision::Refused(Refusal::ReferenceTaken);
             };
@@ -431,6 +440,7 @@ pub fn decide(snapshot: &mut Snapshot, rules: &Rules, command: &Command, now: Ti
             record(snapshot, rules, *connector, *reference, word, *source, now)
         }
         Command::Enquire { merchant, payout, lease_us } => enquire(snapshot, *merchant, *payout, *lease_us, now),
+        Command::Expire { merchant, payout } if snapshot.on_hold => return postpone(snapshot, *merchant, *payout, now),
         Command::Expire { merchant, payout } => match snapshot.payouts.get(payout) {
             Some(known) if now < known.queue_until => Err(Refusal::NotNow),
             _ => {
@@ -465,6 +475,22 @@ pub fn decide(snapshot: &mut Snapshot, rules: &Rules, command: &Command, now: Ti
     decided.unwrap_or_else(Decision::Refused)
 }
 
+/// How soon a queued payout is looked at again while the installation is on hold.
+const ON_HOLD: i64 = MINUTE;
+
+/// Puts off a queued payout while the installation is on hold. A refusal would leave it due, in the way of all enquiries.
+fn postpone(snapshot: &mut Snapshot, merchant: MerchantId, id: PayoutId, now: Timestamp) -> Decision {
+    match own(&mut snapshot.payouts, merchant, id) {
+        Ok(payout) if payout.state == State::Queued && !payout.held => {
+            payout.next_at = Some(now.after(ON_HOLD));
+            payout.version += 1;
+            Decision::Done(Box::new(Transition { payout: Some(payout.clone()), ..Transition::default() }))
+        }
+        Ok(_) => Decision::Refused(Refusal::NotNow),
+        Err(refusal) => Decision::Refused(refusal),
+    }
+}
+
 /// A new order, in the order of refusal of WIRE 6.
 fn create(snapshot: &mut Snapshot, rules: &Rules, order: &Order, now: Timestamp) -> Result<Decision, Refusal> {
     if let Some(known) = snapshot.orders.get(&(order.merchant, order.order.clone()))
@@ -477,6 +503,9 @@ fn create(snapshot: &mut Snapshot, rules: &Rules, order: &Order, now: Timestamp)
             return Err(Refusal::OrderReused);
         }
         return Ok(Decision::Repeat(Some(Box::new(known.clone()))));
+    }
+    if snapshot.on_hold {
+        return Err(Refusal::OnHold);
     }
     let merchant = snapshot.merchants.get_mut(&order.merchant).ok_or(Refusal::MerchantUnknown)?;
     let fee = merchant.fees[order.rail as usize].fee(order.amount);

@@ -52,6 +52,8 @@ plants! {
         by "test(=not_found) | test(an_answer_that_was_slept_over_is_no_news)" row 8;
     CallEndsTheQuestion "call-ends-the-question" "What a bank calls out ends the wish to ask it, though an answer may be under way."
         by "test(=paid_and_taken_back)" row 12;
+    StartsOnHold "starts-on-hold" "What is queued is sent though the installation is on hold."
+        by "test(=on_hold_nothing_is_started) | test(=sqlite::hold::a_backup_is_restored)" row 21;
     FloatAmount "float-amount" "An amount with decimals goes through a floating-point number." by "test(=fuzz::replay::amount)" row 14;
     AsI64Cast "as-i64-cast" "An amount that does not fit into 64 bits is cut to them." by "test(=fuzz::replay::amount)" row 14;
     AcceptsExponent "accepts-exponent" "Zeros may be written as an exponent." by "test(=fuzz::replay::amount)" row 14;

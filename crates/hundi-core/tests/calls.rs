@@ -9,7 +9,7 @@ mod common;
 mod score;
 
 use common::{NOON, connector, merchant, order, references, rules};
-use hundi_core::command::{CallbackWish, Command, Decision, Outcome, Rules, Snapshot, Source, Word, decide};
+use hundi_core::command::{CallbackWish, Command, Decision, Outcome, Refusal, Rules, Snapshot, Source, Word, decide};
 use hundi_core::ids::{Actor, MerchantId, OrderId, PayoutId, Reference};
 use hundi_core::money::Amount;
 use hundi_core::payout::{Payout, State};
@@ -134,4 +134,32 @@ fn calls_in_any_order_end_as_the_book_says() {
     }
     assert_eq!(tried, 3 * 2_520);
     score::score(12, "orders of calls, each twice, forged ones among them: the payout ends as the book says", tried);
+}
+
+#[test]
+fn on_hold_nothing_is_started() {
+    let mut world = World::new();
+    world.hear(Outcome::NotWritten, Source::Reply { send_before: world.payout().send_before });
+    assert_eq!(world.payout().state, State::Queued);
+    world.snapshot.on_hold = true;
+    let references = references(MERCHANT, &OrderId::parse("A").unwrap(), 1);
+    let (merchant, payout, connector) = (MERCHANT, PAYOUT, connector("sandbox"));
+    let start =
+        Command::Start { merchant, payout, connector, references, send_within_us: SECOND, enquire_after_us: SECOND };
+    for command in [&start, &Command::Expire { merchant, payout }] {
+        let Decision::Done(transition) = decide(&mut world.snapshot, &world.rules, command, world.now) else {
+            panic!("it is put off")
+        };
+        assert_eq!((&transition.attempt, transition.journal.len()), (&None, 0));
+        // Later, and not in the way of what can be done meanwhile.
+        assert!(world.payout().next_at > Some(world.now.after(30 * SECOND)));
+        assert_eq!(world.payout().state, State::Queued);
+    }
+    let new = order(MERCHANT, PayoutId(2), "B", Rail::Imps, Amount::from_paise(100).unwrap(), "1");
+    let refused = decide(&mut world.snapshot, &world.rules, &Command::CreatePayout(Box::new(new)), world.now);
+    assert!(matches!(refused, Decision::Refused(Refusal::OnHold)), "{refused:?}");
+    assert_eq!(world.snapshot.payouts.len(), 1);
+    world.snapshot.on_hold = false;
+    world.done(&start);
+    assert_eq!(world.payout().state, State::Sending);
 }

@@ -6,6 +6,7 @@ use crate::callbacks::{self, Setting as SealedSetting};
 use crate::clock::random;
 use crate::http::peer::parse_cidrs;
 use crate::keys::{Place, hex, new_token, token_hash};
+use crate::store::batch::HOLD;
 use crate::store::reads::{ComplaintView, MerchantView};
 use crate::store::rows::{self, ComplaintEvent, Setting};
 use hundi_core::command::{CALLED, Command, Decision, MerchantState, WAITING};
@@ -599,6 +600,42 @@ async fn complaint(app: &App, complaint_id: &str) -> Result<ComplaintView, Strin
         None => None,
     };
     known.ok_or_else(|| format!("there is no complaint `{complaint_id}`; `hundi complaint list` shows them"))
+}
+
+/// Puts the installation on hold: nothing is started and nothing new is taken until it is released.
+pub async fn hold_set(app: &App, reason: &str, actor: &Actor) -> Answer {
+    let now = app.clock.now();
+    let said = format!("since {now} by {actor}: {}", hold_reason(reason)?);
+    let line = rows::settings_line(MerchantId::HOUSE, &format!("hold set: {reason}"), actor, now);
+    if app.writer.write(rows::meta_once(HOLD, &said)).await.map_err(text)? == 0 {
+        return Err("Hundi is on hold already; `hundi hold status` shows why".to_owned());
+    }
+    app.writer.write(line).await.map_err(text)?;
+    hold_status(app).await
+}
+
+/// Whether the installation is on hold, since when, by whom and why.
+pub async fn hold_status(app: &App) -> Answer {
+    let hold = app.store.meta(HOLD).await.map_err(text)?;
+    Ok(json!({ "on_hold": hold.is_some(), "hold": hold }))
+}
+
+/// Lets the installation pay again.
+pub async fn hold_release(app: &App, reason: &str, actor: &Actor) -> Answer {
+    let reason = hold_reason(reason)?;
+    let line = rows::settings_line(MerchantId::HOUSE, &format!("hold released: {reason}"), actor, app.clock.now());
+    // The line first: a release that nobody has signed would be worse than a line too many.
+    if app.store.meta(HOLD).await.map_err(text)?.is_none() {
+        return Err("Hundi is not on hold".to_owned());
+    }
+    app.writer.write(line).await.map_err(text)?;
+    app.writer.write(rows::meta_forget(HOLD)).await.map_err(text)?;
+    hold_status(app).await
+}
+
+fn hold_reason(reason: &str) -> Result<&str, String> {
+    let fits = !reason.trim().is_empty() && reason.chars().count() <= 200 && !reason.chars().any(char::is_control);
+    fits.then_some(reason).ok_or_else(|| "`--reason` must be 1 to 200 characters on one line".to_owned())
 }
 
 /// What waits for the operator, newest first.

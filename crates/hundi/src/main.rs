@@ -132,6 +132,9 @@ enum Command {
     /// What waits for a person
     #[command(subcommand)]
     Exception(Exception),
+    /// Start nothing and take nothing new, after a backup was restored
+    #[command(subcommand)]
+    Hold(Hold),
     /// Fold the whole journal and compare it with everything else
     Verify {
         /// The anchor file (default: DATA/anchors.log where there is one)
@@ -284,6 +287,24 @@ enum Exception {
     Show {
         /// CONNECTOR/REFERENCE/KIND
         id: String,
+    },
+}
+
+#[derive(Subcommand)]
+enum Hold {
+    /// Start nothing and take nothing new; banks are still asked and heard
+    Set {
+        /// Why
+        #[arg(long)]
+        reason: String,
+    },
+    /// Whether Hundi is on hold, since when, by whom and why
+    Status,
+    /// Pay again
+    Release {
+        /// What was found
+        #[arg(long)]
+        reason: String,
     },
 }
 
@@ -478,6 +499,9 @@ async fn act(app: &App, command: Command, actor: &Actor) -> Result<Output, Strin
         }
         Command::Exception(Exception::List) => admin::exception_list(app).await,
         Command::Exception(Exception::Show { id }) => admin::exception_show(app, &id).await,
+        Command::Hold(Hold::Set { reason }) => admin::hold_set(app, &reason, actor).await,
+        Command::Hold(Hold::Status) => admin::hold_status(app).await,
+        Command::Hold(Hold::Release { reason }) => admin::hold_release(app, &reason, actor).await,
         Command::Statement { merchant, format, from, to } => {
             let lines = admin::statement(app, &merchant, from.as_deref(), to.as_deref()).await?;
             let (csv, document) = (admin::csv(&lines), Value::Array(lines));

@@ -2,6 +2,7 @@
 //! a merchant's text.
 
 use crate::App;
+use crate::store::batch::HOLD;
 use hundi_core::command::{Outcome, Transition};
 use hundi_core::payout::State;
 use prometheus_client::encoding::text::encode;
@@ -32,6 +33,7 @@ pub struct Metrics {
     /// Batches that the store refused.
     pub store_errors: Counter,
     waiting: Gauge,
+    on_hold: Gauge,
     batch_jobs: Histogram,
     batch_rows: Histogram,
     commit_seconds: Histogram,
@@ -53,6 +55,7 @@ impl Metrics {
             exceptions: Counter::default(),
             store_errors: Counter::default(),
             waiting: Gauge::default(),
+            on_hold: Gauge::default(),
             batch_jobs: Histogram::new(counts()),
             batch_rows: Histogram::new(counts()),
             commit_seconds: Histogram::new(exponential_buckets(0.0001, 2.0, 16)),
@@ -75,6 +78,7 @@ impl Metrics {
         registry.register("batch_rows", "Rows written by a transaction", metrics.batch_rows.clone());
         registry.register("commit_seconds", "Time that a commit took", metrics.commit_seconds.clone());
         registry.register("payouts_waiting", "Open payouts that wait for the operator", metrics.waiting.clone());
+        registry.register("on_hold", "1 while nothing is started (`hundi hold`)", metrics.on_hold.clone());
         registry.register("payouts_open", "Payouts that have not ended, by state", metrics.open.clone());
         registry.register(
             "payouts_open_oldest_seconds",
@@ -126,6 +130,8 @@ impl Metrics {
         self.oldest_open_seconds.clear();
         let now = app.clock.now();
         self.waiting.set(app.store.payouts_waiting().await.map_err(|error| error.to_string())?);
+        let hold = app.store.meta(HOLD).await.map_err(|error| error.to_string())?;
+        self.on_hold.set(i64::from(hold.is_some()));
         for (state, count, oldest) in app.store.payouts_open().await.map_err(|error| error.to_string())? {
             let label = [("state", State::from_number(state).map_or("unknown", State::name))];
             self.open.get_or_create(&label).set(count);

@@ -5,6 +5,7 @@ use hundi::config::{Config, LogFormat, Sandbox};
 use hundi::http::{router, serve as http};
 use hundi::keys::Keys;
 use hundi::process::Write;
+use hundi::store::batch::HOLD;
 use hundi::store::{Store, rows};
 use hundi::{App, admin, callbacks, clock::Clock, copy, verify, worker, writer};
 use hundi_bank::{Bank, BankConfig, Faults, Times};
@@ -396,6 +397,12 @@ impl Hundi {
         }
         let process = hundi::process::lease(&store, clock.now(), PROCESS_LEASE_US).await.map_err(text)?;
         let (app, ends) = App::new(config, store, keys, clock, hundi::http_out::http_out(), process).await?;
+        if let Some(hold) = app.store.meta(HOLD).await.map_err(text)? {
+            tracing::warn!(
+                hold,
+                "Hundi is on hold: nothing is started and nothing new is taken until `hundi hold release`"
+            );
+        }
         let (stop, stopped) = watch::channel(false);
         let (stop_writer, writer_stopped) = watch::channel(false);
         let folder = on_a_thread("log", {

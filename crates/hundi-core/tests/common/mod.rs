@@ -83,5 +83,6 @@ pub fn reloaded(snapshot: &Snapshot) -> Snapshot {
         orders: snapshot.orders.clone(),
         references: snapshot.references.clone(),
         credits: snapshot.credits.clone(),
+        on_hold: snapshot.on_hold,
     }
 }

@@ -15,7 +15,7 @@ use crate::http::door::HELD;
 use crate::http::fields::{Field, FieldProblem, Fields, FieldsError};
 use crate::http::problem::{Call, Problem, Wrong, payout_body};
 use crate::keys::Place;
-use crate::store::{StoreError, rows};
+use crate::store::{StoreError, batch, rows};
 use crate::worker;
 use crate::writer::{Payment, Unknown};
 use hundi_core::command::{Command, Decision};
@@ -98,7 +98,10 @@ pub async fn serve(
             let order = named_order(&fields)?;
             let order = OrderId::parse(order).ok_or(Problem::OrderMalformed(Wrong::OrderId))?;
             let payout = app.store.payout_by_order(caller.merchant, &order).await.map_err(unreadable_store)?;
-            payout.map(|payout| Answer::Payout(Box::new(payout))).ok_or(Problem::OrderNotFound)
+            match payout {
+                Some(payout) => Ok(Answer::Payout(Box::new(payout))),
+                None => Err(not_found(app).await),
+            }
         }
         Call::StatusByOrderId => our_payout(app, caller, &fields).await.map(Answer::Payout),
         Call::Complaint => complain(app, caller, &fields).await,
@@ -249,7 +252,10 @@ async fn malformed(app: &App, caller: Caller, order: &OrderId, wrong: Wrong) -> 
         Err(_) => return Problem::Unknown,
     }
     match app.store.payout_by_order(caller.merchant, order).await {
-        Ok(None) => Problem::Malformed(wrong),
+        Ok(None) => match not_found(app).await {
+            Problem::OrderNotFound => Problem::Malformed(wrong),
+            problem => problem,
+        },
         Ok(Some(_)) => Problem::MalformedKnown(wrong),
         Err(error) => unreadable_store(error),
     }
@@ -271,7 +277,19 @@ async fn our_payout(app: &App, caller: Caller, fields: &Fields<'_>) -> Result<Bo
         app.store.payout(caller.merchant, PayoutId(id)).await
     };
     let payout = found.map_err(unreadable_store)?;
-    payout.map(Box::new).ok_or(Problem::OrderNotFound)
+    match payout {
+        Some(payout) => Ok(Box::new(payout)),
+        None => Err(not_found(app).await),
+    }
+}
+
+/// What is said of an order that is not there: while the installation is on hold, it may have been paid all the same.
+async fn not_found(app: &App) -> Problem {
+    match app.store.meta(batch::HOLD).await {
+        Ok(None) => Problem::OrderNotFound,
+        Ok(Some(_)) => Problem::Unknown,
+        Err(error) => unreadable_store(error),
+    }
 }
 
 async fn complain(app: &App, caller: Caller, fields: &Fields<'_>) -> Result<Answer, Problem> {

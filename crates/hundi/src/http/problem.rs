@@ -430,7 +430,8 @@ impl From<Refusal> for Problem {
             | Refusal::BalanceTooLow
             | Refusal::NotNow
             | Refusal::ReferenceTaken
-            | Refusal::CreditReused => Problem::Unknown,
+            | Refusal::CreditReused
+            | Refusal::OnHold => Problem::Unknown,
         }
     }
 }

@@ -67,6 +67,11 @@ static CREDITS: Lookup = Lookup::new(
     &[("connector", TEXT), ("reference", TEXT)],
 );
 
+/// What is kept of the installation as a whole, by name.
+static META: Lookup = Lookup::new("name", "meta", "", &[("name", TEXT)]);
+/// Where it is kept that the installation is on hold; its value says since when, by whom and why.
+pub const HOLD: &str = "hold";
+
 /// What changes about a payout, with the columns before and after it; `Rows::payout` gives the values in this order.
 macro_rules! payout_changes {
     ([$($before:expr),*], [$($after:expr),*]) => {
@@ -212,6 +217,10 @@ pub async fn load(tx: &mut Tx<'_>, commands: &[&Command]) -> Result<Loaded, Stor
     let (mut merchants, mut orders, mut payouts) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     let (mut created, mut credits) = (BTreeSet::new(), BTreeSet::new());
     let (mut spoken_of, mut taken) = (BTreeSet::new(), Vec::new());
+    let held_back = |command: &&Command| {
+        matches!(command, Command::CreatePayout(_) | Command::Start { .. } | Command::Expire { .. })
+    };
+    let hold = if commands.iter().any(held_back) { vec![text(HOLD)] } else { Vec::new() };
     for command in commands {
         match command {
             Command::CreatePayout(order) => {
@@ -262,6 +271,7 @@ pub async fn load(tx: &mut Tx<'_>, commands: &[&Command]) -> Result<Loaded, Stor
                 credits.iter().flat_map(|(connector, reference)| [text(connector.as_str()), text(reference)]).collect(),
             ),
             (&REFERENCES, taken.iter().flat_map(|(connector, [first, _])| reference_key(*connector, *first)).collect()),
+            (&META, hold),
         ])
         .await?
         .into_iter();
@@ -284,6 +294,7 @@ pub async fn load(tx: &mut Tx<'_>, commands: &[&Command]) -> Result<Loaded, Stor
         loaded.snapshot.credits.insert((connector, reference.into()), credit);
     }
     decode_references(&mut loaded, next())?;
+    loaded.snapshot.on_hold = !next().is_empty();
     // The second is for the case that the first is taken.
     let again =
         taken.iter().filter(|(connector, [first, _])| loaded.snapshot.references.contains_key(&(*connector, *first)));

@@ -24,6 +24,7 @@ mod sqlite {
     mod callbacks;
     mod canaries;
     mod failing_disk;
+    mod hold;
     mod lost_syncs;
     mod model;
     mod on_disk;
