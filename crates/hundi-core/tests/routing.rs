@@ -50,7 +50,7 @@ fn facts() -> Facts<'static> {
         attempt: 1,
         merchant: MerchantId(1),
         rail: Rail::Imps,
-        amount: Amount::from_paise(100_00).unwrap(),
+        amount: Amount::from_paise(100_00).expect("an amount"),
         bank: Some("HDFC"),
         minute: 12 * 60 + 30,
         refused_by: &[],
@@ -307,10 +307,10 @@ impl Play {
             merchant: OWNER,
             connector: connector("sandbox"),
             reference: "UTR".into(),
-            amount: Amount::from_paise(1_000_00).unwrap(),
+            amount: Amount::from_paise(1_000_00).expect("an amount"),
             actor: Actor::System,
         });
-        let amount = Amount::from_paise(100_00).unwrap();
+        let amount = Amount::from_paise(100_00).expect("an amount");
         play.decide(&Command::CreatePayout(Box::new(order(OWNER, id, "A", Rail::Imps, amount, "ravi"))));
         play
     }
@@ -320,7 +320,7 @@ impl Play {
     }
 
     fn payout(&self) -> &Payout {
-        self.snapshot.payouts.values().next().unwrap()
+        self.snapshot.payouts.values().next().expect("a payout")
     }
 
     /// Tries to start it there.

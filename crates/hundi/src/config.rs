@@ -121,7 +121,7 @@ pub struct Limits {
 pub struct Health {
     /// What banks said in so many seconds counts. Default 60.
     pub window_s: i64,
-    /// Fewer words than this prove nothing. Default 20.
+    /// Fewer words than this prove nothing. Default 10.
     pub words_least: u32,
     /// Ill when so many of a hundred are errors; 0 for never. Default 50.
     pub errors_percent: u32,
@@ -133,7 +133,7 @@ pub struct Health {
 
 impl Default for Health {
     fn default() -> Health {
-        Health { window_s: 60, words_least: 20, errors_percent: 50, pause_s: 30, probes: 5 }
+        Health { window_s: 60, words_least: 10, errors_percent: 50, pause_s: 30, probes: 5 }
     }
 }
 

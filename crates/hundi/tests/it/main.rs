@@ -32,6 +32,7 @@ mod sqlite {
     mod processes;
     mod receivers;
     mod rotten_disk;
+    mod routing;
     mod store;
     #[allow(dead_code, reason = "some of it helps the tests of one engine only")]
     pub mod support;
@@ -72,6 +73,7 @@ mod postgres {
     mod process;
     mod processes;
     mod receivers;
+    mod routing;
     mod store;
     #[allow(dead_code, reason = "some of it helps the tests of one engine only")]
     mod support;
