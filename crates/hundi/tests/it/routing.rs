@@ -5,7 +5,7 @@ use super::support::{World, bank, operator};
 use bytes::Bytes;
 use hundi::config::{Config, Connector, Limits, Routes, Sandbox, Targets};
 use hundi::connectors::admin;
-use hundi::http_out::{HttpOut, Method, OutReply, OutRequest};
+use hundi::http_out::{HttpOut, Method, OutError, OutReply, OutRequest};
 use hundi_bank::{Bank, Faults};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -63,8 +63,10 @@ impl Other {
                         return Ok(OutReply { status: 200, body, truncated: false });
                     }
                 }
-                let reply = other.bank.handle(method, &path, request.body).await;
-                let reply = reply.ok_or_else(|| hundi::http_out::OutError::Silent("no answer".to_owned()))?;
+                let silent = || OutError::Silent("time-out".to_owned());
+                let reply =
+                    tokio::time::timeout(request.deadline, other.bank.handle(method, &path, request.body)).await;
+                let reply = reply.map_err(|_| silent())?.ok_or_else(silent)?;
                 Ok(OutReply { status: reply.status, body: reply.body, truncated: false })
             })
         })
@@ -184,23 +186,22 @@ async fn a_payout_waits_while_its_connector_is_paused() {
 /// Both are found to fail, so what comes then waits; once a bank is well, a few payouts try it, and then all go.
 #[tokio::test(start_paused = true)]
 async fn payouts_wait_while_every_connector_fails() {
-    let (world, other) = world(|config| config.health.words_least = 4).await;
+    let (world, other) = world(|config| (config.health.words_least, config.health.pause_s) = (4, 3_600)).await;
     other.refuse(true);
-    for number in 0..20 {
-        // Refused there and here for the beneficiary's bank: they fail, as nobody is left.
-        world.pay(&format!("ORDER-{number}"), 10, "123456780555").await;
+    for number in 0..4 {
+        // Refused there, and here for the beneficiary's bank: nobody is left.
+        assert_eq!(world.pay(&format!("ORDER-{number}"), 10, "123456780555").await.code(), 0);
     }
-    // Those that came when both were known to fail have not been tried.
-    let failed = in_state(&world, FAILED).await;
-    assert!((4..=8).contains(&failed), "{failed}");
-    assert_eq!(in_state(&world, QUEUED).await, 20 - failed);
-    for number in 20..40 {
+    for number in 4..24 {
         assert_eq!(world.pay(&format!("ORDER-{number}"), 10, "123456781111").await.code(), 2);
     }
-    assert_eq!(in_state(&world, FAILED).await, failed);
     other.refuse(false);
     world.pass(Duration::from_secs(1_800)).await;
-    assert_eq!((in_state(&world, QUEUED).await, in_state(&world, PAID).await >= 20), (0, true));
+    assert_eq!((in_state(&world, QUEUED).await, in_state(&world, FAILED).await), (20, 4));
+    assert_eq!((other.payments(), world.wire.payments()), (4, 4));
+    world.pass(Duration::from_secs(5_400)).await;
+    assert_eq!((in_state(&world, QUEUED).await, in_state(&world, PAID).await), (0, 20));
+    assert!(world.operations("/metrics").await.contains("hundi_connector_health{connector=\"other\"} 0"));
     world.verify().await;
 }
 
@@ -240,7 +241,9 @@ async fn a_day_has_a_limit() {
     for number in 20..30 {
         assert_eq!(world.pay(&format!("ORDER-{number}"), 100, "123456781111").await.code(), 1);
     }
-    assert_eq!((other.payments(), world.wire.payments()), (16, 14));
+    // A total that is read meanwhile may be too high for a moment, and never too low.
+    let given = other.payments();
+    assert!((14..=16).contains(&given) && given + world.wire.payments() == 30, "{given}");
     world.verify().await;
 }
 
