@@ -253,6 +253,24 @@ mod tests {
     }
 
     #[test]
+    fn silence_and_refusals_that_let_others_try_are_errors() {
+        for (outcome, of_a_reply, of_an_answer) in [
+            (Outcome::Paid, Some(true), Some(true)),
+            (Outcome::Refused { elsewhere: true }, Some(false), Some(false)),
+            (Outcome::Refused { elsewhere: false }, Some(true), None),
+            (Outcome::Accepted, Some(true), None),
+            (Outcome::Silent, Some(false), None),
+            (Outcome::NotWritten, Some(false), None),
+            (Outcome::NotFound, None, None),
+            (Outcome::NotExecuted, None, None),
+            (Outcome::Reversed, None, None),
+        ] {
+            let said = (speaks_well(outcome, true), speaks_well(outcome, false));
+            assert_eq!(said, (of_a_reply, of_an_answer), "{outcome:?}");
+        }
+    }
+
+    #[test]
     fn with_no_percentage_it_is_never_ill() {
         let mut breaker = Breaker::default();
         let rules = HealthRules { errors_percent: 0, ..RULES };
