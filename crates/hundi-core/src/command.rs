@@ -10,6 +10,7 @@ use crate::money::Amount;
 use crate::payout::{Due, Event, ExceptionKind, Fact, Money, News, Order, Payout, Room, Standing, State, Step, step};
 use crate::plant::{Plant, planted};
 use crate::postings::{self, Accounts, JournalRow, Movement, PostingError};
+use crate::routing::{Carries, may_start};
 use crate::schedule::{DAY, ENQUIRIES, ENQUIRIES_OF_BATCHES, MINUTE, Timestamp};
 use std::collections::BTreeMap;
 
@@ -52,6 +53,14 @@ pub enum Command {
         payout: PayoutId,
         /// Until when the claim holds, from now, in microseconds.
         lease_us: i64,
+    },
+    /// No connector may take a queued payout that is due: all of them are paused, ill or at their limits. It is looked at
+    /// again later, the rarer the longer it waits.
+    Wait {
+        /// Whose payout.
+        merchant: MerchantId,
+        /// Which.
+        payout: PayoutId,
     },
     /// The queue time of a payout that was never started has passed.
     Expire {
@@ -176,6 +185,8 @@ pub struct ConnectorRules {
     pub connector: Connector,
     /// "Not found" is final so many microseconds after `send_before`; `None` where it never is.
     pub not_found_final_us: Option<i64>,
+    /// What it can carry.
+    pub carries: Carries,
 }
 
 /// Whether a merchant may pay.
@@ -410,6 +421,9 @@ pub fn decide(snapshot: &mut Snapshot, rules: &Rules, command: &Command, now: Ti
             let Some(reference) = free_reference(snapshot, *connector, *references, *payout) else {
                 return Decision::Refused(Refusal::ReferenceTaken);
             };
+            if snapshot.payouts.get(payout).is_some_and(|payout| !may_start(rules, payout, *connector)) {
+                return Decision::Refused(Refusal::NotNow);
+            }
             let change =
                 Change { event: Event::Start, attempt: 0, actor: Actor::System, detail: "", word: None, asked: false };
             apply(snapshot, rules, *merchant, *payout, &change, now).map(|mut done| {
@@ -440,7 +454,11 @@ pub fn decide(snapshot: &mut Snapshot, rules: &Rules, command: &Command, now: Ti
             record(snapshot, rules, *connector, *reference, word, *source, now)
         }
         Command::Enquire { merchant, payout, lease_us } => enquire(snapshot, *merchant, *payout, *lease_us, now),
+<<<<<<< HEAD
         Command::Expire { merchant, payout } if snapshot.on_hold => return postpone(snapshot, *merchant, *payout, now),
+=======
+        Command::Wait { merchant, payout } => wait(snapshot, rules, *merchant, *payout, now),
+>>>>>>> routing
         Command::Expire { merchant, payout } => match snapshot.payouts.get(payout) {
             Some(known) if now < known.queue_until => Err(Refusal::NotNow),
             _ => {
@@ -623,6 +641,22 @@ fn enquire(
     Ok(Decision::Done(Box::new(Transition { payout: Some(payout.clone()), ..Transition::default() })))
 }
 
+fn wait(
+    snapshot: &mut Snapshot,
+    rules: &Rules,
+    merchant: MerchantId,
+    payout: PayoutId,
+    now: Timestamp,
+) -> Result<Decision, Refusal> {
+    let payout = own(&mut snapshot.payouts, merchant, payout)?;
+    if payout.state != State::Queued || payout.held || payout.next_at.is_none_or(|at| now < at) {
+        return Err(Refusal::NotNow);
+    }
+    payout.next_at = Some(after_pause(payout, rules, now));
+    payout.version += 1;
+    Ok(Decision::Done(Box::new(Transition { payout: Some(payout.clone()), ..Transition::default() })))
+}
+
 /// The one door for facts.
 fn record(
     snapshot: &mut Snapshot,
@@ -733,8 +767,12 @@ fn apply(
         }
         _ => None,
     };
-    let left =
-        |rules: &ConnectorRules| Some(rules.connector) != refused_by && !payout.refused_by.contains(&rules.connector);
+    // One that is paused or ill is left all the same: the payout waits for it.
+    let left = |rules: &ConnectorRules| {
+        Some(rules.connector) != refused_by
+            && !payout.refused_by.contains(&rules.connector)
+            && rules.carries.order(&payout.order)
+    };
     let room = Room {
         attempts: payout.attempts < rules.attempts_max,
         connector: refused_by.is_some() && rules.connectors.iter().any(left),
@@ -877,12 +915,7 @@ fn set_due(payout: &mut Payout, step: &Step, rules: &Rules, change: &Change<'_>,
     match step.due {
         Due::AtOnce | Due::AfterPause if payout.held => payout.next_at = Some(WAITING),
         Due::AtOnce => payout.next_at = Some(now),
-        Due::AfterPause => {
-            // The longer a bank cannot be reached, the rarer it is tried: an outage must not become a storm of writes.
-            let waited = now.0.saturating_sub(payout.order.created_at.0) / 16;
-            let pause = waited.clamp(rules.resend_pause_us, RESEND_PAUSE_MAX.max(rules.resend_pause_us));
-            payout.next_at = Some(now.after(pause));
-        }
+        Due::AfterPause => payout.next_at = Some(after_pause(payout, rules, now)),
         Due::Unchanged if payout.state == State::Queued && payout.held => payout.next_at = Some(WAITING),
         Due::Enquiry | Due::Unchanged if step.due == Due::Enquiry || asks_on => {
             let accepted = matches!(change.event, Event::Fact(_, Fact::Accepted));
@@ -899,9 +932,10 @@ fn set_due(payout: &mut Payout, step: &Step, rules: &Rules, change: &Change<'_>,
     false
 }
 
-/// The connector that would be tried next: the first that has not refused this payout.
-pub fn next_connector(rules: &Rules, payout: &Payout) -> Option<Connector> {
-    rules.connectors.iter().map(|rules| rules.connector).find(|connector| !payout.refused_by.contains(connector))
+/// The longer a bank cannot be reached, the rarer it is tried: an outage must not become a storm of writes.
+fn after_pause(payout: &Payout, rules: &Rules, now: Timestamp) -> Timestamp {
+    let waited = now.0.saturating_sub(payout.order.created_at.0) / 16;
+    now.after(waited.clamp(rules.resend_pause_us, RESEND_PAUSE_MAX.max(rules.resend_pause_us)))
 }
 
 fn tell(transition: &mut Transition, payout: &mut Payout, wish: CallbackWish, news: News) {

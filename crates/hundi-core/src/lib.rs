@@ -11,6 +11,7 @@
 pub mod command;
 pub mod fees;
 pub mod formats;
+pub mod health;
 pub mod ids;
 pub mod money;
 pub mod party;
@@ -18,5 +19,6 @@ pub mod payout;
 pub mod plant;
 pub mod postings;
 pub mod rails;
+pub mod routing;
 pub mod schedule;
 pub mod signing;

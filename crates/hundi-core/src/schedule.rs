@@ -24,6 +24,11 @@ impl Timestamp {
         self.0.saturating_add(IST).div_euclid(DAY)
     }
 
+    /// The first moment of an Indian day, counted as [`Timestamp::ist_day`] counts.
+    pub const fn ist_midnight(day: i64) -> Timestamp {
+        Timestamp(day.saturating_mul(DAY).saturating_sub(IST))
+    }
+
     /// The first moment of an Indian day, written `YYYY-MM-DD`; `None` where it is not a date.
     pub fn from_ist_date(text: &str) -> Option<Timestamp> {
         let mut parts = text.split('-');

@@ -35,6 +35,7 @@ fn load(store: &Snapshot, command: &Command) -> Snapshot {
             merchants.extend(payouts.iter().map(|payout| store.payouts[payout].order.merchant));
         }
         Command::Enquire { merchant, payout, .. }
+        | Command::Wait { merchant, payout }
         | Command::Expire { merchant, payout }
         | Command::Cancel { merchant, payout, .. } => {
             merchants.push(*merchant);
@@ -120,7 +121,7 @@ fn id(merchant: MerchantId, letter: usize, nonce: i64) -> PayoutId {
 prop_compose! {
     fn a_command()(
         kind in select(vec!["create", "create", "start", "start", "start", "record", "record", "record", "record", "record",
-            "enquire", "expire", "cancel", "fund", "fund"]),
+            "enquire", "wait", "expire", "cancel", "fund", "fund"]),
         merchant in select(vec![1, 1, 1, 2, 3]).prop_map(MerchantId),
         letter in 0..LETTERS.len(),
         // Mostly the id that the order's first create brings.
@@ -156,6 +157,7 @@ prop_compose! {
                 source,
             },
             "enquire" => Command::Enquire { merchant, payout, lease_us: 10 * SECOND },
+            "wait" => Command::Wait { merchant, payout },
             "expire" => Command::Expire { merchant, payout },
             "cancel" => Command::Cancel { merchant, payout, actor: operator },
             _ => Command::Fund { merchant, connector: bank, reference: format!("UTR{utr}").into(), amount, actor: operator },

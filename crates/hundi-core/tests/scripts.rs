@@ -14,12 +14,13 @@ mod common;
 use common::{NOON, connector, merchant, order, references, reloaded, rules};
 use hundi_core::command::{
     CALLED, CallbackWish, Command, Decision, MerchantState, Outcome, Rules, Snapshot, Source, Transition, WAITING,
-    Word, decide, next_connector,
+    Word, decide,
 };
 use hundi_core::ids::{Actor, Connector, MerchantId, PayoutId, Reference};
 use hundi_core::money::{Amount, Balance};
 use hundi_core::payout::Payout;
-use hundi_core::rails::Rail;
+use hundi_core::rails::{RAILS, Rail};
+use hundi_core::routing::next_connector;
 use hundi_core::schedule::{DAY, HOUR, MINUTE, SECOND, Timestamp};
 use std::collections::BTreeMap;
 
@@ -107,6 +108,13 @@ impl World {
             ("wait", _) => self.now = self.now.after(micros(line.word(1))),
             ("attempts_max", _) => self.rules.attempts_max = line.word(1).parse().expect("a number"),
             ("connectors", _) => self.rules.connectors.retain(|rules| line.words.contains(&rules.connector.as_str())),
+            // What a connector can carry: rails, and the most in rupees.
+            ("carries", _) => {
+                let bank = self.rules.connectors.iter_mut().find(|rules| rules.connector.as_str() == line.word(1));
+                let carries = &mut bank.expect("a connector").carries;
+                carries.rails = RAILS.map(|rules| line.words[2..].contains(&rules.name));
+                carries.most_paise = line.options.get("most").map_or(i64::MAX, |most| amount(most).paise());
+            }
             ("suspend", Some(one)) => one.state = MerchantState::Suspended,
             ("activate", Some(one)) => one.state = MerchantState::Active,
             ("payout_most", Some(one)) => one.payout_most_paise = paise(line.word(1)),
@@ -186,6 +194,7 @@ impl World {
                 }
             }
             "enquire" => Command::Enquire { merchant: id, payout, lease_us: 10 * SECOND },
+            "later" => Command::Wait { merchant: id, payout },
             "expire" => Command::Expire { merchant: id, payout },
             "cancel" => Command::Cancel { merchant: id, payout, actor: operator },
             verb => self.record(verb, line, payout),
@@ -452,6 +461,98 @@ fn refused() {
          create A 300 imps   -> Queued 694.10/305.90/0.00 reserve, due 30s
          start A             -> Sending#1 694.10/305.90/0.00, due 7s
          refused_elsewhere A -> Failed#1 1000.00/0.00/0.00 release [Failure 1]",
+    );
+}
+
+/// "One is left" means one that can carry the payout.
+#[test]
+fn refused_where_only_some_can_carry() {
+    check(
+        "
+         // The other connector does not carry the rail: nobody is left.
+         carries other NEFT RTGS
+         fund 1000           -> 1000.00/0.00/0.00 fund
+         create A 300 imps   -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A at=other    -> NotNow
+         start A             -> Sending#1 694.10/305.90/0.00, due 7s
+         refused_elsewhere A -> Failed#1 1000.00/0.00/0.00 release [Failure 1]
+         // The other rail is carried by both.
+         create B 300 neft   -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start B             -> Sending#1 694.10/305.90/0.00, due 7s
+         refused_elsewhere B -> Queued#1 694.10/305.90/0.00, due 0s
+         start B at=sandbox  -> NotNow
+         start B at=other    -> Sending#2 694.10/305.90/0.00, due 7s",
+    );
+    check(
+        "
+         // The other connector does not carry the amount.
+         carries other IMPS most=299.99
+         fund 1000           -> 1000.00/0.00/0.00 fund
+         create A 300 imps   -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A             -> Sending#1 694.10/305.90/0.00, due 7s
+         refused_elsewhere A -> Failed#1 1000.00/0.00/0.00 release [Failure 1]
+         create B 299.99 imps -> Queued 694.11/305.89/0.00 reserve, due 30s
+         start B             -> Sending#1 694.11/305.89/0.00, due 7s
+         refused_elsewhere B -> Queued#1 694.11/305.89/0.00, due 0s",
+    );
+    check(
+        "
+         // The first connector does not carry it, so it is the other that begins, and nobody is left after it.
+         carries sandbox UPI
+         fund 1000           -> 1000.00/0.00/0.00 fund
+         create A 300 imps   -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A             -> Sending#1 694.10/305.90/0.00, due 7s
+         refused_elsewhere A -> Failed#1 1000.00/0.00/0.00 release [Failure 1]
+         banks               -> sandbox -1000.00",
+    );
+}
+
+/// Another connector only after a refusal that allows it.
+#[test]
+fn begun_where_it_was_begun() {
+    check(
+        "
+         // No byte left us, so it was no attempt; all the same nobody else may try.
+         fund 1000          -> 1000.00/0.00/0.00 fund
+         create A 300 imps  -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A            -> Sending#1 694.10/305.90/0.00, due 7s
+         not_written A      -> Queued 694.10/305.90/0.00, due 3s
+         start A at=other   -> NotNow
+         start A at=sandbox -> Sending#1 694.10/305.90/0.00, due 7s",
+    );
+    check(
+        "
+         // It was silent and never executed it. It is tried again where it was, and elsewhere once that has refused.
+         fund 1000            -> 1000.00/0.00/0.00 fund
+         create A 300 imps    -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A              -> Sending#1 694.10/305.90/0.00, due 7s
+         silent A             -> same, due 2s
+         wait 11s
+         not_found A          -> Queued#1 694.10/305.90/0.00, due 0s
+         start A at=other     -> NotNow
+         start A at=sandbox   -> Sending#2 694.10/305.90/0.00, due 7s
+         refused_elsewhere A  -> Queued#2 694.10/305.90/0.00, due 0s
+         start A at=other     -> Sending#3 694.10/305.90/0.00, due 7s",
+    );
+}
+
+/// Nobody may take it now: it is looked at again, the rarer the longer it waits, and only while it is queued and due.
+#[test]
+fn waits_for_a_connector() {
+    check(
+        "
+         fund 1000         -> 1000.00/0.00/0.00 fund
+         create A 300 imps -> Queued 694.10/305.90/0.00 reserve, due 30s
+         later A           -> NotNow
+         wait 30s
+         later A           -> same, due 3s
+         later A           -> NotNow
+         wait 930s
+         later A           -> same, due 60s
+         start A           -> Sending#1 694.10/305.90/0.00, due 7s
+         wait 8s
+         later A           -> NotNow
+         later A by=2 of=1 -> PayoutUnknown",
     );
 }
 

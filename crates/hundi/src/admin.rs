@@ -755,7 +755,7 @@ fn is_number(text: &str) -> bool {
     [whole, part].iter().all(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
 }
 
-fn amount(name: &str, rupees: &str) -> Result<Amount, String> {
+pub(crate) fn amount(name: &str, rupees: &str) -> Result<Amount, String> {
     Amount::from_decimal_text(rupees).map_err(|_| {
         format!("{name} `{rupees}` is not an amount; write rupees with no or two decimals, such as 100000.00")
     })

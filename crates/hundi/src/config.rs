@@ -2,8 +2,12 @@
 //!
 //! A file may leave out everything. An option that does not exist is refused by name.
 
+use hundi_core::money::Amount;
+use hundi_core::rails::{RAILS, Rail};
+use hundi_core::routing::Carries;
 use ipnet::IpNet;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -30,8 +34,189 @@ pub struct Config {
     pub worker: Worker,
     /// Callbacks to merchants.
     pub callbacks: Callbacks,
-    /// The sandbox bank's connector; absent, no payout is sent.
+    /// The sandbox bank's connector; absent, and without `connectors`, no payout is sent.
     pub sandbox: Option<Sandbox>,
+    /// More connectors, by name.
+    pub connectors: BTreeMap<String, Connector>,
+    /// Which connector a payout goes to: the first that matches decides.
+    pub routes: Vec<Routes>,
+    /// What a connector is given at most, by its name.
+    pub limits: BTreeMap<String, Limits>,
+    /// When a connector gets no new payouts for a while, because it fails.
+    pub health: Health,
+}
+
+/// `[connectors.NAME]`: a connector, of a `kind`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Connector {
+    /// A sandbox bank.
+    Sandbox(Sandbox),
+}
+
+impl Connector {
+    /// How long the bank may take to answer, milliseconds.
+    pub fn reply_within_ms(&self) -> u64 {
+        match self {
+            Connector::Sandbox(sandbox) => sandbox.reply_within_ms,
+        }
+    }
+}
+
+/// `[[routes]]`: which payouts, and where to.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Routes {
+    /// A name, for people. Default `route N`.
+    pub name: String,
+    /// Of these merchants. Default all.
+    pub merchants: Vec<String>,
+    /// Over these rails. Default all.
+    pub rails: Vec<String>,
+    /// From so many rupees.
+    pub amount_least: Option<String>,
+    /// To so many rupees.
+    pub amount_most: Option<String>,
+    /// To these banks: the first four letters of an IFSC, or a UPI handle. Default all.
+    pub banks: Vec<String>,
+    /// In these hours of an Indian day, `HH:MM-HH:MM`. Default all day.
+    pub hours: Option<String>,
+    /// The connectors that are preferred.
+    pub targets: Vec<Targets>,
+}
+
+/// A connector that a route prefers.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Targets {
+    /// Its name.
+    pub connector: String,
+    /// The lowest first. Default 1.
+    #[serde(default = "one")]
+    pub priority: u32,
+    /// Its share among those with the same priority. Default 1.
+    #[serde(default = "one")]
+    pub weight: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// `[limits.NAME]`: what a connector is given at most, within what it can carry.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// The most for one payout, rupees. Default no limit.
+    pub payout_most: Option<String>,
+    /// The most for an Indian day, rupees. Default no limit.
+    pub day_most: Option<String>,
+    /// Over these rails only. Default all that it carries.
+    pub rails: Vec<String>,
+}
+
+/// `[health]`: when a connector gets no new payouts for a while, because it fails. Only where there are several.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Health {
+    /// What banks said in so many seconds counts. Default 60.
+    pub window_s: i64,
+    /// Fewer words than this prove nothing. Default 10.
+    pub words_least: u32,
+    /// Ill when so many of a hundred are errors; 0 for never. Default 50.
+    pub errors_percent: u32,
+    /// No new payouts for so many seconds. Default 30.
+    pub pause_s: i64,
+    /// Then so many, which must all end well. Default 5.
+    pub probes: u32,
+}
+
+impl Default for Health {
+    fn default() -> Health {
+        Health { window_s: 60, words_least: 10, errors_percent: 50, pause_s: 30, probes: 5 }
+    }
+}
+
+/// Rails by their names; an error names the option.
+pub fn rails(option: &str, names: &[String]) -> Result<Vec<Rail>, String> {
+    let rail = |name: &String| {
+        Rail::parse(name).ok_or_else(|| format!("`{option}` names `{name}`; take NEFT, RTGS, IMPS or UPI"))
+    };
+    names.iter().map(rail).collect()
+}
+
+fn rupees(option: &str, text: Option<&String>) -> Result<Option<i64>, String> {
+    let paise = |text: &String| {
+        let amount = Amount::from_decimal_text(text);
+        amount.map(Amount::paise).map_err(|_| {
+            format!(
+                "`{option}` is `{text}`; write rupees with no or two decimals in quotation marks, such as \"200000.00\""
+            )
+        })
+    };
+    text.map(paise).transpose()
+}
+
+impl Routes {
+    /// The least and the most, paise.
+    pub fn paise(&self) -> Result<(i64, i64), String> {
+        let least = rupees("amount_least", self.amount_least.as_ref())?.unwrap_or(0);
+        let most = rupees("amount_most", self.amount_most.as_ref())?.unwrap_or(i64::MAX);
+        if least > most {
+            return Err("`amount_least` is more than `amount_most`, so nothing would match".to_owned());
+        }
+        Ok((least, most))
+    }
+
+    /// The banks as [`crate::routing::bank_of`] names them.
+    pub fn banks(&self) -> Result<Vec<Box<str>>, String> {
+        let bank = |bank: &String| {
+            let plain = !bank.is_empty() && bank.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b));
+            let code = bank.len() == 4 && bank.bytes().all(|b| b.is_ascii_uppercase());
+            if !plain {
+                return Err(format!(
+                    "`banks` names `{bank}`; take the first four letters of an IFSC in capitals, or a UPI handle without @"
+                ));
+            }
+            Ok(if code { bank.clone() } else { bank.to_ascii_lowercase() }.into())
+        };
+        self.banks.iter().map(bank).collect()
+    }
+
+    /// The hours as minutes of the day.
+    pub fn minutes(&self) -> Result<Option<(u16, u16)>, String> {
+        let Some(hours) = &self.hours else { return Ok(None) };
+        let parsed = hours.split_once('-').and_then(|(from, until)| {
+            Some((crate::routing::minute(from.trim())?, crate::routing::minute(until.trim())?))
+        });
+        let said = || format!("`hours` is `{hours}`; write HH:MM-HH:MM in Indian time, such as 22:00-06:00");
+        parsed.filter(|(from, until)| from != until).map(Some).ok_or_else(said)
+    }
+}
+
+impl Limits {
+    /// What is left of what a connector can carry. A limit that cannot be read was refused with the file.
+    pub fn within(&self, carries: Carries) -> Carries {
+        let most = rupees("payout_most", self.payout_most.as_ref()).ok().flatten().unwrap_or(i64::MAX);
+        let named = rails("rails", &self.rails).unwrap_or_default();
+        let may = |rail: Rail| carries.rails[rail as usize] && (named.is_empty() || named.contains(&rail));
+        Carries {
+            rails: RAILS.map(|rules| may(rules.rail)),
+            most_paise: carries.most_paise.min(most),
+            least_paise: carries.least_paise,
+        }
+    }
+
+    /// The most for a day, paise.
+    pub fn day_most_paise(&self) -> Option<i64> {
+        rupees("day_most", self.day_most.as_ref()).ok().flatten()
+    }
+
+    fn check(&self) -> Result<(), String> {
+        rupees("payout_most", self.payout_most.as_ref())?;
+        rupees("day_most", self.day_most.as_ref())?;
+        rails("rails", &self.rails).map(drop)
+    }
 }
 
 /// The address of a PostgreSQL server. It may hold a password, so it is never printed.
@@ -188,6 +373,10 @@ impl Default for Config {
             worker: Worker::default(),
             callbacks: Callbacks::default(),
             sandbox: None,
+            connectors: BTreeMap::new(),
+            routes: Vec::new(),
+            limits: BTreeMap::new(),
+            health: Health::default(),
         }
     }
 }
@@ -305,6 +494,7 @@ impl Config {
                 return Err(format!("`{name}` is {value}; it must be from 1 to 31536000"));
             }
         }
+        config.check_connectors()?;
         if i64::try_from(sandbox_ms).unwrap_or(i64::MAX) >= config.worker.lease_ms {
             return Err(format!(
                 "`worker.lease_ms` is {}; it must be more than `sandbox.reply_within_ms`, or a payout is taken up twice",
@@ -312,6 +502,41 @@ impl Config {
             ));
         }
         Ok(config)
+    }
+
+    /// What several connectors need: times, rules, limits and health.
+    fn check_connectors(&self) -> Result<(), String> {
+        for (name, connector) in &self.connectors {
+            let reply_ms = connector.reply_within_ms();
+            if !(1..=300_000).contains(&reply_ms) {
+                return Err(format!("`connectors.{name}.reply_within_ms` is {reply_ms}; it must be from 1 to 300000"));
+            }
+            if i64::try_from(reply_ms).unwrap_or(i64::MAX) >= self.worker.lease_ms {
+                return Err(format!(
+                    "`worker.lease_ms` is {}; it must be more than `connectors.{name}.reply_within_ms`, or a payout is \
+                     taken up twice",
+                    self.worker.lease_ms
+                ));
+            }
+        }
+        for (name, limits) in &self.limits {
+            limits.check().map_err(|why| format!("`limits.{name}`: {why}"))?;
+        }
+        // Which connectors there are is known later; everything else is judged here.
+        crate::routing::compile(&self.routes, None, &BTreeMap::new())?;
+        let health = &self.health;
+        for (name, value, least, most) in [
+            ("health.window_s", health.window_s, 1, 3_600),
+            ("health.words_least", i64::from(health.words_least), 1, 1_000_000),
+            ("health.errors_percent", i64::from(health.errors_percent), 0, 100),
+            ("health.pause_s", health.pause_s, 1, 3_600),
+            ("health.probes", i64::from(health.probes), 1, 1_000),
+        ] {
+            if !(least..=most).contains(&value) {
+                return Err(format!("`{name}` is {value}; it must be from {least} to {most}"));
+            }
+        }
+        Ok(())
     }
 
     /// The database's file.
@@ -346,6 +571,25 @@ mod tests {
             ("[worker]\nlease_ms = 5000\n[sandbox]\nurl = 'http://127.0.0.1:9'", "worker.lease_ms"),
             ("[sandbox]\nurl = 'http://127.0.0.1:9'\nreply_within_ms = 0", "sandbox.reply_within_ms"),
             ("[sandbox]\ncallback_secret_file = 'x'", "url"),
+            ("[connectors.a]\nurl = 'http://127.0.0.1:9'", "kind"),
+            ("[connectors.a]\nkind = 'sandbox'\nurl = 'http://127.0.0.1:9'\nulr = 'x'", "ulr"),
+            ("[connectors.a]\nkind = 'sandbox'\nurl = 'x'\nreply_within_ms = 10000", "connectors.a.reply_within_ms"),
+            ("[[routes]]\nrails = ['IMPS']", "`targets` is empty"),
+            (
+                "[[routes]]\nname = 'n'\nrails = ['WIRE']\ntargets = [{ connector = 'a' }]",
+                "\"n\": `rails` names `WIRE`",
+            ),
+            ("[[routes]]\ntargets = [{ connector = 'a' }, { connector = 'a' }]", "`a` twice"),
+            ("[[routes]]\ntargets = [{ connector = 'A' }]", "`A`, which is no connector"),
+            ("[[routes]]\ntargets = [{ connector = 'a', weight = 0 }]", "`weight`"),
+            ("[[routes]]\nhours = '22:00-24:00'\ntargets = [{ connector = 'a' }]", "`hours`"),
+            ("[[routes]]\nhours = '9:00-10:00'\ntargets = [{ connector = 'a' }]", "`hours`"),
+            ("[[routes]]\nbanks = ['x@y']\ntargets = [{ connector = 'a' }]", "`banks`"),
+            ("[[routes]]\namount_least = '1.5'\ntargets = [{ connector = 'a' }]", "`amount_least`"),
+            ("[[routes]]\namount_least = '2'\namount_most = '1'\ntargets = [{ connector = 'a' }]", "`amount_most`"),
+            ("[limits.a]\nday_most = 'much'", "`limits.a`: `day_most`"),
+            ("[limits.a]\nrails = ['X']", "`limits.a`: `rails`"),
+            ("[health]\nerrors_percent = 101", "health.errors_percent"),
         ] {
             let error = Config::parse(text).unwrap_err();
             assert!(error.contains(word), "{text}: {error}");

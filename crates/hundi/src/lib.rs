@@ -19,6 +19,7 @@ pub mod http_out;
 pub mod keys;
 pub mod metrics;
 pub mod process;
+pub mod routing;
 pub mod store;
 pub mod tls;
 pub mod verify;
@@ -77,6 +78,8 @@ pub struct App {
     pub tokens: http::auth::Tokens,
     /// Where merchants wait who offer more than their share.
     pub door: http::door::Door,
+    /// Which connector a payout goes to.
+    pub router: routing::Router,
     /// The number that payout ids are made of.
     pub process: ProcessNumber,
 }
@@ -105,6 +108,9 @@ impl App {
         check_key(&store, &keys, &config).await?;
         check_not_moved(&store).await?;
         let connectors = Connectors::new(&config)?;
+        let router = routing::Router::new(&config, &connectors)?;
+        router.read_paused(&store).await.map_err(|error| error.to_string())?;
+        router.read_totals(&store, clock.now()).await.map_err(|error| error.to_string())?;
         let rules = Rules {
             attempts_max: config.worker.attempts_max,
             queue_us: config.worker.queue_within_s * SECOND,
@@ -130,6 +136,7 @@ impl App {
             metrics,
             tokens,
             door: http::door::Door::default(),
+            router,
             process,
         };
         Ok((Arc::new(app), Ends { queue, fresh }))

@@ -111,6 +111,12 @@ enum Command {
     /// Payouts
     #[command(subcommand)]
     Payout(Payout),
+    /// Connectors to banks
+    #[command(subcommand)]
+    Connector(Connector),
+    /// Which connector a payout goes to
+    #[command(subcommand)]
+    Route(Route),
     /// A merchant's statement
     Statement {
         /// The merchant's ID
@@ -250,6 +256,58 @@ enum Payout {
         /// How many
         #[arg(long, default_value_t = admin::LIST_MAX)]
         limit: i64,
+    },
+}
+
+#[derive(Subcommand)]
+enum Connector {
+    /// All connectors, with what they carry and who has paused them
+    List,
+    /// Give it no new payouts; what is at the bank is asked about as before
+    Pause {
+        /// Its name
+        name: String,
+        /// Why
+        #[arg(long)]
+        reason: String,
+    },
+    /// Give it payouts again
+    Resume {
+        /// Its name
+        name: String,
+    },
+    /// Ask the bank about a reference that cannot exist: is it reached, and does it know us? Sends no money
+    Test {
+        /// Its name
+        name: String,
+    },
+}
+
+#[derive(Subcommand)]
+enum Route {
+    /// Say where a payout would go, by which rule, and why not elsewhere
+    Explain {
+        /// The merchant's ID
+        #[arg(long)]
+        merchant: String,
+        /// NEFT, RTGS, IMPS or UPI
+        #[arg(long)]
+        rail: String,
+        /// Rupees, such as 100.00
+        #[arg(long, allow_hyphen_values = true)]
+        amount: String,
+        /// The beneficiary's IFSC
+        #[arg(long, conflicts_with = "upi")]
+        ifsc: Option<String>,
+        /// The beneficiary's UPI ID
+        #[arg(long)]
+        upi: Option<String>,
+        /// The time of day in India, HH:MM (default: now)
+        #[arg(long)]
+        at: Option<String>,
+        /// Our OrderID: weights are drawn by it
+        #[arg(long, default_value_t = 0)]
+        payout: i64,
     },
 }
 
@@ -452,8 +510,34 @@ fn operate(place: &Place, command: Command) -> Result<Output, String> {
     })?
 }
 
+async fn act_on_connector(app: &App, command: Connector, actor: &Actor) -> admin::Answer {
+    use hundi::connectors::admin;
+    match command {
+        Connector::List => admin::list(app).await,
+        Connector::Pause { name, reason } => admin::pause(app, &name, &reason, actor).await,
+        Connector::Resume { name } => admin::resume(app, &name, actor).await,
+        Connector::Test { name } => admin::test(app, &name).await,
+    }
+}
+
+async fn explain(app: &App, route: Route) -> admin::Answer {
+    let Route::Explain { merchant, rail, amount, ifsc, upi, at, payout } = route;
+    let ordered = hundi::connectors::admin::Ordered {
+        merchant: &merchant,
+        rail: &rail,
+        amount: &amount,
+        ifsc: ifsc.as_deref(),
+        upi: upi.as_deref(),
+        at: at.as_deref(),
+        payout,
+    };
+    hundi::connectors::admin::explain(app, &ordered).await
+}
+
 async fn act(app: &App, command: Command, actor: &Actor) -> Result<Output, String> {
     let document = match command {
+        Command::Connector(connector) => act_on_connector(app, connector, actor).await,
+        Command::Route(route) => explain(app, route).await,
         Command::Merchant(Merchant::Add { id, fees }) => admin::merchant_add(app, &id, &fees, actor).await,
         Command::Merchant(Merchant::List) => admin::merchant_list(app).await,
         Command::Merchant(Merchant::Show { id, secret }) => admin::merchant_show(app, &id, secret).await,

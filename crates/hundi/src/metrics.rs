@@ -4,6 +4,7 @@
 use crate::App;
 use crate::store::batch::HOLD;
 use hundi_core::command::{Outcome, Transition};
+use hundi_core::ids::Connector;
 use hundi_core::payout::State;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -32,6 +33,11 @@ pub struct Metrics {
     pub exceptions: Counter,
     /// Batches that the store refused.
     pub store_errors: Counter,
+    /// How often a connector has been found to fail, by its name in the configuration.
+    connectors_ill: Family<[(&'static str, String); 1], Counter>,
+    connector_health: Family<[(&'static str, String); 1], Gauge>,
+    connector_paused: Family<[(&'static str, String); 1], Gauge>,
+    connector_day_paise: Family<[(&'static str, String); 1], Gauge>,
     waiting: Gauge,
     on_hold: Gauge,
     batch_jobs: Histogram,
@@ -54,6 +60,10 @@ impl Metrics {
             callbacks: Labelled::default(),
             exceptions: Counter::default(),
             store_errors: Counter::default(),
+            connectors_ill: Family::default(),
+            connector_health: Family::default(),
+            connector_paused: Family::default(),
+            connector_day_paise: Family::default(),
             waiting: Gauge::default(),
             on_hold: Gauge::default(),
             batch_jobs: Histogram::new(counts()),
@@ -85,7 +95,32 @@ impl Metrics {
             "Age of the oldest open payout, by state",
             metrics.oldest_open_seconds.clone(),
         );
+        metrics.register_connectors(&mut registry);
         Metrics { registry, ..metrics }
+    }
+
+    fn register_connectors(&self, registry: &mut Registry) {
+        registry.register(
+            "connector_ills",
+            "Times that a connector was found to fail and got no new payouts for a while",
+            self.connectors_ill.clone(),
+        );
+        registry.register(
+            "connector_health",
+            "How well a connector is in this process: 0 well, 1 probing, 2 ill",
+            self.connector_health.clone(),
+        );
+        registry.register("connector_paused", "Whether the operator has paused it", self.connector_paused.clone());
+        registry.register(
+            "connector_day_paise",
+            "What a connector with a limit for a day was given today",
+            self.connector_day_paise.clone(),
+        );
+    }
+
+    /// A connector was found to fail.
+    pub fn connector_ill(&self, connector: Connector) {
+        self.connectors_ill.get_or_create(&[("connector", connector.as_str().to_owned())]).inc();
     }
 
     /// A transaction was committed.
@@ -128,6 +163,14 @@ impl Metrics {
     pub async fn text(&self, app: &App) -> Result<String, String> {
         self.open.clear();
         self.oldest_open_seconds.clear();
+        for (connector, paused, health, day_paise) in app.router.standing(&app.clock) {
+            let label = [("connector", connector.as_str().to_owned())];
+            self.connector_health.get_or_create(&label).set(health as i64);
+            self.connector_paused.get_or_create(&label).set(i64::from(paused));
+            if let Some(paise) = day_paise {
+                self.connector_day_paise.get_or_create(&label).set(paise);
+            }
+        }
         let now = app.clock.now();
         self.waiting.set(app.store.payouts_waiting().await.map_err(|error| error.to_string())?);
         let hold = app.store.meta(HOLD).await.map_err(|error| error.to_string())?;

@@ -14,8 +14,8 @@ use crate::http_out::{OutReply, OutRequest};
 use crate::keys::{Place, hex};
 use crate::store::rows;
 use crate::writer::Unknown;
-use crate::{App, Floor, Fresh};
-use hundi_core::command::{CALLED, Command, Decision, Outcome, Source, Transition, Word, next_connector};
+use crate::{App, Floor, Fresh, routing};
+use hundi_core::command::{CALLED, Command, Decision, Outcome, Source, Transition, Word};
 use hundi_core::ids::{Connector, MerchantId, PayoutId, Reference};
 use hundi_core::party::Beneficiary;
 use hundi_core::payout::{Order, Payout, State};
@@ -57,7 +57,8 @@ pub async fn run(app: Arc<App>, fresh: Fresh, stop: watch::Receiver<bool>) {
     tokio::join!(
         send_fresh(&app, fresh.instant, instant, 1, stop.clone()),
         send_fresh(&app, fresh.batched, batched, WEIGHT.min(u32::try_from(few).unwrap_or(WEIGHT)), stop.clone()),
-        do_due(&app, due, stop),
+        do_due(&app, due, stop.clone()),
+        routing::watch(&app, stop),
     );
     // What is in flight is reported if the bank answers soon, and asked about after the next start if not.
     let all = async {
@@ -98,7 +99,11 @@ async fn send_fresh(
         tokio::spawn(async move {
             let started = match taken {
                 Taken::Started(started) => Some(started),
-                Taken::Queued(payout) => start(&app, &payout).await,
+                // Without a connector it is found when its lease ends.
+                Taken::Queued(payout) => match app.router.choose(&app, &payout) {
+                    Some(connector) => start(&app, &payout, connector).await,
+                    None => None,
+                },
             };
             if let Some(started) = started {
                 send(&app, started).await;
@@ -187,7 +192,15 @@ async fn take_up(app: &App, payout: Payout, claimed: tokio::sync::oneshot::Sende
             report("expire", app.writer.execute(Command::Expire { merchant: key.0, payout: key.1 }).await);
             return;
         }
-        if let Some(started) = start(app, &payout).await {
+        let Some(connector) = app.router.choose(app, &payout) else {
+            // Looked at again later, and written down: else it would be found again at once, before what is due after it.
+            let wait = Command::Wait { merchant: key.0, payout: key.1 };
+            if let Err(error) = app.writer.execute(wait).await {
+                tracing::warn!(%error, "a payout that waits for a connector was not put off; it is tried again");
+            }
+            return;
+        };
+        if let Some(started) = start(app, &payout, connector).await {
             drop(claimed);
             send(app, started).await;
         }
@@ -257,17 +270,20 @@ fn start_command(app: &App, order: &Order, attempt: u32, connector: Connector) -
 }
 
 /// The first start of an order that is about to be created, if it would be sent at once.
-pub fn first_start(app: &App, order: &Order) -> Option<(Command, i64, mpsc::OwnedPermit<Taken>)> {
-    let connector = app.rules.connectors.first()?.connector;
+pub fn first_start(
+    app: &App,
+    order: &Order,
+    beneficiary: &Beneficiary,
+) -> Option<(Command, i64, mpsc::OwnedPermit<Taken>)> {
     let slot = app.hub.room_to_send()?;
+    let connector = app.router.choose_first(app, order, beneficiary)?;
     let (command, boot_us) = start_command(app, order, 1, connector)?;
     Some((command, boot_us, slot))
 }
 
 /// Claims a payout. `None` if it was not ours to claim, or if nobody knows whether it is: then the bank is asked in time.
-async fn start(app: &App, payout: &Payout) -> Option<Started> {
+async fn start(app: &App, payout: &Payout, connector: Connector) -> Option<Started> {
     let id = payout.order.id;
-    let connector = next_connector(&app.rules, payout)?;
     let (command, boot_us) = start_command(app, &payout.order, payout.attempts + 1, connector)?;
     if planted(Plant::SendBeforeIntent)
         && let Command::Start { references: [reference, _], .. } = &command
@@ -325,6 +341,7 @@ async fn send(app: &App, started: Started) {
     let reply = connectors::send(&app.http_out, request, left).await;
     drop(on_its_way);
     let word = bank.outcome(reference, Asked::ToPay, &reply);
+    app.router.heard(app, connector, word.outcome, true);
     // The plain answer of an undisturbed payout says nothing that the payout's row does not; the others are kept.
     let plain = matches!(word.outcome, Outcome::Paid | Outcome::Accepted);
     let heard = reply.ok().filter(|_| !plain).map(|reply| ("reply", reply));
@@ -339,6 +356,7 @@ async fn enquire(app: &App, payout: &Payout) {
     let question = Question { reference, now: app.clock.now() };
     let reply = connectors::send(&app.http_out, bank.enquiry(question), Some(bank.reply_within())).await;
     let mut word = bank.outcome(reference, Asked::WhatBecame, &reply);
+    app.router.heard(app, connector, word.outcome, false);
     if word.outcome == Outcome::NotWritten {
         // The question never left; that says nothing about the payment.
         word.outcome = Outcome::Silent;

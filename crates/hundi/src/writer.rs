@@ -516,6 +516,7 @@ impl Work {
             Some(
                 Command::Start { merchant, .. }
                 | Command::Enquire { merchant, .. }
+                | Command::Wait { merchant, .. }
                 | Command::Expire { merchant, .. }
                 | Command::Cancel { merchant, .. }
                 | Command::Fund { merchant, .. },

@@ -3,13 +3,13 @@
 use super::{NOON, connector, merchant, order, references, reloaded};
 use hundi_core::command::{
     CallbackWish, Command, Decision, Outcome, Refusal, Rules, Snapshot, Source, Transition, WAITING, Word, decide,
-    next_connector,
 };
 use hundi_core::ids::{Actor, Connector, MerchantId, OrderId, PayoutId, Reference};
 use hundi_core::money::{Amount, Balance};
 use hundi_core::payout::{News, Payout, State};
 use hundi_core::postings::{Accounts, MovementKind};
 use hundi_core::rails::Rail;
+use hundi_core::routing::next_connector;
 use hundi_core::schedule::{SECOND, Timestamp};
 use std::collections::BTreeMap;
 

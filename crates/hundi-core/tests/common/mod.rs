@@ -11,6 +11,7 @@ use hundi_core::party::PersonName;
 use hundi_core::payout::{Order, Sealed};
 use hundi_core::postings::Accounts;
 use hundi_core::rails::Rail;
+use hundi_core::routing::Carries;
 use hundi_core::schedule::{HOUR, SECOND, Timestamp};
 
 /// Noon in India on 1 January 2026.
@@ -22,7 +23,11 @@ pub fn connector(name: &str) -> Connector {
 
 /// Two connectors: with `sandbox` "not found" is final five seconds after `send_before`, with `other` it never is.
 pub fn rules(attempts_max: u32, queue_us: i64) -> Rules {
-    let rules = |name, not_found_final_us| ConnectorRules { connector: connector(name), not_found_final_us };
+    let rules = |name, not_found_final_us| ConnectorRules {
+        connector: connector(name),
+        not_found_final_us,
+        carries: Carries::ALL,
+    };
     Rules {
         attempts_max,
         queue_us,

@@ -7,12 +7,12 @@ use crate::common::{NOON, connector, merchant, order, references, reloaded, rule
 use crate::laws;
 use hundi_core::command::{
     CALLED, CallbackWish, Command, Decision, Outcome, Rules, Snapshot, Source, Transition, WAITING, Word, decide,
-    next_connector,
 };
 use hundi_core::ids::{Actor, MerchantId, OrderId, PayoutId, Reference};
 use hundi_core::money::Amount;
 use hundi_core::payout::{self, Payout};
 use hundi_core::rails::Rail;
+use hundi_core::routing::next_connector;
 use hundi_core::schedule::{HOUR, MINUTE, SECOND, Timestamp};
 use stateright::{Model, Property};
 use std::collections::HashSet;

@@ -2,9 +2,10 @@
 //!
 //! A connector never decides what a payout becomes: it turns an order into a request and a reply into a [`Word`].
 
+pub mod admin;
 pub mod sandbox;
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::http_out::{OutError, OutReply, OutRequest};
 use hundi_core::command::{ConnectorRules, Outcome, Word};
 use hundi_core::ids::{Connector, Reference};
@@ -100,6 +101,8 @@ pub trait Bank: std::fmt::Debug + Send + Sync {
 pub struct Connectors {
     /// In the order in which they are tried.
     banks: Vec<Box<dyn Bank>>,
+    /// Their contracts, within the limits that are configured.
+    rules: Vec<ConnectorRules>,
 }
 
 impl Connectors {
@@ -109,12 +112,36 @@ impl Connectors {
         if let Some(sandbox) = &config.sandbox {
             banks.push(Box::new(sandbox::Sandbox::new(sandbox)?));
         }
-        Ok(Connectors { banks })
+        for (name, section) in &config.connectors {
+            let connector = Connector::parse(name).ok_or_else(|| {
+                format!("`connectors.{name}` cannot be a connector's name; take 1 to 16 of a-z, 0-9, - and _")
+            })?;
+            if banks.iter().any(|bank| bank.rules().connector == connector) {
+                return Err(format!(
+                    "there are two connectors `{name}`: [sandbox] is one; give the other another name"
+                ));
+            }
+            let section_name = format!("connectors.{name}");
+            banks.push(match section {
+                config::Connector::Sandbox(sandbox) => {
+                    Box::new(sandbox::Sandbox::named(connector, &section_name, sandbox)?)
+                }
+            });
+        }
+        let mut rules: Vec<ConnectorRules> = banks.iter().map(|bank| bank.rules()).collect();
+        for (name, limits) in &config.limits {
+            let limited = rules.iter_mut().find(|rules| rules.connector.as_str() == name);
+            let limited = limited.ok_or_else(|| {
+                format!("`limits.{name}` names no connector; configure `[connectors.{name}]`, or take the limits out")
+            })?;
+            limited.carries = limits.within(limited.carries);
+        }
+        Ok(Connectors { banks, rules })
     }
 
     /// Their contracts, in the order in which they are tried.
     pub fn rules(&self) -> Vec<ConnectorRules> {
-        self.banks.iter().map(|bank| bank.rules()).collect()
+        self.rules.clone()
     }
 
     /// The bank with this name.

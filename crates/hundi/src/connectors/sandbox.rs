@@ -8,9 +8,10 @@ use crate::config;
 use crate::http_out::{Method, OutError, OutReply, OutRequest, Reach, check_url};
 use bytes::Bytes;
 use hundi_core::command::{ConnectorRules, Outcome, Word};
-use hundi_core::ids::Reference;
+use hundi_core::ids::{Connector, Reference};
 use hundi_core::party::Beneficiary;
 use hundi_core::plant::{Plant, planted};
+use hundi_core::routing::Carries;
 use hundi_core::schedule::SECOND;
 use hundi_core::signing;
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,7 @@ const CALLBACK_AGE_MAX_S: i64 = 300;
 
 /// The connector of a sandbox bank.
 pub struct Sandbox {
+    connector: Connector,
     transfers: String,
     secret: Option<Vec<u8>>,
     reply_within: Duration,
@@ -63,19 +65,24 @@ struct ReplyBody {
 }
 
 impl Sandbox {
-    /// The connector of this configuration.
+    /// The connector of the section `[sandbox]`.
     pub fn new(config: &config::Sandbox) -> Result<Sandbox, String> {
-        check_url(&config.url, Reach::Operator).map_err(|error| format!("`sandbox.url` is not valid: {error}"))?;
+        Sandbox::named(named("sandbox"), "sandbox", config)
+    }
+
+    /// A connector with a name of its own, of this section.
+    pub fn named(connector: Connector, section: &str, config: &config::Sandbox) -> Result<Sandbox, String> {
+        check_url(&config.url, Reach::Operator).map_err(|error| format!("`{section}.url` is not valid: {error}"))?;
         let secret = match (&config.callback_secret, &config.callback_secret_file) {
             (Some(secret), _) => Some(secret.clone()),
             (None, Some(path)) => {
                 let text = std::fs::read_to_string(path).map_err(|error| {
-                    format!("cannot read `sandbox.callback_secret_file` {}: {error}", path.display())
+                    format!("cannot read `{section}.callback_secret_file` {}: {error}", path.display())
                 })?;
                 let secret = text.trim().as_bytes().to_vec();
                 if secret.len() < SECRET_BYTES_LEAST {
                     return Err(format!(
-                        "`sandbox.callback_secret_file` {} holds fewer than {SECRET_BYTES_LEAST} characters; make a longer secret",
+                        "`{section}.callback_secret_file` {} holds fewer than {SECRET_BYTES_LEAST} characters; make a longer secret",
                         path.display()
                     ));
                 }
@@ -84,7 +91,7 @@ impl Sandbox {
             (None, None) => None,
         };
         let transfers = format!("{}/transfers", config.url.trim_end_matches('/'));
-        Ok(Sandbox { transfers, secret, reply_within: Duration::from_millis(config.reply_within_ms) })
+        Ok(Sandbox { connector, transfers, secret, reply_within: Duration::from_millis(config.reply_within_ms) })
     }
 
     fn out(&self, method: Method, url: String, headers: Vec<(&'static str, String)>, body: Bytes) -> OutRequest {
@@ -104,7 +111,7 @@ impl Sandbox {
 
 impl Bank for Sandbox {
     fn rules(&self) -> ConnectorRules {
-        ConnectorRules { connector: named("sandbox"), not_found_final_us: Some(5 * SECOND) }
+        ConnectorRules { connector: self.connector, not_found_final_us: Some(5 * SECOND), carries: Carries::ALL }
     }
 
     fn reply_within(&self) -> Duration {

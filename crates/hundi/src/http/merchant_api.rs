@@ -151,7 +151,7 @@ async fn pay(app: &App, caller: Caller, request_id: &str, fields: &Fields<'_>) -
     };
     // Before the command is sent, or the end may come before anybody waits for it.
     let mut waiting = rail.rules().instant.then(|| app.hub.wait_for(caller.merchant, id));
-    let first = waiting.as_ref().and_then(|_| worker::first_start(app, &order));
+    let first = waiting.as_ref().and_then(|_| worker::first_start(app, &order, &beneficiary));
     let create = Command::CreatePayout(Box::new(order));
     let decision = match first {
         Some((start, boot_us, slot)) => {

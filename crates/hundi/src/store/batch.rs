@@ -239,6 +239,7 @@ pub async fn load(tx: &mut Tx<'_>, commands: &[&Command]) -> Result<Loaded, Stor
                 spoken_of.insert((*connector, *reference));
             }
             Command::Enquire { merchant, payout, .. }
+            | Command::Wait { merchant, payout }
             | Command::Expire { merchant, payout }
             | Command::Cancel { merchant, payout, .. } => {
                 merchants.insert(*merchant);

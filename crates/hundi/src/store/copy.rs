@@ -84,10 +84,14 @@ static BANK_MESSAGES: Many = Many::insert(
 /// The numbers of processes: ids go on after those that were given out.
 static PROCESSES: Many = Many::insert("processes", &[("process", INT), ("lease_until", INT), ("fence", INT)], "");
 
+static CONNECTORS: Many =
+    Many::insert("connectors", &[("connector", TEXT), ("paused_at", INT), ("actor", TEXT), ("reason", TEXT)], "");
+
 /// Every table, each with its columns.
-static TABLES: [&Many; 16] = [
+static TABLES: [&Many; 17] = [
     &META,
     &PROCESSES,
+    &CONNECTORS,
     &MERCHANTS,
     &TOKENS,
     &SETTINGS_HISTORY,

@@ -22,7 +22,7 @@ use tokio::sync::watch;
 /// The schema that this binary writes.
 pub const SCHEMA: i64 = MIGRATIONS.len() as i64;
 /// What leads from each schema to the next, in the words of both engines.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001.sql"), include_str!("../../migrations/0003.sql")];
 
 /// A value on its way into a statement.
 #[derive(Clone, Copy, Debug)]

@@ -66,6 +66,23 @@ pub struct MerchantView {
     pub journal_link: [u8; 32],
 }
 
+/// A connector that the operator has paused.
+#[derive(Clone, Debug)]
+pub struct PausedView {
+    /// Which.
+    pub connector: Connector,
+    /// Since when.
+    pub at: Timestamp,
+    /// Who paused it.
+    pub actor: String,
+    /// Why.
+    pub reason: String,
+}
+
+fn sum_of_connector(mut row: Row) -> Result<(Connector, i64), StoreError> {
+    Ok((decode_connector(&row.text()?)?, row.int()?))
+}
+
 /// A callback that is due.
 #[derive(Clone, Debug)]
 pub struct DueCallback {
@@ -283,6 +300,44 @@ impl Store {
         let rows = self.query(sql, &[Arg::Int(merchant.0), Arg::Int(limit)]).await?;
         let line = |mut row: Row| Ok(SettingsLine { at: Timestamp(row.int()?), actor: row.text()?, what: row.text()? });
         rows.into_iter().rev().map(line).collect()
+    }
+
+    /// The connectors that are paused.
+    pub async fn connectors_paused(&self) -> Result<Vec<PausedView>, StoreError> {
+        let sql = "SELECT connector, paused_at, actor, reason FROM connectors WHERE paused_at IS NOT NULL";
+        let rows = self.query(sql, &[]).await?;
+        let view = |mut row: Row| {
+            let (connector, at) = (decode_connector(&row.text()?)?, Timestamp(row.int()?));
+            Ok(PausedView { connector, at, actor: row.text()?, reason: row.text()? })
+        };
+        rows.into_iter().map(view).collect()
+    }
+
+    /// What lies at each connector undecided, paise. Reads no more than what is open.
+    pub async fn at_connectors(&self) -> Result<Vec<(Connector, i64)>, StoreError> {
+        let sql = "SELECT connector, CAST(SUM(amount_paise) AS BIGINT) FROM payouts \
+            WHERE next_at IS NOT NULL AND state IN (2, 3) AND connector IS NOT NULL GROUP BY connector";
+        self.query(sql, &[]).await?.into_iter().map(sum_of_connector).collect()
+    }
+
+    /// The number of each merchant's last journal row.
+    pub async fn journal_heads(&self) -> Result<Vec<(MerchantId, i64)>, StoreError> {
+        let rows = self.query("SELECT merchant_id, journal_seq FROM accounts", &[]).await?;
+        rows.into_iter().map(|mut row| Ok((MerchantId(row.int()?), row.int()?))).collect()
+    }
+
+    /// What a merchant's journal says that each connector has paid, in the rows after one and up to another, paise.
+    pub async fn paid_by_connectors(
+        &self,
+        merchant: MerchantId,
+        (after, last): (i64, i64),
+    ) -> Result<Vec<(Connector, i64)>, StoreError> {
+        let sql = "SELECT connector, CAST(SUM(amount_paise) AS BIGINT) FROM journal \
+            WHERE merchant_id = $1 AND seq > $2 AND seq <= $3 AND kind = $4 AND connector IS NOT NULL \
+            GROUP BY connector";
+        let kind = Arg::Int(MovementKind::Settle as i64);
+        let args = [Arg::Int(merchant.0), Arg::Int(after), Arg::Int(last), kind];
+        self.query(sql, &args).await?.into_iter().map(sum_of_connector).collect()
     }
 
     /// What a merchant can spend now.

@@ -242,6 +242,25 @@ pub fn token_revoke(token: i64, actor: &Actor, now: Timestamp) -> Plain {
     ))
 }
 
+/// Pauses a connector, with a line in the house's settings' history; changes nothing if it is paused already.
+pub fn connector_pause(connector: Connector, reason: &str, actor: &Actor, now: Timestamp) -> Plain {
+    let sql = "INSERT INTO connectors (connector, paused_at, actor, reason) VALUES ($1, $2, $3, $4) \
+        ON CONFLICT (connector) DO UPDATE SET paused_at = excluded.paused_at, actor = excluded.actor, \
+        reason = excluded.reason WHERE connectors.paused_at IS NULL";
+    let values = vec![text(connector.as_str()), Value::Int(now.0), text(&actor.to_string()), text(reason)];
+    let said = format!("connector {} paused: {reason}", connector.as_str());
+    Plain(vec![(sql, values)]).and(settings_line(MerchantId::HOUSE, &said, actor, now))
+}
+
+/// Ends a connector's pause, with a line in the house's settings' history; changes nothing if it is not paused.
+pub fn connector_resume(connector: Connector, actor: &Actor, now: Timestamp) -> Plain {
+    let sql = "UPDATE connectors SET paused_at = NULL, actor = $1, reason = '' \
+        WHERE connector = $2 AND paused_at IS NOT NULL";
+    let values = vec![text(&actor.to_string()), text(connector.as_str())];
+    let said = format!("connector {} resumed", connector.as_str());
+    Plain(vec![(sql, values)]).and(settings_line(MerchantId::HOUSE, &said, actor, now))
+}
+
 /// Adds a complaint; `sealed` holds subject and message.
 pub fn complaint_add(merchant: MerchantId, payout: PayoutId, sealed: Vec<u8>, actor: &Actor, now: Timestamp) -> Plain {
     let sql = "INSERT INTO complaints (merchant_id, complaint_id, payout_id, state, text, actor, created_at) \

@@ -33,6 +33,7 @@ mod sqlite {
     mod processes;
     mod receivers;
     mod rotten_disk;
+    mod routing;
     mod store;
     #[allow(dead_code, reason = "some of it helps the tests of one engine only")]
     pub mod support;
@@ -73,6 +74,7 @@ mod postgres {
     mod process;
     mod processes;
     mod receivers;
+    mod routing;
     mod store;
     #[allow(dead_code, reason = "some of it helps the tests of one engine only")]
     mod support;

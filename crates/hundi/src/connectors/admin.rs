@@ -1,0 +1,197 @@
+//! What the operator does with connectors at the command line: list, pause, resume, test, and explain a route. Each
+//! function is one subcommand and gives back one JSON document.
+
+use super::{Asked, Question};
+use crate::admin::{Answer, amount, merchant};
+use crate::clock::random;
+use crate::http_out::OutError;
+use crate::keys::hex;
+use crate::store::rows;
+use crate::{App, connectors, routing};
+use hundi_core::command::Outcome;
+use hundi_core::ids::{Actor, Connector, MerchantId, OrderId, PayoutId, Reference};
+use hundi_core::money::Balance;
+use hundi_core::party::{Beneficiary, Ifsc, Vpa};
+use hundi_core::rails::{RAILS, Rail};
+use hundi_core::routing::{Facts, minute_of_day};
+use serde_json::{Value, json};
+
+/// The longest reason for a pause, characters.
+const REASON_CHARS_MAX: usize = 200;
+
+/// Every connector: what it carries, whether it is paused, by whom and why, and its limits.
+pub async fn list(app: &App) -> Answer {
+    let paused = app.store.connectors_paused().await.map_err(text)?;
+    let standing = app.router.standing(&app.clock);
+    let rupees = |paise: i64| (paise < i64::MAX).then(|| Balance::from_paise(paise).to_string());
+    let line = |rules: &hundi_core::command::ConnectorRules| {
+        let name = rules.connector.as_str();
+        let pause = paused.iter().find(|paused| paused.connector == rules.connector);
+        let rails: Vec<&str> =
+            RAILS.iter().filter(|row| rules.carries.rails[row.rail as usize]).map(|row| row.name).collect();
+        let limits = app.config.limits.get(name);
+        let today = standing.iter().find(|(connector, ..)| *connector == rules.connector);
+        json!({
+            "connector": name,
+            "rails": rails.join(","),
+            "state": if pause.is_some() { "paused" } else { "active" },
+            "payout_most": rupees(rules.carries.most_paise),
+            "day_most": limits.and_then(crate::config::Limits::day_most_paise).and_then(rupees),
+            "today": today.and_then(|(.., paise)| *paise).and_then(rupees),
+            "paused_since": pause.map(|pause| pause.at.to_string()),
+            "paused_by": pause.map(|pause| pause.actor.clone()),
+            "reason": pause.map(|pause| pause.reason.clone()),
+        })
+    };
+    Ok(Value::Array(app.rules.connectors.iter().map(line).collect()))
+}
+
+/// Gives a connector no new payouts until it is resumed. Every process knows of it within a second; what is at the bank
+/// is asked about as before.
+pub async fn pause(app: &App, name: &str, reason: &str, actor: &Actor) -> Answer {
+    let connector = known(app, name)?;
+    let reason = reason.trim();
+    if reason.is_empty() || reason.chars().count() > REASON_CHARS_MAX || reason.chars().any(char::is_control) {
+        return Err(format!("--reason must be 1 to {REASON_CHARS_MAX} characters on one line; say why it is paused"));
+    }
+    let pause = rows::connector_pause(connector, reason, actor, app.clock.now());
+    match app.writer.write(pause).await.map_err(text)? {
+        0 => Err(format!("connector `{name}` is paused already; `hundi connector list` shows by whom and why")),
+        _ => one(app, connector).await,
+    }
+}
+
+/// Gives a connector payouts again.
+pub async fn resume(app: &App, name: &str, actor: &Actor) -> Answer {
+    let connector = known(app, name)?;
+    let resume = rows::connector_resume(connector, actor, app.clock.now());
+    match app.writer.write(resume).await.map_err(text)? {
+        0 => Err(format!("connector `{name}` is not paused")),
+        _ => one(app, connector).await,
+    }
+}
+
+async fn one(app: &App, connector: Connector) -> Answer {
+    let all = list(app).await?;
+    let found = all.as_array().and_then(|all| all.iter().find(|line| line["connector"] == connector.as_str()));
+    Ok(found.cloned().unwrap_or_default())
+}
+
+/// Asks a bank about a reference that cannot exist: whether it is reached, and believes that it is us. Sends no money.
+pub async fn test(app: &App, name: &str) -> Answer {
+    let connector = known(app, name)?;
+    let bank = app.connectors.get(name).ok_or_else(|| unknown(app, name))?;
+    // Derived as all are, of an order that the house, which orders nothing, would have made.
+    let order =
+        OrderId::parse(&format!("TEST-{}", hex(&random::<8>()))).ok_or("no reference could be made; try again")?;
+    let reference = Reference::derive(&app.installation, MerchantId::HOUSE, &order, 1, 0);
+    let began_us = app.clock.boot_us();
+    let request = bank.enquiry(Question { reference, now: app.clock.now() });
+    let reply = connectors::send(&app.http_out, request, Some(bank.reply_within())).await;
+    let took_ms = app.clock.boot_us().saturating_sub(began_us) / 1_000;
+    let outcome = bank.outcome(reference, Asked::WhatBecame, &reply).outcome;
+    let status = reply.as_ref().ok().map(|reply| reply.status);
+    match (&reply, outcome) {
+        (_, Outcome::NotFound) => Ok(json!({
+            "connector": connector.as_str(), "reached": true, "http_status": status, "took_ms": took_ms,
+            "said": "it does not know a reference that does not exist, as it should",
+        })),
+        (Err(OutError::NotWritten(why) | OutError::Forbidden(why)), _) => {
+            Err(format!("connector `{name}` cannot be reached: {why}; check its `url` and the network"))
+        }
+        (Err(OutError::Silent(why)), _) => {
+            Err(format!("connector `{name}` was reached and did not answer in {took_ms} ms: {why}"))
+        }
+        (Ok(reply), _) if matches!(reply.status, 401 | 403) => Err(format!(
+            "connector `{name}` does not accept us (HTTP status {}); check its keys, and whether it knows our address",
+            reply.status
+        )),
+        (Ok(reply), Outcome::Silent) => Err(format!(
+            "connector `{name}` answered something that says nothing (HTTP status {}); is its `url` the bank's?",
+            reply.status
+        )),
+        (Ok(_), outcome) => Err(format!(
+            "connector `{name}` says {outcome:?} of a reference that was never used; do not send through it, and ask the bank"
+        )),
+    }
+}
+
+/// A payout that might be ordered, for [`explain`].
+pub struct Ordered<'a> {
+    /// The merchant's ID.
+    pub merchant: &'a str,
+    /// The rail's name.
+    pub rail: &'a str,
+    /// Rupees.
+    pub amount: &'a str,
+    /// The beneficiary's IFSC,
+    pub ifsc: Option<&'a str>,
+    /// or UPI ID.
+    pub upi: Option<&'a str>,
+    /// The time of day in India, `HH:MM`; absent, now.
+    pub at: Option<&'a str>,
+    /// Our OrderID, for the draw by weight.
+    pub payout: i64,
+}
+
+/// Where a payout would go, by which rule, and why not elsewhere. Of other processes it knows pauses and totals; how well
+/// a connector is, only they know.
+pub async fn explain(app: &App, ordered: &Ordered<'_>) -> Answer {
+    let merchant = merchant(app, ordered.merchant).await?;
+    let rail = Rail::parse(ordered.rail)
+        .ok_or_else(|| format!("--rail `{}` is not a rail; take NEFT, RTGS, IMPS or UPI", ordered.rail))?;
+    let paid = amount("--amount", ordered.amount)?;
+    let bank = match (ordered.ifsc, ordered.upi) {
+        (Some(ifsc), _) => {
+            let parsed =
+                Ifsc::parse(ifsc).map_err(|_| format!("--ifsc `{ifsc}` is not an IFSC, such as HDFC0000001"))?;
+            parsed.as_str().get(..4).map(ToOwned::to_owned)
+        }
+        (None, Some(upi)) => {
+            let vpa = Vpa::parse(upi).ok_or("--upi is not a UPI ID, such as name@bank")?;
+            routing::bank_of(&Beneficiary::Vpa(vpa))
+        }
+        (None, None) => None,
+    };
+    let minute = match ordered.at {
+        Some(at) => routing::minute(at).ok_or_else(|| format!("--at `{at}` is not a time; write HH:MM"))?,
+        None => minute_of_day(app.clock.now()),
+    };
+    app.router.read_merchants(&app.store).await.map_err(text)?;
+    let facts = Facts {
+        payout: PayoutId(ordered.payout),
+        attempt: 1,
+        merchant: merchant.id,
+        rail,
+        amount: paid,
+        bank: bank.as_deref(),
+        minute,
+        refused_by: &[],
+        bound_to: None,
+    };
+    let (rule, connector, considered) = app.router.explain(&app.clock, &facts);
+    let considered =
+        considered.iter().map(|(connector, why)| json!({ "connector": connector.as_str(), "why": why.to_string() }));
+    Ok(json!({
+        "rule": rule.unwrap_or_else(|| "none matches: the order of the connectors".to_owned()),
+        "connector": connector.map_or("none now: the payout would wait".to_owned(), |c| c.as_str().to_owned()),
+        "at": format!("{:02}:{:02}", minute / 60, minute % 60),
+        "bank": bank,
+        "considered": considered.collect::<Vec<_>>(),
+    }))
+}
+
+fn known(app: &App, name: &str) -> Result<Connector, String> {
+    let found = app.rules.connectors.iter().find(|rules| rules.connector.as_str() == name);
+    found.map(|rules| rules.connector).ok_or_else(|| unknown(app, name))
+}
+
+fn unknown(app: &App, name: &str) -> String {
+    let names: Vec<&str> = app.rules.connectors.iter().map(|rules| rules.connector.as_str()).collect();
+    let names = if names.is_empty() { "there is none".to_owned() } else { format!("there are: {}", names.join(", ")) };
+    format!("there is no connector `{name}` in the configuration; {names}")
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
