@@ -1,6 +1,10 @@
 //! Bank files: bytes in, lines out, one file per format. A reader never stops at a bad line: it says where and why, and goes
 //! on where it can.
 
+pub mod camt;
+mod text;
+mod xml;
+
 use crate::schedule::Timestamp;
 
 /// What a statement says, in the order in which it says it.
