@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
 mod camt;
+mod csv;
+mod mt940;
 
 use hundi_core::formats::{Said, Side};
 use std::fmt::Write;
