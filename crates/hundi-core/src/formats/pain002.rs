@@ -7,7 +7,7 @@
 //! |---|---|
 //! | RCVD ACTC ACCP ACFC ACWC PDNG ACSP; PART and not named | accepted |
 //! | ACSC ACCC of the transfer itself | paid. Of its batch or file: accepted, the statement is the proof |
-//! | RJCT of the transfer, its batch or its file | by its reasons, see [`reasons`](super::reasons) |
+//! | RJCT of the transfer, its batch or its file | by its reasons, see [`reasons`] |
 //! | a status that is not known | accepted where the bank has a number for the transfer, else silence |
 //! | a file or batch that is rejected and a transfer that is not | silence: the bank says two things |
 
