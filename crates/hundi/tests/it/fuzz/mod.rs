@@ -15,6 +15,7 @@
 //! | `bank_reply` | status and body | only an explicit word about our reference is one |
 //! | `bank_call` | headers and body | believed only with the right signature, in time |
 //! | `csv` | cells | a reader of RFC 4180 finds them again, and none is a formula |
+//! | `bank_files` | a file | every reader of bank files says what keeps to its limits, and statements begin before they end |
 //! | `request_json`, `request_form` | a call and its body | through the router and the store: no 5xx, a code that is true, stored as it was sent |
 //! | `commands` | a sequence of commands | the laws of the core after each |
 
@@ -26,6 +27,7 @@ mod bank;
 mod commands;
 mod csv;
 mod fields;
+mod files;
 mod network;
 #[cfg(test)]
 mod replay;
@@ -39,7 +41,7 @@ pub use csv::read as read_csv;
 pub type Target = fn(&[u8]);
 
 /// All targets, by their names.
-pub const TARGETS: [(&str, Target); 13] = [
+pub const TARGETS: [(&str, Target); 14] = [
     ("amount", text::amount),
     ("ifsc", text::ifsc),
     ("upi", text::upi),
@@ -50,6 +52,7 @@ pub const TARGETS: [(&str, Target); 13] = [
     ("bank_reply", bank::reply),
     ("bank_call", bank::call),
     ("csv", csv::csv),
+    ("bank_files", files::bank_files),
     ("request_json", request::json),
     ("request_form", request::form),
     ("commands", commands::commands),

@@ -99,7 +99,7 @@ macro_rules! replays {
 }
 
 replays! {
-    amount ifsc upi name fields forwarded_for callback_url bank_reply bank_call csv request_json request_form commands
+    amount ifsc upi name fields forwarded_for callback_url bank_reply bank_call csv bank_files request_json request_form commands
 }
 
 /// Texts that are nearly amounts, as many as the scorecard asks for.
