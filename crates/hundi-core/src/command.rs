@@ -454,11 +454,8 @@ pub fn decide(snapshot: &mut Snapshot, rules: &Rules, command: &Command, now: Ti
             record(snapshot, rules, *connector, *reference, word, *source, now)
         }
         Command::Enquire { merchant, payout, lease_us } => enquire(snapshot, *merchant, *payout, *lease_us, now),
-<<<<<<< HEAD
         Command::Expire { merchant, payout } if snapshot.on_hold => return postpone(snapshot, *merchant, *payout, now),
-=======
         Command::Wait { merchant, payout } => wait(snapshot, rules, *merchant, *payout, now),
->>>>>>> routing
         Command::Expire { merchant, payout } => match snapshot.payouts.get(payout) {
             Some(known) if now < known.queue_until => Err(Refusal::NotNow),
             _ => {
