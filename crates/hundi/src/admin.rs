@@ -611,9 +611,10 @@ pub async fn exception_list(app: &App) -> Answer {
 pub async fn exception_show(app: &App, exception_id: &str) -> Answer {
     let mut words = exception_id.split('/');
     let key = match (words.next(), words.next(), words.next(), words.next()) {
-        (Some(connector), Some(reference), Some(kind), None) => {
-            KINDS.iter().find(|known| known.name() == kind).map(|kind| (connector, reference, *kind as i64))
-        }
+        (Some(connector), Some(reference), Some(kind), None) => ExceptionKind::ALL
+            .iter()
+            .find(|known| known.name() == kind)
+            .map(|kind| (connector, reference, *kind as i64)),
         _ => None,
     };
     let known = match key {
@@ -629,16 +630,8 @@ pub async fn exception_show(app: &App, exception_id: &str) -> Answer {
     Ok(shown)
 }
 
-const KINDS: [ExceptionKind; 5] = [
-    ExceptionKind::PaidAfterClosed,
-    ExceptionKind::Contradiction,
-    ExceptionKind::AmountDiffers,
-    ExceptionKind::UnknownReference,
-    ExceptionKind::NoAnswer,
-];
-
 fn exception_line(exception: &crate::store::reads::ExceptionView) -> Value {
-    let kind = KINDS.iter().find(|kind| **kind as i64 == exception.kind).map_or("unknown", |kind| kind.name());
+    let kind = ExceptionKind::from_number(exception.kind).map_or("unknown", ExceptionKind::name);
     json!({
         "exception_id": format!("{}/{}/{kind}", exception.connector, exception.reference),
         "kind": kind,

@@ -4,6 +4,7 @@ use super::batch::{
     ACCOUNT_COLUMNS, ADD_CALLBACKS, ADD_CREDITS, ADD_EXCEPTIONS, ADD_HISTORY, ADD_JOURNAL, ADD_PAYOUTS, ADD_REFERENCES,
     BYTES, INT, TEXT,
 };
+use super::statements::{ADD_LINES, ADD_STATEMENTS};
 use super::{Many, Store, StoreError, Value};
 
 /// Rows that are written at once.
@@ -85,7 +86,7 @@ static BANK_MESSAGES: Many = Many::insert(
 static PROCESSES: Many = Many::insert("processes", &[("process", INT), ("lease_until", INT), ("fence", INT)], "");
 
 /// Every table, each with its columns.
-static TABLES: [&Many; 16] = [
+static TABLES: [&Many; 18] = [
     &META,
     &PROCESSES,
     &MERCHANTS,
@@ -102,6 +103,8 @@ static TABLES: [&Many; 16] = [
     &ADD_CREDITS,
     &BANK_MESSAGES,
     &ADD_EXCEPTIONS,
+    &ADD_STATEMENTS,
+    &ADD_LINES,
 ];
 
 /// How many rows of a table were copied.
