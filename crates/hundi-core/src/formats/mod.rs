@@ -1,7 +1,15 @@
 //! Bank files: bytes in, lines out, one file per format. A reader never stops at a bad line: it says where and why, and goes
 //! on where it can.
 
+pub mod camt;
+pub mod csv;
+mod lines;
+pub mod mt940;
+mod text;
+mod xml;
+
 use crate::schedule::Timestamp;
+use std::io::{BufRead, Read};
 
 /// What a statement says, in the order in which it says it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -69,4 +77,38 @@ pub struct Line {
     pub narration: Box<str>,
     /// The code of a return's reason; empty if there is none.
     pub reason: Box<str>,
+}
+
+/// How much of a file is looked at to tell what it is, bytes.
+const LOOK_BYTES: u64 = 2_048;
+
+/// Reads a statement in whatever format it is: XML is camt, a tag `:20:` or a block `{1:` is MT940, and the rest is a table.
+/// `name_hint` is the file's name; it decides only where the beginning of the file does not.
+pub fn read(mut input: impl BufRead, name_hint: &str, tell: &mut dyn FnMut(Said)) {
+    let mut look = Vec::new();
+    if input.by_ref().take(LOOK_BYTES).read_to_end(&mut look).is_err() {
+        return tell(Said::Bad { at: 1, why: "the file cannot be read".into() });
+    }
+    let known = [
+        (&b"PK\x03\x04"[..], "it is a spreadsheet (XLSX) or an archive; export it as CSV"),
+        (b"\xd0\xcf\x11\xe0", "it is a spreadsheet (XLS); export it as CSV"),
+        (b"%PDF", "it is a PDF; download the statement as CSV, MT940 or camt.053"),
+        (b"\x1f\x8b", "it is compressed; unpack it first"),
+        (b"\xff\xfe", "it is UTF-16; save it as UTF-8"),
+        (b"\xfe\xff", "it is UTF-16; save it as UTF-8"),
+    ];
+    if let Some((_, why)) = known.iter().find(|(start, _)| look.starts_with(start)) {
+        return tell(Said::Bad { at: 1, why: (*why).into() });
+    }
+    let start = look.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&look).trim_ascii_start();
+    let tagged = start.split(|b| *b == b'\n').any(|line| line.starts_with(b":20:"));
+    let name = name_hint.to_ascii_lowercase();
+    let named = [".sta", ".mt940", ".940"].iter().any(|ending| name.ends_with(ending));
+    let (is_xml, is_mt940) = (start.starts_with(b"<"), start.starts_with(b"{1:") || tagged || named);
+    let whole = look.as_slice().chain(input);
+    match (is_xml, is_mt940) {
+        (true, _) => camt::read(whole, tell),
+        (_, true) => mt940::read(whole, tell),
+        _ => csv::read(whole, tell),
+    }
 }
