@@ -16,7 +16,7 @@ use hundi_core::payout::{ExceptionKind, News, Payout, State};
 use hundi_core::plant::{Plant, planted};
 use hundi_core::postings::JournalRow;
 use hundi_core::rails::{RAILS, Rail};
-use hundi_core::schedule::{DAY, MINUTE, Timestamp};
+use hundi_core::schedule::{DAY, HOUR, MINUTE, Timestamp};
 use hundi_core::signing::secret_text;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -604,7 +604,8 @@ async fn complaint(app: &App, complaint_id: &str) -> Result<ComplaintView, Strin
 /// What waits for the operator, newest first.
 pub async fn exception_list(app: &App) -> Answer {
     let exceptions = app.store.exceptions(LIST_MAX).await.map_err(text)?;
-    Ok(Value::Array(exceptions.iter().map(exception_line).collect()))
+    let now = app.clock.now();
+    Ok(Value::Array(exceptions.iter().map(|exception| exception_line(exception, now)).collect()))
 }
 
 /// One exception. Its ID is `CONNECTOR/REFERENCE/KIND`.
@@ -623,14 +624,14 @@ pub async fn exception_show(app: &App, exception_id: &str) -> Answer {
     };
     let known =
         known.ok_or_else(|| format!("there is no exception `{exception_id}`; `hundi exception list` shows them"))?;
-    let mut shown = exception_line(&known);
+    let mut shown = exception_line(&known, app.clock.now());
     if let Some(payout) = shown["payout_id"].as_str().map(ToOwned::to_owned) {
         shown["payout"] = payout_show(app, &payout).await?;
     }
     Ok(shown)
 }
 
-fn exception_line(exception: &crate::store::reads::ExceptionView) -> Value {
+fn exception_line(exception: &crate::store::reads::ExceptionView, now: Timestamp) -> Value {
     let kind = ExceptionKind::from_number(exception.kind).map_or("unknown", ExceptionKind::name);
     json!({
         "exception_id": format!("{}/{}/{kind}", exception.connector, exception.reference),
@@ -638,7 +639,18 @@ fn exception_line(exception: &crate::store::reads::ExceptionView) -> Value {
         "payout_id": exception.payout.map(|id| id.to_string()),
         "detail": exception.detail,
         "at": exception.at.to_string(),
+        "age": age(now.0.saturating_sub(exception.at.0)),
     })
+}
+
+/// How long something has waited, in the two units that a person cares for.
+fn age(us: i64) -> String {
+    let us = us.max(0);
+    match (us / DAY, us / HOUR % 24, us / MINUTE % 60) {
+        (0, 0, minutes) => format!("{minutes}m"),
+        (0, hours, minutes) => format!("{hours}h {minutes}m"),
+        (days, hours, _) => format!("{days}d {hours}h"),
+    }
 }
 
 /// The lines of a statement as CSV: quoted after RFC 4180, and no cell that a spreadsheet would run.

@@ -67,6 +67,7 @@ struct Laws {
     callbacks: Law,
     credits: Law,
     anchors: Law,
+    statements: Law,
     file: Law,
 }
 
@@ -179,6 +180,13 @@ pub async fn verify(store: &Store, keys: &Keys, anchors: &str) -> Result<Report,
                 format!("payout {payout}: its reference is not in the directory of references, or not its own")
             });
         }
+    }
+    let (matched, misplaced) = store.misplaced_lines().await?;
+    laws.statements.counted += u64::try_from(matched).unwrap_or(0);
+    for (connector, reference) in misplaced {
+        laws.statements.broken += 1;
+        let offender = || format!("statement line {connector}/{reference}: its payout is gone, or is not what it says");
+        laws.statements.first.get_or_insert_with(offender);
     }
     // A merchant who was erased is not walked; whatever still speaks of him gives it away.
     let known: BTreeSet<MerchantId> = merchants.iter().map(|merchant| merchant.id).collect();
@@ -366,6 +374,10 @@ impl Laws {
             chain: Law::new("I11 chain", "the journal is complete, in order and unchanged"),
             credits: Law::new("bank credits", "what the banks credited is what the journal funded"),
             anchors: Law::new("anchors", "every row whose link was anchored is still there, unchanged"),
+            statements: Law::new(
+                "statements",
+                "each line of a bank's statement that is matched has its payout, which is what the line says",
+            ),
             file: Law::new("file", "tables and indexes of the embedded database fit together"),
         }
     }
@@ -384,6 +396,7 @@ impl Laws {
             self.chain,
             self.credits,
             self.anchors,
+            self.statements,
             self.file,
         ];
         Report { holds: laws.iter().all(|law| law.broken == 0), laws }

@@ -73,6 +73,13 @@ static LINES_BY_REFERENCE: Lookup = Lookup::new(
     "",
     &[("connector", TEXT), ("reference", TEXT)],
 );
+/// Only what the index `statement_lines_by_payout` holds.
+static LINES_BY_PAYOUT: Lookup = Lookup::new(
+    "l.payout_id, l.line, l.side, l.result, l.kind",
+    "(SELECT * FROM statement_lines WHERE matched = 2) l",
+    "",
+    &[("merchant_id", INT), ("payout_id", INT)],
+);
 static PAYOUTS_BY_REFERENCE: Lookup = Lookup::new(
     "r.reference, r.merchant_id, r.payout_id, r.attempt, p.state, p.paid_attempt, p.amount_paise, p.rail",
     "bank_references r",
@@ -88,9 +95,9 @@ const PAYOUTS_WITH_RRN: &str = "SELECT p.merchant_id, p.payout_id, p.order_id, p
 const SETTLED_WITHOUT_DEBIT: &str = "SELECT j.payout_id, p.order_id, p.paid_attempt, j.amount_paise, j.at \
     FROM journal j JOIN payouts p ON p.merchant_id = j.merchant_id AND p.payout_id = j.payout_id \
     WHERE j.merchant_id = $1 AND j.seq >= $2 AND j.seq < $3 AND j.kind = 4 AND j.connector = $4 \
-    AND NOT EXISTS (SELECT 1 FROM statement_lines l WHERE l.connector = $4 AND l.reference = p.reference AND l.side = 2) \
+    AND p.created_at >= $5 AND NOT EXISTS (SELECT 1 FROM statement_lines l WHERE l.connector = $4 AND l.reference = p.reference AND l.side = 2) \
     AND NOT EXISTS (SELECT 1 FROM statement_lines b WHERE b.merchant_id = j.merchant_id AND b.payout_id = j.payout_id \
-    AND b.matched = 2 AND b.side = 2) ORDER BY j.seq LIMIT $5";
+    AND b.matched = 2 AND b.side = 2) ORDER BY j.seq LIMIT $6";
 const STATEMENT_BEFORE: &str = "SELECT statement, from_at, to_at, closing_paise FROM statements \
     WHERE connector = $1 AND account = $2 AND statement <> $3 AND from_at <= $4 AND bad = 0 ORDER BY to_at DESC, at DESC LIMIT 1";
 const LINES_MISPLACED: &str = "SELECT l.connector, l.reference FROM statement_lines l \
@@ -416,6 +423,22 @@ impl Store {
         rows.into_iter().map(kept).collect()
     }
 
+    /// The lines of these payouts that were found by the bank's reference. In place of a reference they have the payout's id.
+    pub async fn statement_lines_by_rrn(&self, payouts: &[(MerchantId, PayoutId)]) -> Result<Vec<Kept>, StoreError> {
+        let keys = payouts.iter().flat_map(|(merchant, payout)| [Value::Int(merchant.0), Value::Int(payout.0)]);
+        let rows = self.find(&LINES_BY_PAYOUT, &keys.collect::<Vec<_>>()).await?;
+        let kept = |mut row: Row| {
+            Ok(Kept {
+                reference: row.int()?.to_string(),
+                line: row.text()?,
+                side: row.int()?,
+                result: row.int()?,
+                kind: row.int_or_null()?.and_then(ExceptionKind::from_number),
+            })
+        };
+        rows.into_iter().map(kept).collect()
+    }
+
     /// The bank credits with these references that have funded a wallet, with their amounts in paise.
     pub async fn credits_by_reference(
         &self,
@@ -440,12 +463,13 @@ impl Store {
     }
 
     /// What a merchant's journal settled over a connector, from one row's number to before another's, without a debit under
-    /// the payout's last reference or the bank's.
+    /// the payout's last reference or the bank's; only payouts that were created at a moment or after it.
     pub async fn settled_without_debit(
         &self,
         merchant: MerchantId,
         (from_seq, to_seq): (i64, i64),
         connector: Connector,
+        created_from: Timestamp,
         limit: i64,
     ) -> Result<Vec<Undebited>, StoreError> {
         let args = [
@@ -453,6 +477,7 @@ impl Store {
             Arg::Int(from_seq),
             Arg::Int(to_seq),
             Arg::Text(connector.as_str()),
+            Arg::Int(created_from.0),
             Arg::Int(limit),
         ];
         let undebited = |mut row: Row| {
