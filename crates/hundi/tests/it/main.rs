@@ -31,6 +31,7 @@ mod sqlite {
     mod process;
     mod processes;
     mod receivers;
+    mod reconcile;
     mod rotten_disk;
     mod store;
     #[allow(dead_code, reason = "some of it helps the tests of one engine only")]
@@ -72,6 +73,7 @@ mod postgres {
     mod process;
     mod processes;
     mod receivers;
+    mod reconcile;
     mod store;
     #[allow(dead_code, reason = "some of it helps the tests of one engine only")]
     mod support;
