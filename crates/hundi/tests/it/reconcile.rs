@@ -226,10 +226,7 @@ async fn a_file_may_be_cut_at_any_byte() {
         world.pay("b", 300, "501000123450888").await;
         world.pay("c", 400, FINE).await;
         world.stop_worker();
-        let mut whole = statement(&world, "2026-11-22").await;
-        // A debit that nobody knows.
-        let text = String::from_utf8(whole.clone()).unwrap().replacen("<Sts>BOOK</Sts>", "<Sts>BOOK</Sts>", 1);
-        whole = text.into_bytes();
+        let whole = statement(&world, "2026-11-22").await;
         for at in (0..whole.len()).step_by(if cut { 61 } else { whole.len() + 1 }).skip(1) {
             // Nothing, or nothing that can be read, is refused.
             drop(apply_with(&world, said(&whole[..at])).await);
@@ -245,7 +242,7 @@ async fn a_file_may_be_cut_at_any_byte() {
             "SELECT SUM(result) FROM statement_lines",
             "SELECT COUNT(*) FROM statements",
             "SELECT COUNT(*) FROM exceptions",
-            "SELECT SUM(version) FROM payouts",
+            "SELECT SUM(state) FROM payouts",
             "SELECT SUM(wallet_paise) FROM accounts",
         ];
         let mut end = Vec::new();

@@ -337,7 +337,8 @@ fn every_option_is_documented_and_every_documented_option_exists() {
             skipped = true;
         } else if let (Some(section), Some(field)) = (&section, line.strip_prefix("pub ")) {
             let name = field.split(':').next().unwrap_or_default();
-            let inner = ["api", "operations", "postgres", "writer", "worker", "callbacks", "reconcile", "sandbox"].contains(&name);
+            let inner = ["api", "operations", "postgres", "writer", "worker", "callbacks", "reconcile", "sandbox"]
+                .contains(&name);
             if !std::mem::take(&mut skipped) && !inner && !name.contains('(') && !name.contains(' ') {
                 options.insert(format!("{section}{name}"));
             }
