@@ -181,13 +181,7 @@ pub async fn verify(store: &Store, keys: &Keys, anchors: &str) -> Result<Report,
             });
         }
     }
-    let (matched, misplaced) = store.misplaced_lines().await?;
-    laws.statements.counted += u64::try_from(matched).unwrap_or(0);
-    for (connector, reference) in misplaced {
-        laws.statements.broken += 1;
-        let offender = || format!("statement line {connector}/{reference}: its payout is gone, or is not what it says");
-        laws.statements.first.get_or_insert_with(offender);
-    }
+    check_lines(store, &mut laws.statements).await?;
     // A merchant who was erased is not walked; whatever still speaks of him gives it away.
     let known: BTreeSet<MerchantId> = merchants.iter().map(|merchant| merchant.id).collect();
     let spoken_of = anchors.keys().chain(credits.keys()).copied().chain(store.merchants_with_rows().await?);
@@ -196,6 +190,19 @@ pub async fn verify(store: &Store, keys: &Keys, anchors: &str) -> Result<Report,
             .check(known.contains(&merchant), || format!("merchant number {} is gone, but not all he did", merchant.0));
     }
     Ok(laws.report())
+}
+
+/// The lines of banks' statements against the payouts that they were matched to.
+async fn check_lines(store: &Store, law: &mut Law) -> Result<(), StoreError> {
+    let (matched, misplaced) = store.misplaced_lines().await?;
+    law.counted += u64::try_from(matched).unwrap_or(0);
+    for (connector, reference) in misplaced {
+        law.broken += 1;
+        law.first.get_or_insert_with(|| {
+            format!("statement line {connector}/{reference}: its payout is gone, or is not what it says")
+        });
+    }
+    Ok(())
 }
 
 /// The fold over one merchant's journal.
