@@ -101,6 +101,7 @@ impl Marks {
 /// Folds everything. `anchors` is the text of an anchor file: lines of `time merchant seq link`.
 pub async fn verify(store: &Store, keys: &Keys, anchors: &str) -> Result<Report, StoreError> {
     let mut laws = Laws::new();
+    check_lines(store, &mut laws.statements).await?;
     if !planted(Plant::VerifyTrustsIndexes) {
         let damage = store.damage()?;
         laws.file.check(damage.is_empty(), || damage.join("; "));
@@ -108,9 +109,8 @@ pub async fn verify(store: &Store, keys: &Keys, anchors: &str) -> Result<Report,
     let anchors = read_anchors(anchors, &mut laws.anchors);
     let credits: BTreeMap<MerchantId, i64> = store.credits_by_merchant().await?.into_iter().collect();
     let installation = store.meta("installation").await?.unwrap_or_default();
-    let exceptions = store.exceptions(i64::MAX).await?;
-    let excepted: BTreeSet<PayoutId> =
-        exceptions.iter().filter_map(|exception| exception.payout.map(PayoutId)).collect();
+    let excepted = store.exceptions(i64::MAX).await?.into_iter().filter_map(|exception| exception.payout);
+    let excepted: BTreeSet<PayoutId> = excepted.map(PayoutId).collect();
     let merchants = store.merchants().await?;
     for merchant in &merchants {
         let stored = Accounts {
@@ -181,7 +181,6 @@ pub async fn verify(store: &Store, keys: &Keys, anchors: &str) -> Result<Report,
             });
         }
     }
-    check_lines(store, &mut laws.statements).await?;
     // A merchant who was erased is not walked; whatever still speaks of him gives it away.
     let known: BTreeSet<MerchantId> = merchants.iter().map(|merchant| merchant.id).collect();
     let spoken_of = anchors.keys().chain(credits.keys()).copied().chain(store.merchants_with_rows().await?);
