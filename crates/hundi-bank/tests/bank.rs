@@ -1,7 +1,11 @@
 //! The bank as its customer sees it, under a paused clock and (once) over a socket.
 
+#[path = "../../hundi-core/tests/formats/schema.rs"]
+mod schema;
+
 use bytes::Bytes;
 use hundi_bank::{Bank, BankConfig, BankError, CallbackRequest, CallbackSender, Clock, Faults, Reply, Times};
+use hundi_core::formats::{self, Said, Side};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -505,6 +509,27 @@ fn paise(rupees: &str) -> i64 {
     rupees.replace('.', "").parse().expect("rupees with two decimals")
 }
 
+/// What Hundi reads in a statement: the balance before, what was moved, in how many lines, and the balance after.
+fn read(xml: &str) -> (i64, i64, usize, i64) {
+    let (mut before, mut sum, mut lines, mut after) = (None, 0, 0, None);
+    formats::read(xml.as_bytes(), "", &mut |said| match said {
+        Said::Begins(head) => {
+            assert_eq!(&*head.account, "SANDBOX000001");
+            before = head.opening_paise;
+        }
+        Said::Line(line) => {
+            let back = line.side == Side::Credit;
+            assert_eq!((line.returned, line.booked, line.references.len()), (back, true, 1));
+            assert!(line.bank_references[0].bytes().all(|b| b.is_ascii_digit()));
+            sum += if back { line.amount_paise } else { -line.amount_paise };
+            lines += 1;
+        }
+        Said::Ends { closing_paise } => after = closing_paise,
+        Said::Bad { at, why } => panic!("line {at}: {why}\n{xml}"),
+    });
+    (before.expect("an opening balance"), sum, lines, after.expect("an end"))
+}
+
 #[tokio::test(start_paused = true)]
 async fn statements_add_up_from_day_to_day() {
     let customer = Customer::new(config(None));
@@ -540,6 +565,8 @@ async fn statements_add_up_from_day_to_day() {
         assert_eq!(paise(balances[0]) + sum, paise(balances[1]), "{date}");
         assert_eq!((tags(xml, "Ntry").len(), tags(xml, "EndToEndId")), (entries, references), "{date}");
         assert_eq!(sum, if entries == 0 { 0 } else { -12_345 });
+        schema::check("camt.053.001.02", xml);
+        assert_eq!(read(xml), (paise(&closing_before), sum, entries, paise(balances[1])), "{date}");
         closing_before = balances[1].to_owned();
     }
     let reply = customer.ask("GET", "/statement?date=2025-01-01", "").await.expect("an answer");

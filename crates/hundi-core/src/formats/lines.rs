@@ -10,6 +10,8 @@ pub(super) struct Lines<R> {
     input: R,
     /// The number of the line that was read last, from 1.
     pub(super) at: u64,
+    /// Whether that line had an end: the last of a file that was cut has none.
+    pub(super) whole: bool,
 }
 
 /// What comes next.
@@ -26,11 +28,12 @@ pub(super) enum Next {
 
 impl<R: BufRead> Lines<R> {
     pub(super) fn new(input: R) -> Lines<R> {
-        Lines { input, at: 0 }
+        Lines { input, at: 0, whole: true }
     }
 
     pub(super) fn next(&mut self) -> Next {
         let (mut line, mut long, mut any) = (Vec::new(), false, false);
+        self.whole = false;
         self.at = self.at.saturating_add(1);
         loop {
             let ready = match self.input.fill_buf() {
@@ -54,6 +57,7 @@ impl<R: BufRead> Lines<R> {
             let used = piece.len() + usize::from(end.is_some());
             self.input.consume(used);
             if end.is_some() {
+                self.whole = true;
                 break;
             }
         }

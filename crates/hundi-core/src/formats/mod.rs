@@ -1,13 +1,21 @@
 //! Bank files: bytes in, lines out, one file per format. A reader never stops at a bad line: it says where and why, and goes
 //! on where it can.
 
+pub mod bankcsv;
 pub mod camt;
 pub mod csv;
 mod lines;
 pub mod mt940;
+pub mod pain001;
+pub mod pain002;
+pub mod reasons;
 mod text;
 mod xml;
 
+use crate::ids::Reference;
+use crate::money::Amount;
+use crate::party::{AccountNumber, Ifsc, PersonName};
+use crate::rails::Rail;
 use crate::schedule::Timestamp;
 use std::io::{BufRead, Read};
 
@@ -77,6 +85,25 @@ pub struct Line {
     pub narration: Box<str>,
     /// The code of a return's reason; empty if there is none.
     pub reason: Box<str>,
+}
+
+/// One order to a bank, as every kind of file carries it.
+#[derive(Clone, Copy, Debug)]
+pub struct Transfer<'a> {
+    /// What we call the attempt.
+    pub reference: Reference,
+    /// Over which rail.
+    pub rail: Rail,
+    /// How much.
+    pub amount: Amount,
+    /// To whom, as the merchant wrote it; a file has what its rail carries of it.
+    pub name: &'a PersonName,
+    /// To which account.
+    pub account: &'a AccountNumber,
+    /// At which branch.
+    pub ifsc: &'a Ifsc,
+    /// What it is for; a file has our reference and, of this, letters, digits and spaces.
+    pub remark: &'a str,
 }
 
 /// How much of a file is looked at to tell what it is, bytes.

@@ -53,6 +53,13 @@ fn statements_are_read_in_all_versions() {
     );
 }
 
+#[test]
+fn statements_of_the_tests_are_valid() {
+    for (schema, document) in [("camt.053.001.02", V2), ("camt.053.001.08", V8), ("camt.054.001.04", NOTICE)] {
+        super::schema::check(schema, document);
+    }
+}
+
 /// One entry of a statement of the shortest kind.
 fn with(entry: &str) -> String {
     format!(

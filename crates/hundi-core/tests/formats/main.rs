@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
+mod bankcsv;
 mod camt;
 mod csv;
 mod mt940;
+mod pain;
+mod schema;
 
 use hundi_core::formats::{Said, Side};
 use std::fmt::Write;
