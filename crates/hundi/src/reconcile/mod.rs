@@ -391,8 +391,11 @@ impl Run<'_> {
     /// The difference that a line makes; after `before` others of its kind.
     fn difference(&self, item: &Item, kind: ExceptionKind, before: usize) -> Difference {
         let name = &item.row.reference;
-        let end = item.row.line.get(..8).unwrap_or_default();
-        let reference = if before == 0 { name.clone() } else { format!("{name}~{end}") };
+        let line = &item.row.line;
+        // Lines that are equal in all have the same hash, and a number after it.
+        let (hash, equal) = line.split_once('-').unwrap_or((line, "0"));
+        let end = hash.get(..8).unwrap_or_default();
+        let reference = if before == 0 { name.clone() } else { format!("{name}~{end}-{equal}") };
         let side = if item.side == Side::Debit { "debit" } else { "credit" };
         let amount = Balance::from_paise(item.row.amount_paise);
         let detail = format!("{side} of {amount}, booked {}", item.row.booked_at);

@@ -104,8 +104,11 @@ impl Run<'_> {
         self.cut_short();
         self.deal().await?;
         self.decide_by_rrn().await?;
-        if self.ended.is_empty() && self.report.lines == 0 && self.report.bad == 0 {
-            return Err("the file holds no statement; see docs/operating.md for the formats that are read".to_owned());
+        if self.ended.is_empty() && self.report.lines == 0 {
+            let why = self.report.bad_rows.first().map_or_else(String::new, |(at, why)| format!(": line {at}: {why}"));
+            return Err(format!(
+                "the file holds no statement{why}; see docs/operating.md for the formats that are read"
+            ));
         }
         for open in std::mem::take(&mut self.ended) {
             let row = open.row(self.app, file);

@@ -295,17 +295,18 @@ async fn a_credit_is_unknown_until_it_funds() {
     let end = today.len() - 1;
     let news = [
         credit("SBINN52026112200001", 500_00),
-        // The same credit again is another one.
+        // The same credit again is another one, each time.
+        credit("SBINN52026112200001", 500_00),
         credit("SBINN52026112200001", 500_00),
         credit("SBINN52026112200002", 700_00),
     ];
     today.splice(end..end, news);
     balance(&mut today);
     let report = apply(&world, today.clone()).await;
-    assert_eq!((report.funded, report.told.get("unknown_credit")), (1, Some(&2)), "{:#}", report.document());
-    assert_eq!(listed(&world).await, 2);
+    assert_eq!((report.funded, report.told.get("unknown_credit")), (1, Some(&3)), "{:#}", report.document());
+    assert_eq!(listed(&world).await, 3);
     admin::fund(&world.app, "demo", "700.00", "SBINN52026112200002", "sandbox", &operator()).await.unwrap();
-    assert_eq!(listed(&world).await, 1);
+    assert_eq!(listed(&world).await, 2);
     let list = admin::exception_list(&world.app).await.unwrap();
     assert_eq!(list[0]["age"], "0m");
     world.verify().await;
@@ -345,6 +346,8 @@ async fn statements_join_and_a_late_debit_ends_what_was_missing() {
     let report = apply(&world, begins(Some(late), 0)).await;
     assert!(report.clean(), "{:#}", report.document());
     assert_eq!(listed(&world).await, 1, "the gap is left");
+    let nothing = apply_with(&world, said(b"hello")).await.unwrap_err();
+    assert!(nothing.contains("no statement: line 1"), "{nothing}");
     let Said::Begins(head) = &mut next[0] else { panic!() };
     head.account = "SANDBOX000002".into();
     let refused = apply_with(&world, next).await.unwrap_err();
