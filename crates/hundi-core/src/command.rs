@@ -112,6 +112,9 @@ pub enum Source {
     SignedCallback,
     /// Somebody called us.
     UnsignedCallback,
+    /// A booked line of the bank's statement. The bank's own books outrank whatever else it says, so it may move a payout by
+    /// itself; what contradicts it still moves nothing.
+    Statement,
 }
 
 /// What a bank said about a reference.
@@ -159,6 +162,8 @@ impl Source {
             Source::Reply { .. } | Source::Enquiry { .. } => true,
             Source::SignedCallback => matches!(outcome, Outcome::Paid | Outcome::Accepted | Outcome::Silent),
             Source::UnsignedCallback => false,
+            // A statement has no other words: a line that is missing proves nothing yet.
+            Source::Statement => matches!(outcome, Outcome::Paid | Outcome::Reversed),
         }
     }
 }
@@ -729,7 +734,38 @@ fn record(
         word: Some((word, connector, reference)),
         asked: matches!(source, Source::Reply { .. } | Source::Enquiry { .. }),
     };
-    apply(snapshot, rules, merchant, id, &change, now)
+    let was = payout.state;
+    let mut decision = apply(snapshot, rules, merchant, id, &change, now)?;
+    if let (Source::Statement, Decision::Done(transition)) = (source, &mut decision) {
+        differs_from_statement(transition, was, (connector, reference), word);
+    }
+    Ok(decision)
+}
+
+/// What a statement says is told to the operator under names of its own.
+fn differs_from_statement(
+    transition: &mut Transition,
+    was: State,
+    (connector, reference): (Connector, Reference),
+    word: &Word,
+) {
+    let Some(payout) = &transition.payout else { return };
+    let kind = match (&transition.exception, word.outcome) {
+        (Some(Exception { kind: ExceptionKind::Contradiction, .. }), Outcome::Paid) => ExceptionKind::PaidThereOnly,
+        // The money is back and the merchant has it, but the bank had told nobody.
+        (None, Outcome::Reversed) if was != State::Reversed && payout.state == State::Reversed => {
+            ExceptionKind::ReversalUnannounced
+        }
+        _ => return,
+    };
+    let detail = format!("{:?} by statement while {}", word.outcome, was.name());
+    transition.exception = Some(Exception {
+        connector,
+        reference,
+        kind,
+        payout: Some((payout.order.merchant, payout.order.id)),
+        detail: detail.into(),
+    });
 }
 
 /// An event and what comes with it.

@@ -44,6 +44,11 @@ fn moment_of(tick: i64) -> Timestamp {
 }
 
 impl PayoutId {
+    /// The lowest id that can be given out at this moment or later.
+    pub fn first_at(at: Timestamp) -> PayoutId {
+        PayoutId(tick_of(at).saturating_mul(PROCESSES_MAX))
+    }
+
     /// The first moment whose ids all come after this one.
     pub fn moment_after(self) -> Timestamp {
         moment_of(self.0.div_euclid(PROCESSES_MAX).saturating_add(1))

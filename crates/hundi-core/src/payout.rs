@@ -188,9 +188,44 @@ pub enum ExceptionKind {
     UnknownReference = 4,
     /// The enquiry schedule is at its end and the bank has not decided.
     NoAnswer = 5,
+    /// We settled a payout, and the statement of that time has no debit for it.
+    PaidHereOnly = 6,
+    /// The statement has a debit for an attempt by which nothing is paid here; nothing moved, the payout is held.
+    PaidThereOnly = 7,
+    /// The statement has a second debit under one reference.
+    PaidTwice = 8,
+    /// A debit that belongs to no payout.
+    UnknownDebit = 9,
+    /// A credit that has funded no wallet and returns no payout.
+    UnknownCredit = 10,
+    /// The statement was the first to say that a payout came back; the merchant has the money again.
+    ReversalUnannounced = 11,
+    /// A statement does not begin where the one before it ended, or does not add up: lines are missing.
+    StatementGap = 12,
 }
 
 impl ExceptionKind {
+    /// All kinds.
+    pub const ALL: [ExceptionKind; 12] = [
+        ExceptionKind::PaidAfterClosed,
+        ExceptionKind::Contradiction,
+        ExceptionKind::AmountDiffers,
+        ExceptionKind::UnknownReference,
+        ExceptionKind::NoAnswer,
+        ExceptionKind::PaidHereOnly,
+        ExceptionKind::PaidThereOnly,
+        ExceptionKind::PaidTwice,
+        ExceptionKind::UnknownDebit,
+        ExceptionKind::UnknownCredit,
+        ExceptionKind::ReversalUnannounced,
+        ExceptionKind::StatementGap,
+    ];
+
+    /// The kind with this number.
+    pub fn from_number(number: i64) -> Option<ExceptionKind> {
+        ExceptionKind::ALL.into_iter().find(|kind| *kind as i64 == number)
+    }
+
     /// The kind's name, as lists print it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -199,6 +234,13 @@ impl ExceptionKind {
             ExceptionKind::AmountDiffers => "amount_differs",
             ExceptionKind::UnknownReference => "unknown_reference",
             ExceptionKind::NoAnswer => "no_answer",
+            ExceptionKind::PaidHereOnly => "paid_here_only",
+            ExceptionKind::PaidThereOnly => "paid_there_only",
+            ExceptionKind::PaidTwice => "paid_twice",
+            ExceptionKind::UnknownDebit => "unknown_debit",
+            ExceptionKind::UnknownCredit => "unknown_credit",
+            ExceptionKind::ReversalUnannounced => "reversal_unannounced",
+            ExceptionKind::StatementGap => "statement_gap",
         }
     }
 }

@@ -225,6 +225,7 @@ impl World {
             Some("reply") => reply,
             Some("signed") => Source::SignedCallback,
             Some("unsigned") => Source::UnsignedCallback,
+            Some("statement") => Source::Statement,
             Some(via) => panic!("{via}: no such source"),
         };
         // `?` is a reference that nobody has ever used.
@@ -1250,6 +1251,59 @@ fn who_may_say_what() {
          paid ?              -> 0.00/0.00/0.00 !unknown_reference
          paid ? via=signed   -> 0.00/0.00/0.00 !unknown_reference
          paid ? via=unsigned -> PayoutUnknown",
+    );
+}
+
+#[test]
+fn a_statement_is_the_bank_s_own_book() {
+    check(
+        "
+         // A debit pays what nobody has heard of, and says it once. The merchant is told, the operator need not be.
+         fund 1000                              -> 1000.00/0.00/0.00 fund
+         create A 300 imps                      -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A                                -> Sending#1 694.10/305.90/0.00, due 7s
+         silent A                               -> same, due 2s
+         paid A amount=300.00 rrn=R1 via=statement -> Paid#1 694.10/0.00/5.90 settle [Success 1]
+         paid A amount=300.00 rrn=R1 via=statement -> same
+         // A credit gives it back, and a person hears that the bank had told nobody.
+         reversed A amount=300.00 via=statement -> Reversed#1 1000.00/0.00/0.00 restore [Reversal 2] !reversal_unannounced
+         reversed A amount=300.00 via=statement -> same
+         paid A amount=300.00 via=statement     -> same
+         banks                                  -> sandbox -1000.00",
+    );
+    check(
+        "
+         // Not a paisa of difference is passed over, whichever way the money went.
+         fund 1000                              -> 1000.00/0.00/0.00 fund
+         create A 300 imps                      -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A                                -> Sending#1 694.10/305.90/0.00, due 7s
+         paid A amount=299.99 via=statement     -> Sending#1 held 694.10/305.90/0.00 !amount_differs, due 2s
+         paid A amount=300.00 via=statement     -> Paid#1 held 694.10/0.00/5.90 settle [Success 1]
+         reversed A amount=300.01 via=statement -> Paid#1 held 694.10/0.00/5.90 !amount_differs",
+    );
+    check(
+        "
+         // What we had called failed and the bank's book has paid: nothing moves, and a person decides.
+         fund 1000                          -> 1000.00/0.00/0.00 fund
+         create A 300 imps                  -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A                            -> Sending#1 694.10/305.90/0.00, due 7s
+         refused A                          -> Failed#1 1000.00/0.00/0.00 release [Failure 1]
+         paid A amount=300.00 via=statement -> Failed#1 held 1000.00/0.00/0.00 !paid_there_only
+         // An attempt that was closed, before another began: the payout is paid by it.
+         create B 300 imps                  -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start B                            -> Sending#1 694.10/305.90/0.00, due 7s
+         refused_elsewhere B                -> Queued#1 694.10/305.90/0.00, due 0s
+         paid B 1 amount=300.00 at=sandbox via=statement -> Paid#1 694.10/0.00/5.90 settle [Success 1] !paid_after_closed",
+    );
+    check(
+        "
+         // A statement says nothing but paid and reversed, and never uses up the schedule.
+         fund 1000                 -> 1000.00/0.00/0.00 fund
+         create A 300 imps         -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A                   -> Sending#1 694.10/305.90/0.00, due 7s
+         refused A via=statement   -> same, due called
+         reversed A via=statement  -> Reversed#1 1000.00/0.00/0.00 settle restore [Success 1, Reversal 2] !reversal_unannounced, due called
+         paid ? via=statement      -> 1000.00/0.00/0.00 !unknown_reference",
     );
 }
 

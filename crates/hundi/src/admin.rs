@@ -17,7 +17,7 @@ use hundi_core::payout::{ExceptionKind, News, Payout, State};
 use hundi_core::plant::{Plant, planted};
 use hundi_core::postings::JournalRow;
 use hundi_core::rails::{RAILS, Rail};
-use hundi_core::schedule::{DAY, MINUTE, Timestamp};
+use hundi_core::schedule::{DAY, HOUR, MINUTE, Timestamp};
 use hundi_core::signing::secret_text;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -641,16 +641,18 @@ fn hold_reason(reason: &str) -> Result<&str, String> {
 /// What waits for the operator, newest first.
 pub async fn exception_list(app: &App) -> Answer {
     let exceptions = app.store.exceptions(LIST_MAX).await.map_err(text)?;
-    Ok(Value::Array(exceptions.iter().map(exception_line).collect()))
+    let now = app.clock.now();
+    Ok(Value::Array(exceptions.iter().map(|exception| exception_line(exception, now)).collect()))
 }
 
 /// One exception. Its ID is `CONNECTOR/REFERENCE/KIND`.
 pub async fn exception_show(app: &App, exception_id: &str) -> Answer {
     let mut words = exception_id.split('/');
     let key = match (words.next(), words.next(), words.next(), words.next()) {
-        (Some(connector), Some(reference), Some(kind), None) => {
-            KINDS.iter().find(|known| known.name() == kind).map(|kind| (connector, reference, *kind as i64))
-        }
+        (Some(connector), Some(reference), Some(kind), None) => ExceptionKind::ALL
+            .iter()
+            .find(|known| known.name() == kind)
+            .map(|kind| (connector, reference, *kind as i64)),
         _ => None,
     };
     let known = match key {
@@ -659,30 +661,33 @@ pub async fn exception_show(app: &App, exception_id: &str) -> Answer {
     };
     let known =
         known.ok_or_else(|| format!("there is no exception `{exception_id}`; `hundi exception list` shows them"))?;
-    let mut shown = exception_line(&known);
+    let mut shown = exception_line(&known, app.clock.now());
     if let Some(payout) = shown["payout_id"].as_str().map(ToOwned::to_owned) {
         shown["payout"] = payout_show(app, &payout).await?;
     }
     Ok(shown)
 }
 
-const KINDS: [ExceptionKind; 5] = [
-    ExceptionKind::PaidAfterClosed,
-    ExceptionKind::Contradiction,
-    ExceptionKind::AmountDiffers,
-    ExceptionKind::UnknownReference,
-    ExceptionKind::NoAnswer,
-];
-
-fn exception_line(exception: &crate::store::reads::ExceptionView) -> Value {
-    let kind = KINDS.iter().find(|kind| **kind as i64 == exception.kind).map_or("unknown", |kind| kind.name());
+fn exception_line(exception: &crate::store::reads::ExceptionView, now: Timestamp) -> Value {
+    let kind = ExceptionKind::from_number(exception.kind).map_or("unknown", ExceptionKind::name);
     json!({
         "exception_id": format!("{}/{}/{kind}", exception.connector, exception.reference),
         "kind": kind,
         "payout_id": exception.payout.map(|id| id.to_string()),
         "detail": exception.detail,
         "at": exception.at.to_string(),
+        "age": age(now.0.saturating_sub(exception.at.0)),
     })
+}
+
+/// How long something has waited, in the two units that a person cares for.
+fn age(us: i64) -> String {
+    let us = us.max(0);
+    match (us / DAY, us / HOUR % 24, us / MINUTE % 60) {
+        (0, 0, minutes) => format!("{minutes}m"),
+        (0, hours, minutes) => format!("{hours}h {minutes}m"),
+        (days, hours, _) => format!("{days}d {hours}h"),
+    }
 }
 
 /// The lines of a statement as CSV: quoted after RFC 4180, and no cell that a spreadsheet would run.

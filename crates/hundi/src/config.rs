@@ -34,6 +34,8 @@ pub struct Config {
     pub worker: Worker,
     /// Callbacks to merchants.
     pub callbacks: Callbacks,
+    /// Reading banks' statements.
+    pub reconcile: Reconcile,
     /// The sandbox bank's connector; absent, and without `connectors`, no payout is sent.
     pub sandbox: Option<Sandbox>,
     /// More connectors, by name.
@@ -332,6 +334,24 @@ pub struct Callbacks {
     pub reply_bytes_max: usize,
 }
 
+/// `[reconcile]`: reading banks' statements.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Reconcile {
+    /// The account's number at each connector's bank, such as `{ sandbox = "SANDBOX000001" }`: a statement of another account
+    /// is refused. Default none.
+    pub accounts: BTreeMap<String, String>,
+    /// What was settled within so many minutes before the end of a statement is looked for in the next one. Default 120.
+    pub grace_minutes: i64,
+}
+
+impl std::fmt::Debug for Reconcile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // No account numbers.
+        f.debug_struct("Reconcile").field("grace_minutes", &self.grace_minutes).finish_non_exhaustive()
+    }
+}
+
 /// `[sandbox]`: the connector of the sandbox bank.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -372,6 +392,7 @@ impl Default for Config {
             writer: Writer::default(),
             worker: Worker::default(),
             callbacks: Callbacks::default(),
+            reconcile: Reconcile::default(),
             sandbox: None,
             connectors: BTreeMap::new(),
             routes: Vec::new(),
@@ -438,6 +459,12 @@ impl Default for Callbacks {
     }
 }
 
+impl Default for Reconcile {
+    fn default() -> Reconcile {
+        Reconcile { accounts: BTreeMap::new(), grace_minutes: 120 }
+    }
+}
+
 impl Config {
     /// Reads a file; the error names the option and the line.
     pub fn read(path: &Path) -> Result<Config, String> {
@@ -483,6 +510,10 @@ impl Config {
             if !(1..=300_000).contains(&value) {
                 return Err(format!("`{name}` is {value}; it must be from 1 to 300000"));
             }
+        }
+        if !(0..=10_080).contains(&config.reconcile.grace_minutes) {
+            let given = config.reconcile.grace_minutes;
+            return Err(format!("`reconcile.grace_minutes` is {given}; it must be from 0 to 10080"));
         }
         if !(1..=100).contains(&config.worker.attempts_max) {
             return Err(format!("`worker.attempts_max` is {}; it must be from 1 to 100", config.worker.attempts_max));

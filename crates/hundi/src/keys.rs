@@ -121,6 +121,17 @@ impl Keys {
         self.ciphers.get(version)?.decrypt(&XNonce::from(nonce), Payload { msg: text, aad: &aad(place) }).ok()
     }
 
+    /// A keyed hash of a text of this sort: tells whether two are the same without telling what they are.
+    pub fn blind(&self, sort: &str, text: &[u8]) -> [u8; 32] {
+        let mut hash = self.fingerprint.clone();
+        // No fingerprint begins with a zero.
+        hash.update(b"\0");
+        hash.update(sort.as_bytes());
+        hash.update(b"\0");
+        hash.update(text);
+        hash.finalize().into_bytes().into()
+    }
+
     /// A keyed hash of what two orders must share to be the same order (WIRE 7).
     pub fn fingerprint(&self, rail: Rail, amount: Amount, beneficiary: &Beneficiary) -> [u8; 32] {
         let mut mac = self.fingerprint.clone();

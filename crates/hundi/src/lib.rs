@@ -19,6 +19,7 @@ pub mod http_out;
 pub mod keys;
 pub mod metrics;
 pub mod process;
+pub mod reconcile;
 pub mod routing;
 pub mod store;
 pub mod tls;

@@ -16,6 +16,7 @@ use hundi::admin::{self, MerchantChanges};
 use hundi::clock::Clock;
 use hundi::config::{Config, DatabaseUrl};
 use hundi::process::ProcessNumber;
+use hundi::reconcile::{self, Report, feed};
 use hundi::store::Store;
 use hundi::store::rows::ComplaintEvent;
 use hundi::verify::verify;
@@ -26,6 +27,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use tokio::sync::mpsc;
 
 /// A self-hosted payout platform for Indian rails.
 #[derive(Parser)]
@@ -131,6 +133,14 @@ enum Command {
         /// The last day
         #[arg(long)]
         to: Option<String>,
+    },
+    /// Compare a bank's statement with what is known here: exit code 0 if nothing differs, 2 if something does
+    Reconcile {
+        /// Whose statement it is
+        #[arg(long, default_value = "sandbox")]
+        connector: String,
+        /// The file, or - for standard input
+        file: PathBuf,
     },
     /// Complaints of merchants
     #[command(subcommand)]
@@ -372,9 +382,16 @@ enum Output {
     Document(Value),
     /// A text as it is, with a document for those who ask for JSON.
     Text(String, Value),
+    /// A document, and whether all is as it should be.
+    Compared(Value, bool),
     /// Nothing more.
     Nothing,
 }
+
+/// What the reader of a statement may be ahead of its matching.
+const CHUNKS_AHEAD: usize = 16;
+/// The exit code of a comparison in which something differs.
+const DIFFERS: u8 = 2;
 
 fn main() -> ExitCode {
     // Whatever is written here is for its owner's eyes.
@@ -384,8 +401,8 @@ fn main() -> ExitCode {
     match run(cli) {
         Ok((output, code)) => {
             match output {
-                Output::Document(document) if json => println!("{document}"),
-                Output::Document(document) => print!("{}", print::text(&document)),
+                Output::Document(document) | Output::Compared(document, _) if json => println!("{document}"),
+                Output::Document(document) | Output::Compared(document, _) => print!("{}", print::text(&document)),
                 Output::Text(_, document) if json => println!("{document}"),
                 Output::Text(text, _) => print!("{text}"),
                 Output::Nothing => {}
@@ -430,7 +447,11 @@ fn run(cli: Cli) -> Result<(Output, ExitCode), String> {
             done(Output::Text(made.text, made.document))
         }
         Command::Verify { anchors } => check_laws(&configuration(&cli.place)?, anchors.as_deref()),
-        command => done(operate(&cli.place, command)?),
+        command => {
+            let output = operate(&cli.place, command)?;
+            let code = if matches!(output, Output::Compared(_, false)) { DIFFERS.into() } else { ExitCode::SUCCESS };
+            Ok((output, code))
+        }
     }
 }
 
@@ -592,6 +613,10 @@ async fn act(app: &App, command: Command, actor: &Actor) -> Result<Output, Strin
             let text = if format == "csv" { csv } else { format!("{document}\n") };
             return Ok(Output::Text(text, document));
         }
+        Command::Reconcile { connector, file } => {
+            let report = reconcile(app, &connector, file, actor).await?;
+            return Ok(Output::Compared(report.document(), report.clean()));
+        }
         Command::Demo { .. }
         | Command::Serve { .. }
         | Command::Bank(_)
@@ -603,4 +628,20 @@ async fn act(app: &App, command: Command, actor: &Actor) -> Result<Output, Strin
         }
     };
     document.map(Output::Document)
+}
+
+/// Reads a statement on a thread of its own and compares it.
+async fn reconcile(app: &App, connector: &str, file: PathBuf, actor: &Actor) -> Result<Report, String> {
+    let connector = hundi_core::ids::Connector::parse(connector)
+        .ok_or_else(|| format!("`{connector}` is not a connector's name"))?;
+    let (to, mut fed) = mpsc::channel(CHUNKS_AHEAD);
+    if file.as_os_str() == "-" {
+        tokio::task::spawn_blocking(move || feed(std::io::stdin(), "-", &to));
+    } else {
+        let opened = std::fs::File::open(&file);
+        let input = opened.map_err(|error| format!("cannot read the statement {}: {error}", file.display()))?;
+        let hint = file.to_string_lossy().into_owned();
+        tokio::task::spawn_blocking(move || feed(input, &hint, &to));
+    }
+    reconcile::reconcile(app, &mut fed, connector, actor).await
 }

@@ -67,6 +67,7 @@ struct Laws {
     callbacks: Law,
     credits: Law,
     anchors: Law,
+    statements: Law,
     file: Law,
 }
 
@@ -100,6 +101,7 @@ impl Marks {
 /// Folds everything. `anchors` is the text of an anchor file: lines of `time merchant seq link`.
 pub async fn verify(store: &Store, keys: &Keys, anchors: &str) -> Result<Report, StoreError> {
     let mut laws = Laws::new();
+    check_lines(store, &mut laws.statements).await?;
     if !planted(Plant::VerifyTrustsIndexes) {
         let damage = store.damage()?;
         laws.file.check(damage.is_empty(), || damage.join("; "));
@@ -107,9 +109,8 @@ pub async fn verify(store: &Store, keys: &Keys, anchors: &str) -> Result<Report,
     let anchors = read_anchors(anchors, &mut laws.anchors);
     let credits: BTreeMap<MerchantId, i64> = store.credits_by_merchant().await?.into_iter().collect();
     let installation = store.meta("installation").await?.unwrap_or_default();
-    let exceptions = store.exceptions(i64::MAX).await?;
-    let excepted: BTreeSet<PayoutId> =
-        exceptions.iter().filter_map(|exception| exception.payout.map(PayoutId)).collect();
+    let excepted = store.exceptions(i64::MAX).await?.into_iter().filter_map(|exception| exception.payout);
+    let excepted: BTreeSet<PayoutId> = excepted.map(PayoutId).collect();
     let merchants = store.merchants().await?;
     for merchant in &merchants {
         let stored = Accounts {
@@ -188,6 +189,19 @@ pub async fn verify(store: &Store, keys: &Keys, anchors: &str) -> Result<Report,
             .check(known.contains(&merchant), || format!("merchant number {} is gone, but not all he did", merchant.0));
     }
     Ok(laws.report())
+}
+
+/// The lines of banks' statements against the payouts that they were matched to.
+async fn check_lines(store: &Store, law: &mut Law) -> Result<(), StoreError> {
+    let (matched, misplaced) = store.misplaced_lines().await?;
+    law.counted += u64::try_from(matched).unwrap_or(0);
+    for (connector, reference) in misplaced {
+        law.broken += 1;
+        law.first.get_or_insert_with(|| {
+            format!("statement line {connector}/{reference}: its payout is gone, or is not what it says")
+        });
+    }
+    Ok(())
 }
 
 /// The fold over one merchant's journal.
@@ -366,6 +380,10 @@ impl Laws {
             chain: Law::new("I11 chain", "the journal is complete, in order and unchanged"),
             credits: Law::new("bank credits", "what the banks credited is what the journal funded"),
             anchors: Law::new("anchors", "every row whose link was anchored is still there, unchanged"),
+            statements: Law::new(
+                "statements",
+                "each line of a bank's statement that is matched has its payout, which is what the line says",
+            ),
             file: Law::new("file", "tables and indexes of the embedded database fit together"),
         }
     }
@@ -384,6 +402,7 @@ impl Laws {
             self.chain,
             self.credits,
             self.anchors,
+            self.statements,
             self.file,
         ];
         Report { holds: laws.iter().all(|law| law.broken == 0), laws }

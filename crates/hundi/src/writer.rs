@@ -16,6 +16,7 @@
 
 use crate::store::batch::{self, Loaded};
 use crate::store::rows::{self, Plain};
+use crate::store::statements::Bulk;
 use crate::store::{StoreError, Tx};
 use crate::worker::{self, Started};
 use crate::{App, callbacks};
@@ -100,6 +101,8 @@ enum Work {
     Payment(Box<Payment>),
     /// Rows that decide nothing, and a command after them where there is one.
     Plain(Plain, Option<Command>),
+    /// Many rows that decide nothing.
+    Bulk(Bulk),
 }
 
 /// A create and the start that follows it.
@@ -178,6 +181,12 @@ impl Handle {
     /// Writes plain rows of a merchant, after all that he has asked before.
     pub async fn write_for(&self, whose: MerchantId, plain: Plain) -> Result<u64, Unknown> {
         let answered = self.send(whose, Work::Plain(plain, None)).await?;
+        answered.await.map_err(|_| Unknown::Stopped)?.map(|answer| answer.changed)
+    }
+
+    /// Writes many plain rows at once; gives back how many that changed.
+    pub async fn write_bulk(&self, bulk: Bulk) -> Result<u64, Unknown> {
+        let answered = self.send(MerchantId::HOUSE, Work::Bulk(bulk)).await?;
         answered.await.map_err(|_| Unknown::Stopped)?.map(|answer| answer.changed)
     }
 
@@ -418,6 +427,11 @@ async fn transact<'a>(app: &'a App, works: &[&Work]) -> Result<Transacted<'a>, S
                 rows += changed.all;
                 changed.first
             }
+            Work::Bulk(bulk) => {
+                let changed = bulk.write(&mut tx).await?;
+                rows += changed;
+                changed
+            }
         };
         let [command, then] = work.commands();
         let decision = command.map(|command| decide(&mut loaded.snapshot, &app.rules, command, now));
@@ -531,6 +545,7 @@ impl Work {
             Work::Command(command) => [Some(command), None],
             Work::Payment(payment) => [Some(&payment.create), Some(&payment.start)],
             Work::Plain(_, command) => [command.as_ref(), None],
+            Work::Bulk(_) => [None, None],
         }
     }
 }

@@ -44,7 +44,7 @@ const REPLY: Source = Source::Reply { send_before: Timestamp(0) };
 const ENQUIRY: Source = Source::Enquiry { asked_at: Timestamp(i64::MAX) };
 
 /// What may happen, in whatever order.
-pub const INPUTS: [Input; 23] = [
+pub const INPUTS: [Input; 26] = [
     Input::Create,
     Input::CreateOther,
     Input::Start,
@@ -63,6 +63,9 @@ pub const INPUTS: [Input; 23] = [
     Input::Newest(Outcome::Reversed, ENQUIRY, 300_00),
     Input::Newest(Outcome::Refused { elsewhere: false }, Source::SignedCallback, 300_00),
     Input::Newest(Outcome::Paid, Source::UnsignedCallback, 300_00),
+    Input::Newest(Outcome::Paid, Source::Statement, 300_00),
+    Input::Newest(Outcome::Paid, Source::Statement, 299_99),
+    Input::Newest(Outcome::Reversed, Source::Statement, 300_00),
     Input::LateNotWritten,
     Input::First(Outcome::Accepted),
     Input::First(Outcome::Paid),
@@ -207,7 +210,9 @@ impl World {
         let accounts = self.snapshot.merchants[&MERCHANT].accounts.clone();
         let payouts = self.snapshot.payouts.clone();
         let was = payouts.get(&self.id());
-        if let Input::Newest(Outcome::Paid, ENQUIRY, AMOUNT_PAISE) | Input::First(Outcome::Paid) = input {
+        if let Input::Newest(Outcome::Paid, ENQUIRY | Source::Statement, AMOUNT_PAISE) | Input::First(Outcome::Paid) =
+            input
+        {
             let known = &mut self.known[self.at];
             known.seen.paid_heard |= !known.attempts.is_empty();
         }

@@ -4,6 +4,7 @@ use super::batch::{
     ACCOUNT_COLUMNS, ADD_CALLBACKS, ADD_CREDITS, ADD_EXCEPTIONS, ADD_HISTORY, ADD_JOURNAL, ADD_PAYOUTS, ADD_REFERENCES,
     BYTES, INT, TEXT,
 };
+use super::statements::{ADD_LINES, ADD_STATEMENTS};
 use super::{Many, Store, StoreError, Value};
 
 /// Rows that are written at once.
@@ -88,7 +89,7 @@ static CONNECTORS: Many =
     Many::insert("connectors", &[("connector", TEXT), ("paused_at", INT), ("actor", TEXT), ("reason", TEXT)], "");
 
 /// Every table, each with its columns.
-static TABLES: [&Many; 17] = [
+static TABLES: [&Many; 19] = [
     &META,
     &PROCESSES,
     &CONNECTORS,
@@ -106,6 +107,8 @@ static TABLES: [&Many; 17] = [
     &ADD_CREDITS,
     &BANK_MESSAGES,
     &ADD_EXCEPTIONS,
+    &ADD_STATEMENTS,
+    &ADD_LINES,
 ];
 
 /// How many rows of a table were copied.

@@ -1,7 +1,7 @@
 //! The only SQL. An engine runs statements (`sqlite.rs`, `postgres.rs`); what the statements say is written once for both:
 //! [`batch`] reads and writes what a batch of commands decides, [`rows`] are the writes that decide nothing about money,
 //! [`reads`] are lists, lookups and the streams that `hundi verify` folds, [`copy`] moves everything from one engine to the
-//! other, [`scratch`] makes databases for a bench.
+//! other, [`statements`] are what the banks' statements say, [`scratch`] makes databases for a bench.
 //!
 //! Statements keep to the dialect of DESIGN 5: `$n` in order of first use, `BIGINT`, `TEXT`, bytes, time as microseconds.
 
@@ -12,6 +12,7 @@ pub mod reads;
 pub mod rows;
 pub mod scratch;
 mod sqlite;
+pub mod statements;
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -22,7 +23,11 @@ use tokio::sync::watch;
 /// The schema that this binary writes.
 pub const SCHEMA: i64 = MIGRATIONS.len() as i64;
 /// What leads from each schema to the next, in the words of both engines.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001.sql"), include_str!("../../migrations/0003.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/0001.sql"),
+    include_str!("../../migrations/0002.sql"),
+    include_str!("../../migrations/0003.sql"),
+];
 
 /// A value on its way into a statement.
 #[derive(Clone, Copy, Debug)]

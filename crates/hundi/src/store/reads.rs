@@ -249,8 +249,14 @@ const TOKENS: &str = "SELECT token_id, merchant_id, allow_ip, rate_per_minute, a
     WHERE merchant_id = $1 ORDER BY token_id";
 const TOKENS_ALL: &str = "SELECT token_id, merchant_id, allow_ip, rate_per_minute, actor, created_at, revoked_at FROM tokens \
     ORDER BY token_id";
-const EXCEPTION_COLUMNS: &str =
-    "SELECT connector, reference, kind, payout_id, detail, at FROM exceptions ORDER BY at DESC LIMIT $1";
+// What a statement lacked and another had, and a credit that has funded a wallet since, need nobody any more.
+const EXCEPTION_COLUMNS: &str = "SELECT e.connector, e.reference, e.kind, e.payout_id, e.detail, e.at FROM exceptions e \
+    WHERE NOT (e.kind = 6 AND EXISTS (SELECT 1 FROM statement_lines l WHERE l.connector = e.connector \
+    AND l.reference = e.reference AND l.side = 2)) AND NOT (e.kind = 6 AND EXISTS (SELECT 1 FROM statement_lines b \
+    WHERE b.merchant_id = e.merchant_id AND b.payout_id = e.payout_id AND b.matched = 2 AND b.side = 2)) \
+    AND NOT (e.kind = 10 AND EXISTS (SELECT 1 FROM statement_lines f JOIN bank_credits c ON c.connector = f.connector \
+    AND c.reference = f.reference AND c.amount_paise = f.amount_paise WHERE f.connector = e.connector \
+    AND f.reference = e.reference AND f.kind = 10)) ORDER BY e.at DESC, e.connector, e.reference LIMIT $1";
 const EXCEPTION_BY_KEY: &str = "SELECT connector, reference, kind, payout_id, detail, at FROM exceptions \
     WHERE connector = $1 AND reference = $2 AND kind = $3";
 const COMPLAINTS: &str = "SELECT c.merchant_id, m.merchant, c.complaint_id, c.payout_id, c.state, c.text, c.created_at FROM complaints c \
@@ -432,7 +438,8 @@ impl Store {
 
     /// The numbers of all merchants that have a journal or payouts.
     pub async fn merchants_with_rows(&self) -> Result<Vec<MerchantId>, StoreError> {
-        let sql = "SELECT DISTINCT merchant_id FROM journal UNION SELECT DISTINCT merchant_id FROM payouts";
+        let sql = "SELECT DISTINCT merchant_id FROM journal UNION SELECT DISTINCT merchant_id FROM payouts \
+            UNION SELECT DISTINCT merchant_id FROM statement_lines WHERE merchant_id IS NOT NULL";
         let rows = self.query(sql, &[]).await?;
         rows.into_iter().map(|mut row| row.int().map(MerchantId)).collect()
     }

@@ -32,6 +32,7 @@ mod sqlite {
     mod process;
     mod processes;
     mod receivers;
+    mod reconcile;
     mod rotten_disk;
     mod routing;
     mod store;
@@ -74,6 +75,7 @@ mod postgres {
     mod process;
     mod processes;
     mod receivers;
+    mod reconcile;
     mod routing;
     mod store;
     #[allow(dead_code, reason = "some of it helps the tests of one engine only")]

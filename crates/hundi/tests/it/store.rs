@@ -48,7 +48,7 @@ fn statements() -> Vec<String> {
     let batch = one_line(&read("batch.rs"));
     let columns = batch.split_once("macro_rules! payout_columns { () => { \"").unwrap().1.split_once('"').unwrap().0;
     let mut statements = Vec::new();
-    for name in ["batch.rs", "reads.rs", "rows.rs", "copy.rs"] {
+    for name in ["batch.rs", "reads.rs", "rows.rs", "copy.rs", "statements.rs"] {
         let text =
             one_line(&read(name)).replace("\", payout_columns!(), \"", columns).replace("\", $which, \"", "token_id");
         let complete = |literal: &&str| {

@@ -1,0 +1,172 @@
+//! A line of a statement, made ready to be matched: what identifies it, what it may be about, and what it comes to.
+
+use crate::keys::{Keys, Place, hex};
+use crate::store::statements::{Kept, LineRow, PayoutKnown};
+use hundi_core::command::{Outcome, Word};
+use hundi_core::formats::{Line, Side};
+use hundi_core::ids::{MerchantId, Reference};
+use hundi_core::payout::{ExceptionKind, State};
+
+/// References of a line that are tried.
+const REFERENCES_MAX: usize = 8;
+/// A bank's reference is no longer than that (ISO 20022, Max35Text), give or take.
+const BANK_REFERENCE_MAX: usize = 40;
+
+/// A booked line.
+pub struct Item {
+    /// Where in the file it begins.
+    pub at: u64,
+    /// Which way the money went.
+    pub side: Side,
+    /// Whether it takes back an earlier entry.
+    pub returned: bool,
+    /// Everything that may be our reference, the likeliest first.
+    pub ours: Vec<Reference>,
+    /// Whether a field for the customer's reference holds what could be ours.
+    pub looks_ours: bool,
+    /// Everything that a bank may call it, the likeliest first.
+    pub banks: Vec<Box<str>>,
+    /// The code of a return's reason.
+    pub reason: Box<str>,
+    /// As it is kept.
+    pub row: LineRow,
+    /// The attempt that it is about.
+    pub payout: Option<PayoutKnown>,
+}
+
+/// What a line comes to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Judged {
+    /// It says what we know.
+    Known,
+    /// The payout must hear it.
+    Record(Outcome),
+    /// It is the credit that funded a wallet.
+    Funded,
+    /// Our reference is not on it; the bank's may tell.
+    Later,
+    /// A person must look.
+    Tell(ExceptionKind),
+}
+
+/// What identifies a line, whichever file it comes in: never its place, and the narration only where the bank gives it no
+/// reference of its own, because banks word it differently from file to file.
+fn identity(account: &[u8; 32], line: &Line) -> Vec<u8> {
+    let mut text = account.to_vec();
+    let numbers = [line.side as i64, line.amount_paise, i64::from(line.returned), line.booked_at.ist_day()];
+    numbers.iter().for_each(|number| text.extend(number.to_be_bytes()));
+    let narration = line.bank_references.is_empty().then_some(&line.narration);
+    for part in [&line.references[..], &line.bank_references[..], narration.map_or(&[][..], std::slice::from_ref)] {
+        part.iter().for_each(|word| {
+            text.extend(word.as_bytes());
+            text.push(0x1f);
+        });
+        text.push(0x1e);
+    }
+    text
+}
+
+/// What tells a line from all others of its account but those that are equal to it.
+pub fn hash(keys: &Keys, account: &[u8; 32], line: &Line) -> [u8; 16] {
+    let [a @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] =
+        keys.blind("statement line", &identity(account, line));
+    a
+}
+
+impl Item {
+    /// The line with this hash, of those that are equal in its file the one with this number, from 0.
+    pub fn new(keys: &Keys, line: &Line, hash: [u8; 16], equal: u32) -> Item {
+        let mut ours: Vec<Reference> = Vec::new();
+        for text in line.references.iter().chain(&line.bank_references) {
+            let reference = Reference::parse(text.trim()).filter(|reference| !ours.contains(reference));
+            ours.extend(reference.filter(|_| ours.len() < REFERENCES_MAX));
+        }
+        let looks_ours = line.references.iter().any(|text| Reference::parse(text.trim()).is_some());
+        let words = line.bank_references.iter().chain(&line.references);
+        let banks: Vec<Box<str>> = words.filter(|text| tells(text)).take(REFERENCES_MAX).cloned().collect();
+        let name = if equal == 0 { hex(&hash) } else { format!("{}-{equal}", hex(&hash)) };
+        let row = i64::from_be_bytes(std::array::from_fn(|place| hash[place]));
+        let place = Place { merchant: MerchantId::HOUSE, row, field: "statement_lines.sealed" };
+        let said = [&line.references.join("\u{1f}"), &line.bank_references.join("\u{1f}"), &*line.narration].join("\n");
+        let row = LineRow {
+            reference: format!("?{name}"),
+            line: name,
+            side: line.side as i64,
+            amount_paise: line.amount_paise,
+            booked_at: line.booked_at,
+            sealed: keys.seal(place, said.as_bytes()),
+        };
+        let reason = line.reason.clone();
+        let (at, side, returned) = (line.at, line.side, line.returned);
+        Item { at, side, returned, ours, looks_ours, banks, reason, row, payout: None }
+    }
+
+    /// The payout's reference, or what else it can be found by.
+    pub fn name(&mut self) {
+        let ours = self.payout.map(|payout| payout.reference).or(self.ours.first().copied());
+        if let Some(reference) = ours {
+            self.row.reference = reference.as_str().to_owned();
+        } else if let Some(bank) = self.banks.first() {
+            self.row.reference = bank.to_string();
+        }
+    }
+
+    /// What it comes to, where `others` are lines of the same side under the same name that were dealt with before it, and
+    /// `funded` says whether a wallet was funded by it.
+    pub fn judge(&self, others: bool, funded: bool) -> Judged {
+        let Some(payout) = &self.payout else {
+            return match self.side {
+                Side::Credit if funded && !others => Judged::Funded,
+                _ if !self.banks.is_empty() => Judged::Later,
+                side => Judged::Tell(self.unknown(side)),
+            };
+        };
+        let same = payout.amount_paise == self.row.amount_paise && payout.paid_attempt == Some(payout.attempt);
+        match (self.side, payout.state) {
+            // The bank takes back what it had credited: none of our orders is that.
+            (Side::Debit, _) if self.returned => Judged::Tell(ExceptionKind::UnknownDebit),
+            (Side::Debit, _) if others => Judged::Tell(ExceptionKind::PaidTwice),
+            (Side::Credit, _) if others => Judged::Tell(ExceptionKind::UnknownCredit),
+            (Side::Debit, State::Paid | State::Reversed) | (Side::Credit, State::Reversed) if same => Judged::Known,
+            (Side::Debit, _) => Judged::Record(Outcome::Paid),
+            (Side::Credit, _) => Judged::Record(Outcome::Reversed),
+        }
+    }
+
+    /// What the operator is told of a line that belongs to no payout.
+    pub fn unknown(&self, side: Side) -> ExceptionKind {
+        match side {
+            Side::Debit if self.looks_ours && !self.returned => ExceptionKind::UnknownReference,
+            Side::Debit => ExceptionKind::UnknownDebit,
+            Side::Credit => ExceptionKind::UnknownCredit,
+        }
+    }
+
+    /// The line as a bank's word. What a return is called must not take the place of what the payment was called.
+    pub fn word(&self, outcome: Outcome) -> Word {
+        let rrn = match outcome {
+            Outcome::Paid => self.banks.first().filter(|bank| Reference::parse(bank).is_none()).cloned(),
+            _ => None,
+        };
+        let coded = !self.reason.is_empty() && self.reason.bytes().all(|b| b.is_ascii_alphanumeric());
+        let why = match outcome {
+            Outcome::Reversed if coded => format!("Returned by the beneficiary's bank ({})", self.reason).into(),
+            _ => "".into(),
+        };
+        Word { outcome, amount_paise: Some(self.row.amount_paise), rrn: rrn.unwrap_or_default(), why }
+    }
+}
+
+/// Whether a bank's reference can tell one movement from others: not `NONREF`, and nothing that an exception's ID cannot
+/// hold.
+fn tells(text: &str) -> bool {
+    let fits = (4..=BANK_REFERENCE_MAX).contains(&text.len());
+    fits && text.bytes().all(|b| b.is_ascii_graphic() && b != b'/' && b != b'~' && b != b'?')
+        && text.bytes().filter(u8::is_ascii_digit).count() >= 4
+}
+
+/// Whether other lines of this side were dealt with before this one.
+pub fn others(kept: &[Kept], item: &Item) -> usize {
+    let other = |kept: &&Kept| kept.line != item.row.line && kept.side == item.row.side && kept.result != 0;
+    kept.iter().filter(other).count()
+}

@@ -1,0 +1,236 @@
+//! A statement as a whole: whose it is, whether it adds up and follows the one before it, and what it lacks.
+
+use super::{Report, Run, text};
+use crate::App;
+use crate::store::statements::{Bulk, Difference, StatementRow, Undebited};
+use hundi_core::formats::{Head, Line, Side};
+use hundi_core::ids::{Connector, MerchantId, Reference};
+use hundi_core::money::Balance;
+use hundi_core::payout::ExceptionKind;
+use hundi_core::schedule::{MINUTE, SECOND, Timestamp};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use std::collections::{HashMap, HashSet};
+
+/// Settled payouts without a debit that one statement can tell of a merchant. Where there are more, a whole file is missing.
+const UNDEBITED_MAX: i64 = 10_000;
+
+/// A statement that is being read, or has been.
+pub struct Open {
+    head: Head,
+    /// A keyed hash of the account's number.
+    pub account: [u8; 32],
+    /// The balance at its end, paise.
+    pub closing_paise: Option<i64>,
+    /// How many rows of it could not be read.
+    pub bad: i64,
+    /// How many lines, and what they come to, by side: credits, debits.
+    sums: [(i64, i64); 2],
+    booked: Option<(Timestamp, Timestamp)>,
+    lines: Sha256,
+}
+
+impl Open {
+    /// Begins a statement; refuses that of another account than the options name.
+    pub fn new(app: &App, connector: Connector, head: Head) -> Result<Open, String> {
+        let account: String = head.account.chars().filter(|c| !c.is_whitespace()).collect();
+        if let Some(ours) = app.config.reconcile.accounts.get(connector.as_str()) {
+            // MT940 writes BANK/ACCOUNT, and camt.053 an IBAN or the number.
+            let same = account.is_empty() || account == *ours || account.rsplit('/').next() == Some(ours.as_str());
+            if !same {
+                return Err(format!(
+                    "the statement is of another account, ending with {}, than `reconcile.accounts` names for {connector}; \
+                     nothing of it was used",
+                    last_four(&account)
+                ));
+            }
+        }
+        let account_hash = app.keys.blind("account", account.as_bytes());
+        let head = Head { account: account.into(), ..head };
+        let (sums, lines) = ([(0, 0); 2], Sha256::new());
+        Ok(Open { head, account: account_hash, closing_paise: None, bad: 0, sums, booked: None, lines })
+    }
+
+    /// Counts a line; `None` where the sum does not fit.
+    pub fn add(&mut self, line: &Line, key: &str) -> Option<()> {
+        let [credits, debits] = &mut self.sums;
+        let (count, paise) = if line.side == Side::Credit { credits } else { debits };
+        *paise = paise.checked_add(line.amount_paise)?;
+        *count += 1;
+        let at = line.booked_at;
+        self.booked = Some(self.booked.map_or((at, at), |(from, to)| (from.min(at), to.max(at))));
+        self.lines.update(key.as_bytes());
+        Some(())
+    }
+
+    /// The first and the last moment that it speaks of: what it says, or those of its lines.
+    fn period(&self) -> (Timestamp, Timestamp) {
+        self.head.period.or(self.booked).unwrap_or((Timestamp(0), Timestamp(0)))
+    }
+
+    fn row(&self, app: &App, file: [u8; 32]) -> StatementRow {
+        let (from_at, to_at) = self.period();
+        let balances = (self.head.opening_paise, self.closing_paise);
+        let said = format!("{:?} {from_at:?} {to_at:?} {balances:?} {}", self.head.id, self.bad);
+        let all = [&self.account[..], said.as_bytes(), &self.lines.clone().finalize()].concat();
+        let [(credits, credit_paise), (debits, debit_paise)] = self.sums;
+        StatementRow {
+            statement: crate::keys::hex(&app.keys.blind("statement", &all)[..16]),
+            bank_id: self.head.id.chars().take(64).collect(),
+            account: self.account,
+            hint: last_four(&self.head.account),
+            file,
+            from_at,
+            to_at,
+            opening_paise: self.head.opening_paise,
+            closing_paise: self.closing_paise,
+            credits,
+            credit_paise,
+            debits,
+            debit_paise,
+            bad: self.bad,
+        }
+    }
+}
+
+fn last_four(account: &str) -> String {
+    let skipped = account.chars().count().saturating_sub(4);
+    account.chars().skip(skipped).collect()
+}
+
+impl Run<'_> {
+    /// All has been read: what is left is dealt with, and each whole statement is looked at as such.
+    pub(super) async fn finish(mut self, file: [u8; 32]) -> Result<Report, String> {
+        self.cut_short();
+        self.deal().await?;
+        self.decide_by_rrn().await?;
+        if self.ended.is_empty() && self.report.lines == 0 {
+            let why = self.report.bad_rows.first().map_or_else(String::new, |(at, why)| format!(": line {at}: {why}"));
+            return Err(format!(
+                "the file holds no statement{why}; see docs/operating.md for the formats that are read"
+            ));
+        }
+        for open in std::mem::take(&mut self.ended) {
+            let row = open.row(self.app, file);
+            let mut told = Vec::new();
+            self.sums(&row, &mut told);
+            let whole = row.bad == 0 && row.closing_paise.is_some();
+            let before = self.app.store.statement_before(self.connector, &row.account, &row.statement, row.from_at);
+            let before = before.await.map_err(text)?.map(|(_, _, to, closing)| (to, closing));
+            if whole {
+                self.follows(&row, before, &mut told);
+                self.lacks(&row, before, &mut told).await?;
+            }
+            let now = self.app.clock.now();
+            let mut bulk = Bulk::default();
+            bulk.statement(self.connector, &row, &self.actor, now);
+            for difference in told {
+                bulk.exception(self.connector, &difference, now);
+                self.report.tell(difference);
+            }
+            self.write(bulk).await?;
+            let balance = |paise: Option<i64>| paise.map(|paise| Balance::from_paise(paise).to_string());
+            self.report.statements.push(json!({
+                "statement": row.statement, "bank_id": row.bank_id, "account": format!("..{}", row.hint),
+                "from": row.from_at.to_string(), "to": row.to_at.to_string(),
+                "opening": balance(row.opening_paise), "credits": row.credits, "debits": row.debits,
+                "closing": balance(row.closing_paise), "compared": whole,
+            }));
+        }
+        Ok(self.report)
+    }
+
+    /// Opening balance + credits - debits = closing balance.
+    fn sums(&self, row: &StatementRow, told: &mut Vec<Difference>) {
+        let (Some(opening), Some(closing)) = (row.opening_paise, row.closing_paise) else { return };
+        let ends = i128::from(opening) + i128::from(row.credit_paise) - i128::from(row.debit_paise);
+        if ends != i128::from(closing) {
+            let ends =
+                i64::try_from(ends).map_or_else(|_| "a sum beyond all".into(), |p| Balance::from_paise(p).to_string());
+            let closing = Balance::from_paise(closing);
+            told.push(gap(
+                format!("{}~sum", row.statement),
+                format!("its lines come to {ends}, it ends with {closing}"),
+            ));
+        }
+    }
+
+    /// It begins where the one before it ended. One that overlaps another says the same lines again, which are kept once.
+    fn follows(&self, row: &StatementRow, before: Option<(Timestamp, Option<i64>)>, told: &mut Vec<Difference>) {
+        let Some((to, Some(closing))) = before else { return };
+        let Some(opening) = row.opening_paise.filter(|opening| to <= row.from_at && *opening != closing) else {
+            return;
+        };
+        let (opening, closing) = (Balance::from_paise(opening), Balance::from_paise(closing));
+        let detail = format!("it begins with {opening}, the one before it ended with {closing} at {to}");
+        told.push(gap(row.statement.clone(), detail));
+    }
+
+    /// What was settled here in its time and has no debit in it. The end of its time is left to the next statement, because
+    /// two books are never written at the same moment.
+    async fn lacks(
+        &self,
+        row: &StatementRow,
+        before: Option<(Timestamp, Option<i64>)>,
+        told: &mut Vec<Difference>,
+    ) -> Result<(), String> {
+        let grace = self.app.config.reconcile.grace_minutes * MINUTE;
+        let joins = |(to, closing): &(Timestamp, Option<i64>)| {
+            to.after(SECOND) >= row.from_at || closing.is_some() && *closing == row.opening_paise
+        };
+        // Without the statement before it, what was sent before it began may stand there.
+        let (from, created_from) = match before.filter(joins) {
+            Some((to, _)) => (to.min(row.from_at).after(-grace), Timestamp(0)),
+            None => (row.from_at.after(grace), row.from_at.after(grace)),
+        };
+        let until = row.to_at.after(-grace);
+        let store = &self.app.store;
+        for merchant in store.merchants().await.map_err(text)? {
+            let from_seq = store.journal_seq_at(merchant.id, from).await.map_err(text)?;
+            let to_seq = store.journal_seq_at(merchant.id, until).await.map_err(text)?;
+            let seqs = (from_seq, to_seq);
+            let suspects = store.settled_without_debit(merchant.id, seqs, self.connector, created_from, UNDEBITED_MAX);
+            for some in suspects.await.map_err(text)?.chunks(1_000) {
+                self.undebited(merchant.id, some, row, told).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Those of the suspects whose paying attempt has no debit under its own reference either.
+    async fn undebited(
+        &self,
+        merchant: MerchantId,
+        suspects: &[Undebited],
+        row: &StatementRow,
+        told: &mut Vec<Difference>,
+    ) -> Result<(), String> {
+        let derived = |one: &Undebited| [0, 1].map(|salt| self.derived(merchant, &one.order, one.attempt, salt));
+        let references: Vec<Reference> = suspects.iter().flat_map(derived).collect();
+        let names: Vec<&str> = references.iter().map(Reference::as_str).collect();
+        let lines = self.app.store.statement_lines(self.connector, &names).await.map_err(text)?;
+        let debited: HashSet<&str> =
+            lines.iter().filter(|line| line.side == Side::Debit as i64).map(|line| line.reference.as_str()).collect();
+        let owned = self.app.store.attempts_by_reference(self.connector, &references).await.map_err(text)?;
+        let owned: HashMap<Reference, _> = owned.into_iter().map(|known| (known.reference, known.payout)).collect();
+        for one in suspects {
+            let references = derived(one);
+            let own = references.iter().find(|reference| owned.get(reference) == Some(&one.payout));
+            let Some(own) = own.filter(|own| !debited.contains(own.as_str())) else { continue };
+            let amount = Balance::from_paise(one.amount_paise);
+            let detail = format!("{amount} settled {}; no debit in the statement up to {}", one.at, row.to_at);
+            told.push(Difference {
+                at: 0,
+                kind: ExceptionKind::PaidHereOnly,
+                reference: own.as_str().to_owned(),
+                payout: Some((merchant, one.payout)),
+                detail,
+            });
+        }
+        Ok(())
+    }
+}
+
+fn gap(reference: String, detail: String) -> Difference {
+    Difference { at: 0, kind: ExceptionKind::StatementGap, reference, payout: None, detail }
+}

@@ -1,0 +1,356 @@
+//! Statements of the bank against what is known here: what differs is found, and nothing else is said.
+
+use super::support::{START, World, operator};
+use hundi::admin;
+use hundi::reconcile::{Fed, Report, reconcile};
+use hundi_core::formats::{self, Line, Said, Side};
+use hundi_core::ids::Connector;
+use hundi_core::payout::ExceptionKind;
+use hundi_core::schedule::DAY;
+use std::collections::BTreeSet;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// A fine account; the bank pays at once.
+const FINE: &str = "50100012345678";
+
+async fn apply_with(world: &World, said: Vec<Said>) -> Result<Report, String> {
+    let (to, mut fed) = mpsc::channel(2);
+    to.try_send(Fed::Said(said)).unwrap();
+    to.try_send(Fed::Ended([7; 32])).unwrap();
+    reconcile(&world.app, &mut fed, Connector::parse("sandbox").unwrap(), &operator()).await
+}
+
+async fn apply(world: &World, said: Vec<Said>) -> Report {
+    apply_with(world, said).await.unwrap()
+}
+
+async fn statement(world: &World, date: &str) -> Vec<u8> {
+    let path = format!("/statement?date={date}");
+    world.bank.handle("GET", &path, Default::default()).await.unwrap().body.to_vec()
+}
+
+fn said(bytes: &[u8]) -> Vec<Said> {
+    let mut all = Vec::new();
+    formats::read(bytes, "statement.xml", &mut |one| all.push(one));
+    all
+}
+
+async fn of_today(world: &World) -> Vec<Said> {
+    said(&statement(world, "2026-11-22").await)
+}
+
+fn lines(said: &mut [Said]) -> impl Iterator<Item = &mut Line> {
+    said.iter_mut().filter_map(|one| match one {
+        Said::Line(line) => Some(&mut **line),
+        _ => None,
+    })
+}
+
+/// What the operator's list holds.
+async fn listed(world: &World) -> usize {
+    admin::exception_list(&world.app).await.unwrap().as_array().unwrap().len()
+}
+
+/// The statement ends with what its lines come to.
+fn balance(said: &mut [Said]) {
+    let mut sum = 0;
+    for one in &mut *said {
+        match one {
+            Said::Begins(head) => sum = head.opening_paise.unwrap(),
+            Said::Line(line) => sum += if line.side == Side::Credit { line.amount_paise } else { -line.amount_paise },
+            Said::Ends { closing_paise } => *closing_paise = Some(sum),
+            Said::Bad { .. } => {}
+        }
+    }
+}
+
+/// A day with everything that can happen at the bank: nothing differs, and the same file again changes nothing.
+#[tokio::test(start_paused = true)]
+async fn a_clean_day_says_nothing_and_the_same_file_twice_is_one() {
+    let world = World::new().await;
+    for (nth, end) in ["5678", "0222", "0444", "0555", "0666", "0777", "0888", "0999", "0123"].iter().enumerate() {
+        world.pay(&format!("a{nth}"), 200, &format!("5010001234{end}")).await;
+    }
+    world.pass(Duration::from_secs(120)).await;
+    let today = of_today(&world).await;
+    let report = apply(&world, today.clone()).await;
+    assert!(report.clean(), "{:#}", report.document());
+    assert_eq!((report.lines, report.known, report.moved), (6, 6, 0), "{:#}", report.document());
+    let content = || async {
+        let all = "SELECT COUNT(*) * 1000 + SUM(result) FROM statement_lines";
+        (world.number(all).await, world.number("SELECT SUM(version) FROM payouts").await, listed(&world).await)
+    };
+    let before = content().await;
+    let report = apply(&world, today).await;
+    assert!(report.clean());
+    assert_eq!((report.lines, report.repeated, report.known), (6, 6, 0));
+    assert_eq!(content().await, before);
+    assert_eq!(world.number("SELECT COUNT(*) FROM statements").await, 1);
+    world.verify().await;
+}
+
+/// What nobody has told us yet: the statement pays.
+#[tokio::test(start_paused = true)]
+async fn a_statement_pays_what_is_still_open_and_gives_back_what_came_back() {
+    let world = World::new().await;
+    world.wire.cut(false);
+    world.pay("a", 200, "501000123450888").await;
+    world.pay("b", 300, FINE).await;
+    world.stop_worker();
+    let mut today = of_today(&world).await;
+    let back = lines(&mut today).find(|line| line.amount_paise == 300_00).unwrap().clone();
+    let end = today.len() - 1;
+    let back = Line { side: Side::Credit, returned: true, reason: "AC04".into(), ..back };
+    today.insert(end, Said::Line(Box::new(back)));
+    balance(&mut today);
+    let report = apply(&world, today).await;
+    assert_eq!(world.status("a").await.json()["Data"]["Status"], "Success");
+    assert_eq!(world.status("b").await.json()["Data"]["Status"], "Reversal");
+    assert_eq!(report.moved, 2, "{:#}", report.document());
+    assert_eq!(report.told.keys().copied().collect::<Vec<_>>(), ["reversal_unannounced"]);
+    world.verify().await;
+}
+
+/// What is done to a payout's debit, and what must be told of it.
+const SEEDS: [ExceptionKind; 10] = [
+    ExceptionKind::PaidHereOnly,
+    ExceptionKind::AmountDiffers,
+    ExceptionKind::AmountDiffers,
+    ExceptionKind::PaidTwice,
+    ExceptionKind::PaidTwice,
+    ExceptionKind::UnknownDebit,
+    ExceptionKind::UnknownReference,
+    ExceptionKind::UnknownCredit,
+    ExceptionKind::ReversalUnannounced,
+    ExceptionKind::PaidThereOnly,
+];
+/// Payouts of a day: every twelfth stays as it is, and so does the one after it.
+const PAYOUTS: usize = 252;
+
+/// Seeds one difference, and says under which reference it must be told.
+fn seed(nth: usize, line: Line, failed: &str, out: &mut Vec<Line>) -> Option<(ExceptionKind, String)> {
+    let ours = line.references[0].to_string();
+    let other = |name: &str| -> Box<str> { format!("{name}{nth:09}").into() };
+    let stranger = |side, references: Vec<Box<str>>| Line {
+        side,
+        references,
+        bank_references: vec![other("SBIN")],
+        ..line.clone()
+    };
+    let place = nth % 12;
+    let kind = *SEEDS.get(place)?;
+    let mut told = ours.clone();
+    match place {
+        0 => return Some((kind, ours)),
+        1 => out.push(Line { amount_paise: line.amount_paise + 1, ..line.clone() }),
+        2 => out.push(Line { amount_paise: line.amount_paise - 1, ..line.clone() }),
+        // The very same line twice, and a second debit that the bank calls otherwise.
+        3 => out.extend([line.clone(), line.clone()]),
+        4 => out.extend([line.clone(), Line { bank_references: vec![other("5")], ..line.clone() }]),
+        5 => {
+            out.extend([line.clone(), stranger(Side::Debit, vec!["NOTPROVIDED".into()])]);
+            told = other("SBIN").into();
+        }
+        6 => {
+            told = format!("{nth:0>15}");
+            out.extend([line.clone(), stranger(Side::Debit, vec![told.as_str().into()])]);
+        }
+        7 => {
+            out.extend([line.clone(), stranger(Side::Credit, Vec::new())]);
+            told = other("SBIN").into();
+        }
+        8 => out.extend([line.clone(), Line { side: Side::Credit, returned: true, ..line.clone() }]),
+        _ => {
+            out.extend([line.clone(), stranger(Side::Debit, vec![failed.into()])]);
+            told = failed.to_owned();
+        }
+    }
+    Some((kind, told))
+}
+
+/// More than two hundred seeded differences among lines that are in order: each is told, once and by its name, and nothing
+/// else is. No money moves but what a reversal gives back.
+#[tokio::test(start_paused = true)]
+async fn every_seeded_difference_is_found_and_none_is_invented() {
+    let world = World::new().await;
+    for nth in 0..PAYOUTS {
+        world.pay(&format!("p{nth}"), 200, FINE).await;
+        if nth % 12 == 9 {
+            world.pay(&format!("f{nth}"), 200, "501000123450444").await;
+        }
+    }
+    world.pass(Duration::from_secs(30)).await;
+    let failed = hundi::store::Store::payouts_of_all_before;
+    let failed = failed(&world.app.store, hundi_core::ids::PayoutId(i64::MAX), 1_000).await.unwrap();
+    let mut failed = failed.iter().filter(|payout| payout.attempts > 0 && payout.state.name() == "failed");
+    let (mut seeded, mut expected) = (Vec::new(), BTreeSet::new());
+    let mut nth = 0;
+    for one in of_today(&world).await {
+        let Said::Line(line) = one else {
+            seeded.push(one);
+            continue;
+        };
+        let payout = if nth % 12 == 9 { failed.next().unwrap().reference.unwrap().to_string() } else { String::new() };
+        let mut out = Vec::new();
+        match seed(nth, (*line).clone(), &payout, &mut out) {
+            Some(told) => assert!(expected.insert((told.0.name(), told.1))),
+            None => out.push(*line),
+        }
+        seeded.extend(out.into_iter().map(|line| Said::Line(Box::new(line))));
+        nth += 1;
+    }
+    assert_eq!((nth, expected.len()), (PAYOUTS, 210));
+    balance(&mut seeded);
+    let report = apply(&world, seeded.clone()).await;
+    let told: BTreeSet<_> = report.differences.iter().map(|one| (one.kind.name(), one.reference.clone())).collect();
+    assert_eq!(told, expected);
+    assert_eq!(report.differences.len(), expected.len());
+    assert_eq!(report.moved, 21, "only reversals move");
+    assert_eq!(world.number("SELECT COUNT(*) FROM exceptions").await, 210);
+    // The same again finds the same, and adds nothing.
+    let again = apply(&world, seeded).await;
+    assert_eq!(again.told, report.told);
+    assert_eq!(again.moved, 0);
+    assert_eq!(world.number("SELECT COUNT(*) FROM exceptions").await, 210);
+    world.verify().await;
+}
+
+/// A file that is cut anywhere leaves books in order, and the whole file after it comes to the same as alone.
+#[tokio::test(start_paused = true)]
+async fn a_file_may_be_cut_at_any_byte() {
+    let (mut ends, mut cuts) = (Vec::new(), 0);
+    for cut in [false, true] {
+        let world = World::new().await;
+        world.pay("a", 200, FINE).await;
+        world.pay("b", 300, "501000123450888").await;
+        world.pay("c", 400, FINE).await;
+        world.stop_worker();
+        let whole = statement(&world, "2026-11-22").await;
+        for at in (0..whole.len()).step_by(if cut { 61 } else { whole.len() + 1 }).skip(1) {
+            // Nothing, or nothing that can be read, is refused.
+            drop(apply_with(&world, said(&whole[..at])).await);
+            assert_eq!(world.number("SELECT COUNT(*) FROM exceptions").await, 0, "cut at {at}");
+            cuts += 1;
+        }
+        world.verify().await;
+        let report = apply(&world, said(&whole)).await;
+        assert!(report.clean(), "{:#}", report.document());
+        world.verify().await;
+        let numbers = [
+            "SELECT COUNT(*) FROM statement_lines",
+            "SELECT SUM(result) FROM statement_lines",
+            "SELECT COUNT(*) FROM statements",
+            "SELECT COUNT(*) FROM exceptions",
+            "SELECT SUM(state) FROM payouts",
+            "SELECT SUM(wallet_paise) FROM accounts",
+        ];
+        let mut end = Vec::new();
+        for sql in numbers {
+            end.push(world.number(sql).await);
+        }
+        ends.push(end);
+    }
+    assert!(cuts > 30, "{cuts}");
+    assert_eq!(ends[0], ends[1]);
+}
+
+/// Statements without our references, as most banks' tables are: the bank's own reference and the very amount tell.
+#[tokio::test(start_paused = true)]
+async fn a_line_without_our_reference_is_found_by_the_bank_s_and_the_amount() {
+    let world = World::new().await;
+    for nth in 0..6 {
+        world.pay(&format!("a{nth}"), 200 + nth, FINE).await;
+    }
+    world.pass(Duration::from_secs(30)).await;
+    let mut today = of_today(&world).await;
+    lines(&mut today).for_each(|line| line.references.clear());
+    lines(&mut today).nth(1).unwrap().amount_paise += 1;
+    let twice = lines(&mut today).nth(2).unwrap().clone();
+    today.insert(5, Said::Line(Box::new(twice)));
+    balance(&mut today);
+    let report = apply(&world, today.clone()).await;
+    let told: Vec<_> = report.told.iter().map(|(kind, count)| (*kind, *count)).collect();
+    // A paisa more is another payment: one that nobody knows, and one that is missing.
+    assert_eq!(told, [("paid_here_only", 1), ("paid_twice", 1), ("unknown_debit", 1)], "{:#}", report.document());
+    assert_eq!(report.known, 5);
+    assert_eq!(apply(&world, today).await.told, report.told);
+    world.verify().await;
+}
+
+/// Credits: one that funded a wallet is in order, one that has not waits for a person until it does.
+#[tokio::test(start_paused = true)]
+async fn a_credit_is_unknown_until_it_funds() {
+    let world = World::new().await;
+    world.pay("a", 200, FINE).await;
+    world.pass(Duration::from_secs(30)).await;
+    admin::fund(&world.app, "demo", "500.00", "SBINN52026112200001", "sandbox", &operator()).await.unwrap();
+    let mut today = of_today(&world).await;
+    let debit = lines(&mut today).next().unwrap().clone();
+    let credit = |utr: &str, paise| {
+        let (references, bank_references) = (Vec::new(), vec![utr.into()]);
+        let line = Line { side: Side::Credit, amount_paise: paise, references, bank_references, ..debit.clone() };
+        Said::Line(Box::new(line))
+    };
+    let end = today.len() - 1;
+    let news = [
+        credit("SBINN52026112200001", 500_00),
+        // The same credit again is another one, each time.
+        credit("SBINN52026112200001", 500_00),
+        credit("SBINN52026112200001", 500_00),
+        credit("SBINN52026112200002", 700_00),
+    ];
+    today.splice(end..end, news);
+    balance(&mut today);
+    let report = apply(&world, today.clone()).await;
+    assert_eq!((report.funded, report.told.get("unknown_credit")), (1, Some(&3)), "{:#}", report.document());
+    assert_eq!(listed(&world).await, 3);
+    admin::fund(&world.app, "demo", "700.00", "SBINN52026112200002", "sandbox", &operator()).await.unwrap();
+    assert_eq!(listed(&world).await, 2);
+    let list = admin::exception_list(&world.app).await.unwrap();
+    assert_eq!(list[0]["age"], "0m");
+    world.verify().await;
+}
+
+/// Statements follow each other; what one lacked the next may have.
+#[tokio::test(start_paused = true)]
+async fn statements_join_and_a_late_debit_ends_what_was_missing() {
+    let world = World::with(|config| {
+        config.reconcile.accounts.insert("sandbox".into(), "SANDBOX000001".into());
+    })
+    .await;
+    world.pay("a", 200, FINE).await;
+    world.pay("b", 300, FINE).await;
+    world.pass(Duration::from_secs(30)).await;
+    let mut today = of_today(&world).await;
+    let Said::Line(late) = today.remove(2) else { panic!() };
+    balance(&mut today);
+    let report = apply(&world, today.clone()).await;
+    assert_eq!(report.told.keys().copied().collect::<Vec<_>>(), ["paid_here_only"], "{:#}", report.document());
+    assert_eq!(listed(&world).await, 1);
+    // The next day begins with less than this one ended with: a line is missing between them.
+    let mut next = today.clone();
+    next.remove(1);
+    let mut begins = |late: Option<Box<Line>>, less: i64| {
+        let Said::Begins(head) = &mut next[0] else { panic!() };
+        head.id = "NEXT".into();
+        head.period = Some((START.after(DAY / 2), START.after(DAY / 2 + DAY - 1)));
+        let Said::Ends { closing_paise } = today.last().unwrap() else { panic!() };
+        head.opening_paise = closing_paise.map(|paise| paise - less);
+        next.splice(1..next.len() - 1, late.map(Said::Line));
+        balance(&mut next);
+        next.clone()
+    };
+    let gap = apply(&world, begins(None, 1)).await;
+    assert_eq!(gap.told.keys().copied().collect::<Vec<_>>(), ["statement_gap"], "{:#}", gap.document());
+    let report = apply(&world, begins(Some(late), 0)).await;
+    assert!(report.clean(), "{:#}", report.document());
+    assert_eq!(listed(&world).await, 1, "the gap is left");
+    let nothing = apply_with(&world, said(b"hello")).await.unwrap_err();
+    assert!(nothing.contains("no statement: line 1"), "{nothing}");
+    let Said::Begins(head) = &mut next[0] else { panic!() };
+    head.account = "SANDBOX000002".into();
+    let refused = apply_with(&world, next).await.unwrap_err();
+    assert!(refused.contains("another account") && refused.contains("0002"), "{refused}");
+    world.verify().await;
+}
