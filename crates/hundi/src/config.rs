@@ -4,6 +4,7 @@
 
 use ipnet::IpNet;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -30,8 +31,12 @@ pub struct Config {
     pub worker: Worker,
     /// Callbacks to merchants.
     pub callbacks: Callbacks,
-    /// The sandbox bank's connector; absent, no payout is sent.
+    /// The sandbox bank's connector; without it and without `connectors` no payout is sent.
     pub sandbox: Option<Sandbox>,
+    /// `[connectors.NAME]`: the other banks, by the names that they have here.
+    pub connectors: BTreeMap<String, Connector>,
+    /// The names of all connectors in the order in which they are tried. Default: `sandbox`, then the others by name.
+    pub connector_order: Option<Vec<String>>,
 }
 
 /// The address of a PostgreSQL server. It may hold a password, so it is never printed.
@@ -164,6 +169,140 @@ pub struct Sandbox {
     pub reply_within_ms: u64,
 }
 
+/// The address of a bank. It is never printed: whoever configures one may have put a secret into it.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct BankUrl(pub String);
+
+impl std::fmt::Debug for BankUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("BankUrl(..)")
+    }
+}
+
+/// `[connectors.NAME]`, by its `kind`. A secret is named by the file or by the environment variable that holds it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Connector {
+    /// A SeguraPay payout API, which is also what another Hundi speaks.
+    SeguraPay(SeguraPay),
+    /// RazorpayX payouts.
+    RazorpayX(RazorpayX),
+    /// Cashfree payouts.
+    Cashfree(Cashfree),
+}
+
+impl Connector {
+    /// How long the bank may take to answer, milliseconds.
+    pub const fn reply_within_ms(&self) -> u64 {
+        match self {
+            Connector::SeguraPay(SeguraPay { reply_within_ms, .. })
+            | Connector::RazorpayX(RazorpayX { reply_within_ms, .. })
+            | Connector::Cashfree(Cashfree { reply_within_ms, .. }) => *reply_within_ms,
+        }
+    }
+}
+
+/// `kind = "segurapay"`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeguraPay {
+    /// The address below which the calls are, such as `https://api.segurapay.in`.
+    pub url: BankUrl,
+    /// Whose service it is: `segurapay`, or `hundi`, whose every code is known. Default `segurapay`.
+    #[serde(default)]
+    pub dialect: Dialect,
+    /// A file with our token there.
+    pub token_file: Option<PathBuf>,
+    /// The environment variable with our token there.
+    pub token_env: Option<String>,
+    /// A file with the secret (`whsec_...`) that signs the callbacks of a Hundi; without one a callback only makes us ask.
+    pub callback_secret_file: Option<PathBuf>,
+    /// The environment variable with that secret.
+    pub callback_secret_env: Option<String>,
+    /// The mobile number that is sent as `Number`; absent, none is sent.
+    pub number: Option<String>,
+    /// How long it may take to answer, milliseconds. Default 5000.
+    #[serde(default = "reply_within_ms")]
+    pub reply_within_ms: u64,
+}
+
+/// Whose service speaks the SeguraPay API.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dialect {
+    /// SeguraPay itself: what its document leaves open counts for nothing.
+    #[default]
+    SeguraPay,
+    /// Another Hundi.
+    Hundi,
+}
+
+/// `kind = "razorpayx"`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RazorpayX {
+    /// The address of the API. Default `https://api.razorpay.com/v1`.
+    #[serde(default = "razorpayx_url")]
+    pub url: BankUrl,
+    /// The account that is debited, as RazorpayX shows it.
+    pub account_number: String,
+    /// The key's id, `rzp_live_...` or `rzp_test_...`.
+    pub key_id: String,
+    /// A file with the key's secret.
+    pub key_secret_file: Option<PathBuf>,
+    /// The environment variable with the key's secret.
+    pub key_secret_env: Option<String>,
+    /// A file with the secret that signs the webhooks; without one a webhook only makes us ask.
+    pub webhook_secret_file: Option<PathBuf>,
+    /// The environment variable with that secret.
+    pub webhook_secret_env: Option<String>,
+    /// What the payouts are for, in RazorpayX's words. Default `payout`.
+    #[serde(default = "razorpayx_purpose")]
+    pub purpose: String,
+    /// How long it may take to answer, milliseconds. Default 5000.
+    #[serde(default = "reply_within_ms")]
+    pub reply_within_ms: u64,
+}
+
+/// `kind = "cashfree"`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cashfree {
+    /// The address of the API. Default `https://api.cashfree.com/payout`.
+    #[serde(default = "cashfree_url")]
+    pub url: BankUrl,
+    /// The id of the client.
+    pub client_id: String,
+    /// A file with the client's secret.
+    pub client_secret_file: Option<PathBuf>,
+    /// The environment variable with the client's secret.
+    pub client_secret_env: Option<String>,
+    /// A file with the secret that signs the webhooks: the oldest active one. Default the client's secret.
+    pub webhook_secret_file: Option<PathBuf>,
+    /// The environment variable with that secret.
+    pub webhook_secret_env: Option<String>,
+    /// Which of several sources is debited. Default Cashfree's own choice.
+    pub fundsource_id: Option<String>,
+    /// So many seconds after it was sent a payout counts as paid of which only the debit is known; absent, never.
+    pub credited_after_s: Option<i64>,
+    /// How long it may take to answer, milliseconds. Default 5000.
+    #[serde(default = "reply_within_ms")]
+    pub reply_within_ms: u64,
+}
+
+fn razorpayx_url() -> BankUrl {
+    BankUrl("https://api.razorpay.com/v1".to_owned())
+}
+
+fn razorpayx_purpose() -> String {
+    "payout".to_owned()
+}
+
+fn cashfree_url() -> BankUrl {
+    BankUrl("https://api.cashfree.com/payout".to_owned())
+}
+
 impl std::fmt::Debug for Sandbox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Neither the secret nor a URL that may hold one.
@@ -188,6 +327,8 @@ impl Default for Config {
             worker: Worker::default(),
             callbacks: Callbacks::default(),
             sandbox: None,
+            connectors: BTreeMap::new(),
+            connector_order: None,
         }
     }
 }
@@ -262,7 +403,14 @@ impl Config {
         let config: Config = toml::from_str(text).map_err(|error| {
             let said = error.to_string();
             // The line that is shown may hold a password.
-            if said.contains("database_url") { format!("`database_url`: {}", error.message()) } else { said }
+            if said.contains("database_url") {
+                format!("`database_url`: {}", error.message())
+            } else if said.contains("connectors") {
+                // The line may hold a secret that was written in place of its file's name.
+                format!("`connectors`: {}", error.message())
+            } else {
+                said
+            }
         })?;
         let limits = [
             ("api.body_bytes_max", config.api.body_bytes_max, 1_024, 1 << 20),
@@ -311,7 +459,59 @@ impl Config {
                 config.worker.lease_ms
             ));
         }
+        config.check_connectors()?;
         Ok(config)
+    }
+
+    fn check_connectors(&self) -> Result<(), String> {
+        for (name, connector) in &self.connectors {
+            if name == "sandbox" || hundi_core::ids::Connector::parse(name).is_none() {
+                return Err(format!(
+                    "`connectors.{name}` cannot be a connector's name; use 1 to 16 of a-z, 0-9, _ and -, but not `sandbox`"
+                ));
+            }
+            let within_ms = connector.reply_within_ms();
+            if !(1..=300_000).contains(&within_ms) {
+                return Err(format!("`connectors.{name}.reply_within_ms` is {within_ms}; it must be from 1 to 300000"));
+            }
+            if i64::try_from(within_ms).unwrap_or(i64::MAX) >= self.worker.lease_ms {
+                return Err(format!(
+                    "`worker.lease_ms` is {}; it must be more than `connectors.{name}.reply_within_ms`, or a payout is \
+                    taken up twice",
+                    self.worker.lease_ms
+                ));
+            }
+            if let Connector::Cashfree(Cashfree { credited_after_s: Some(after_s), .. }) = connector
+                && !(1..=31_536_000).contains(after_s)
+            {
+                return Err(format!(
+                    "`connectors.{name}.credited_after_s` is {after_s}; it must be from 1 to 31536000"
+                ));
+            }
+        }
+        let Some(order) = &self.connector_order else { return Ok(()) };
+        let known: Vec<&str> =
+            self.sandbox.iter().map(|_| "sandbox").chain(self.connectors.keys().map(String::as_str)).collect();
+        let mut named: Vec<&str> = order.iter().map(String::as_str).collect();
+        named.sort_unstable();
+        let mut all = known.clone();
+        all.sort_unstable();
+        // One that is left out would still have to be asked about what it has; so none is left out.
+        if named != all {
+            return Err(format!(
+                "`connector_order` must name each connector once; there are: {}",
+                if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+            ));
+        }
+        Ok(())
+    }
+
+    /// The names of all connectors, in the order in which they are tried.
+    pub fn connector_names(&self) -> Vec<&str> {
+        match &self.connector_order {
+            Some(order) if !order.is_empty() => order.iter().map(String::as_str).collect(),
+            _ => self.sandbox.iter().map(|_| "sandbox").chain(self.connectors.keys().map(String::as_str)).collect(),
+        }
     }
 
     /// The database's file.
@@ -346,9 +546,34 @@ mod tests {
             ("[worker]\nlease_ms = 5000\n[sandbox]\nurl = 'http://127.0.0.1:9'", "worker.lease_ms"),
             ("[sandbox]\nurl = 'http://127.0.0.1:9'\nreply_within_ms = 0", "sandbox.reply_within_ms"),
             ("[sandbox]\ncallback_secret_file = 'x'", "url"),
+            ("[connectors.sandbox]\nkind = 'cashfree'\nclient_id = 'a'", "connectors.sandbox"),
+            ("[connectors.Up]\nkind = 'cashfree'\nclient_id = 'a'", "connectors.Up"),
+            ("[connectors.up]\nkind = 'hdfc'", "hdfc"),
+            ("[connectors.up]\nkind = 'cashfree'", "client_id"),
+            ("[connectors.up]\nkind = 'segurapay'\nurl = 'http://h'\ntoken = 'hush'", "token"),
+            (
+                "[connectors.up]\nkind = 'segurapay'\nurl = 'http://h'\nreply_within_ms = 0",
+                "connectors.up.reply_within_ms",
+            ),
+            ("[connectors.up]\nkind = 'segurapay'\nurl = 'http://h'\nreply_within_ms = 10000", "worker.lease_ms"),
+            ("[connectors.up]\nkind = 'cashfree'\nclient_id = 'a'\ncredited_after_s = 0", "credited_after_s"),
+            ("connector_order = ['up']\n[sandbox]\nurl = 'http://127.0.0.1:9'", "connector_order"),
+            ("connector_order = []\n[sandbox]\nurl = 'http://127.0.0.1:9'", "there are: sandbox"),
         ] {
             let error = Config::parse(text).unwrap_err();
             assert!(error.contains(word), "{text}: {error}");
+            assert!(!error.contains("hush"), "a secret in an error: {error}");
         }
+    }
+
+    #[test]
+    fn connectors_are_tried_in_the_order_that_is_given() {
+        let two = "[sandbox]\nurl = 'http://127.0.0.1:9'\n[connectors.b]\nkind = 'cashfree'\nclient_id = 'x'\n\
+            [connectors.a]\nkind = 'segurapay'\nurl = 'http://user:hush@h'";
+        let config = Config::parse(two).unwrap();
+        assert_eq!(config.connector_names(), ["sandbox", "a", "b"]);
+        assert!(!format!("{config:?}").contains("hush"));
+        let config = Config::parse(&format!("connector_order = ['b', 'sandbox', 'a']\n{two}")).unwrap();
+        assert_eq!(config.connector_names(), ["b", "sandbox", "a"]);
     }
 }

@@ -337,7 +337,8 @@ fn every_option_is_documented_and_every_documented_option_exists() {
             skipped = true;
         } else if let (Some(section), Some(field)) = (&section, line.strip_prefix("pub ")) {
             let name = field.split(':').next().unwrap_or_default();
-            let inner = ["api", "operations", "postgres", "writer", "worker", "callbacks", "sandbox"].contains(&name);
+            let tables = ["api", "operations", "postgres", "writer", "worker", "callbacks", "sandbox", "connectors"];
+            let inner = tables.contains(&name);
             if !std::mem::take(&mut skipped) && !inner && !name.contains('(') && !name.contains(' ') {
                 options.insert(format!("{section}{name}"));
             }
@@ -351,7 +352,18 @@ fn every_option_is_documented_and_every_documented_option_exists() {
     for option in &options {
         assert!(text.contains(&format!("`{option}`")), "docs/operating.md does not document `{option}`");
     }
-    let sections = ["api.", "operations.", "postgres.", "writer.", "worker.", "callbacks.", "sandbox."];
+    let sections = [
+        "api.",
+        "operations.",
+        "postgres.",
+        "writer.",
+        "worker.",
+        "callbacks.",
+        "sandbox.",
+        "segurapay.",
+        "razorpayx.",
+        "cashfree.",
+    ];
     for word in text.split('`').skip(1).step_by(2) {
         let shaped = word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b == b'.');
         let named = sections.iter().any(|section| word.starts_with(section)) && !word.ends_with(".rs");
