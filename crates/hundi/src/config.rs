@@ -201,6 +201,15 @@ impl Connector {
             | Connector::Cashfree(Cashfree { reply_within_ms, .. }) => *reply_within_ms,
         }
     }
+
+    /// The most calls a second, if there is such a limit.
+    const fn calls_per_s(&self) -> Option<u32> {
+        match self {
+            Connector::SeguraPay(_) => None,
+            Connector::RazorpayX(RazorpayX { calls_per_s, .. }) => Some(*calls_per_s),
+            Connector::Cashfree(Cashfree { calls_per_s, .. }) => *calls_per_s,
+        }
+    }
 }
 
 /// `kind = "segurapay"`.
@@ -260,6 +269,9 @@ pub struct RazorpayX {
     /// What the payouts are for, in RazorpayX's words. Default `payout`.
     #[serde(default = "razorpayx_purpose")]
     pub purpose: String,
+    /// The most calls a second that this process makes. Default 5.
+    #[serde(default = "razorpayx_calls_per_s")]
+    pub calls_per_s: u32,
     /// How long it may take to answer, milliseconds. Default 5000.
     #[serde(default = "reply_within_ms")]
     pub reply_within_ms: u64,
@@ -286,6 +298,8 @@ pub struct Cashfree {
     pub fundsource_id: Option<String>,
     /// So many seconds after it was sent a payout counts as paid of which only the debit is known; absent, never.
     pub credited_after_s: Option<i64>,
+    /// The most calls a second that this process makes; absent, there is no such limit.
+    pub calls_per_s: Option<u32>,
     /// How long it may take to answer, milliseconds. Default 5000.
     #[serde(default = "reply_within_ms")]
     pub reply_within_ms: u64,
@@ -297,6 +311,11 @@ fn razorpayx_url() -> BankUrl {
 
 fn razorpayx_purpose() -> String {
     "payout".to_owned()
+}
+
+/// RazorpayX allows 5 to 10 (`x/payouts/best-practices.md`).
+fn razorpayx_calls_per_s() -> u32 {
+    5
 }
 
 fn cashfree_url() -> BankUrl {
@@ -481,6 +500,9 @@ impl Config {
                     self.worker.lease_ms
                 ));
             }
+            if let Some(calls) = connector.calls_per_s().filter(|calls| !(1..=10_000).contains(calls)) {
+                return Err(format!("`connectors.{name}.calls_per_s` is {calls}; it must be from 1 to 10000"));
+            }
             if let Connector::Cashfree(Cashfree { credited_after_s: Some(after_s), .. }) = connector
                 && !(1..=31_536_000).contains(after_s)
             {
@@ -557,6 +579,7 @@ mod tests {
             ),
             ("[connectors.up]\nkind = 'segurapay'\nurl = 'http://h'\nreply_within_ms = 10000", "worker.lease_ms"),
             ("[connectors.up]\nkind = 'cashfree'\nclient_id = 'a'\ncredited_after_s = 0", "credited_after_s"),
+            ("[connectors.up]\nkind = 'cashfree'\nclient_id = 'a'\ncalls_per_s = 0", "connectors.up.calls_per_s"),
             ("connector_order = ['up']\n[sandbox]\nurl = 'http://127.0.0.1:9'", "connector_order"),
             ("connector_order = []\n[sandbox]\nurl = 'http://127.0.0.1:9'", "there are: sandbox"),
         ] {

@@ -328,7 +328,7 @@ async fn send(app: &App, started: Started) {
     let write_before_boot_us =
         Some(boot_us.saturating_add(micros(bank.reply_within()))).filter(|_| !planted(Plant::LeaseByTimeAlone));
     let request = OutRequest { write_before_boot_us, ..bank.request(&transfer) };
-    let reply = connectors::send(&app.http_out, request, left).await;
+    let reply = connectors::send(&app.http_out, request, left, bank.pace()).await;
     drop(on_its_way);
     let word = bank.outcome(reference, Asked::ToPay, &reply);
     // The plain answer of an undisturbed payout says nothing that the payout's row does not; the others are kept.
@@ -344,7 +344,7 @@ async fn enquire(app: &App, payout: &Payout) {
     let asked = Source::Enquiry { asked_at: app.clock.now() };
     let paid = payout.state == State::Paid;
     let question = Question { reference, now: app.clock.now(), send_before: payout.send_before, paid };
-    let reply = connectors::send(&app.http_out, bank.enquiry(question), Some(bank.reply_within())).await;
+    let reply = connectors::send(&app.http_out, bank.enquiry(question), Some(bank.reply_within()), bank.pace()).await;
     let mut word = bank.outcome(reference, Asked::WhatBecame(question), &reply);
     if word.outcome == Outcome::NotWritten {
         // The question never left; that says nothing about the payment.

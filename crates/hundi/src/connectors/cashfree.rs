@@ -27,8 +27,8 @@
 //! Source: Cashfree documentation, `api-reference/payouts/v2`, and npm package `cashfree-payout` 0.0.14.
 
 use super::{
-    Asked, Bank, Call, Called, NoWord, Question, Transfer, address, bare, configured, label, needed_secret, reason,
-    replied, secret,
+    Asked, Bank, Call, Called, NoWord, Pace, Question, Transfer, address, bare, configured, label, needed_secret,
+    reason, replied, secret,
 };
 use crate::config;
 use crate::http_out::{Method, OutError, OutReply, OutRequest, Reach};
@@ -73,6 +73,7 @@ pub struct Cashfree {
     webhook_secret: Vec<u8>,
     fundsource_id: Option<String>,
     credited_after_us: Option<i64>,
+    pace: Option<Pace>,
     reply_within: Duration,
 }
 
@@ -154,6 +155,7 @@ impl Cashfree {
             webhook_secret: webhook_secret.into_bytes(),
             fundsource_id: options.fundsource_id.clone(),
             credited_after_us: options.credited_after_s.map(|after_s| after_s.saturating_mul(SECOND)),
+            pace: options.calls_per_s.map(Pace::new),
             reply_within: Duration::from_millis(options.reply_within_ms),
         })
     }
@@ -328,6 +330,10 @@ impl Bank for Cashfree {
         }
     }
 
+    fn pace(&self) -> Option<&Pace> {
+        self.pace.as_ref()
+    }
+
     fn called(&self, call: &Call<'_>) -> Result<Called, NoWord> {
         let event: Event<'_> = match serde_json::from_slice(call.body) {
             Ok(event) => event,
@@ -377,6 +383,7 @@ mod tests {
             webhook_secret: b"cf_test_secret".to_vec(),
             fundsource_id: None,
             credited_after_us: None,
+            pace: None,
             reply_within: Duration::from_secs(5),
         }
     }

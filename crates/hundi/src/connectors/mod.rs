@@ -18,6 +18,7 @@ pub mod segurapay;
 
 use crate::config::{self, Config};
 use crate::http_out::{OutError, OutReply, OutRequest, Reach, check_url};
+use crate::locked;
 use hundi_core::command::{ConnectorRules, Outcome, Word};
 use hundi_core::ids::{Connector, Reference};
 use hundi_core::money::Amount;
@@ -28,7 +29,9 @@ use hyper::Method;
 use hyper::http::request::Parts;
 use serde_json::{Map, Value};
 use std::path::Path;
+use std::sync::Mutex;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// A shorter secret could be guessed, and an empty one would sign for everybody.
 const SECRET_BYTES_LEAST: usize = 8;
@@ -131,6 +134,10 @@ pub trait Bank: std::fmt::Debug + Send + Sync {
     fn enquiry(&self, question: Question) -> OutRequest;
     /// What a reply means. Only an explicit word about this reference pays or refuses; everything else is silence.
     fn outcome(&self, reference: Reference, asked: Asked, reply: &Result<OutReply, OutError>) -> Word;
+    /// How often it may be called; `None` is as often as we like.
+    fn pace(&self) -> Option<&Pace> {
+        None
+    }
     /// The method of its calls to us.
     fn calls_by(&self) -> Method {
         Method::POST
@@ -174,18 +181,51 @@ impl Connectors {
     }
 }
 
-/// Sends a request to a bank, unless `within` is over already: then not a byte is written.
+/// How often a bank may be called by this process: one call after the other, evenly. Who calls more often is answered 429,
+/// which says nothing about the payment; so it must not come to that.
+#[derive(Debug)]
+pub struct Pace {
+    every: Duration,
+    next: Mutex<Option<Instant>>,
+}
+
+impl Pace {
+    /// So many calls a second, at least one.
+    pub fn new(calls_per_s: u32) -> Pace {
+        Pace { every: Duration::from_secs(1) / calls_per_s.max(1), next: Mutex::new(None) }
+    }
+
+    /// Takes the next turn, and says how long it is until then; `None`, and no turn is taken, if that is longer than `most`.
+    fn turn(&self, now: Instant, most: Duration) -> Option<Duration> {
+        let mut next = locked(&self.next);
+        let turn = next.map_or(now, |next| next.max(now));
+        let wait = turn.saturating_duration_since(now);
+        if wait > most {
+            return None;
+        }
+        *next = Some(turn + self.every);
+        Some(wait)
+    }
+}
+
+/// Sends a request to a bank when it is its turn, unless `within` is over by then: then not a byte is written.
 pub async fn send(
     out: &crate::http_out::HttpOut,
     request: OutRequest,
     within: Option<Duration>,
+    pace: Option<&Pace>,
 ) -> Result<OutReply, OutError> {
-    match within {
-        Some(within) if !within.is_zero() => {
-            out(OutRequest { deadline: within.min(request.deadline), ..request }).await
-        }
-        _ => Err(OutError::NotWritten("the time to send was over".to_owned())),
+    let Some(within) = within.filter(|within| !within.is_zero()) else {
+        return Err(OutError::NotWritten("the time to send was over".to_owned()));
+    };
+    // The other half is left for the bank's answer.
+    let Some(wait) = pace.map_or(Some(Duration::ZERO), |pace| pace.turn(Instant::now(), within / 2)) else {
+        return Err(OutError::NotWritten("the bank may not be called more often".to_owned()));
+    };
+    if !wait.is_zero() {
+        tokio::time::sleep(wait).await;
     }
+    out(OutRequest { deadline: within.saturating_sub(wait).min(request.deadline), ..request }).await
 }
 
 /// A word without more: a silence, or a request that never left.
@@ -367,6 +407,16 @@ pub(crate) mod tests {
         }
         // "Not found" never becomes final by itself at these banks.
         assert_eq!(bank.rules().not_found_final_us, None);
+    }
+
+    #[test]
+    fn a_bank_is_not_called_more_often_than_it_allows() {
+        let (pace, now, most) = (Pace::new(5), Instant::now(), Duration::from_millis(2_500));
+        let turns: Vec<_> = (0..20).map(|_| pace.turn(now, most)).collect();
+        let expected = |turn: u64| (turn <= 12).then(|| Duration::from_millis(200 * turn));
+        assert_eq!(turns, (0..20).map(expected).collect::<Vec<_>>());
+        // Those who were sent away have taken no turn.
+        assert_eq!(pace.turn(now + Duration::from_secs(3), most), Some(Duration::ZERO));
     }
 
     #[test]

@@ -28,8 +28,8 @@
 //! Source: RazorpayX API documentation (`razorpay/markdown-docs`, April 2026): `api/x`, `errors/x`, `webhooks`.
 
 use super::{
-    Asked, Bank, Call, Called, NoWord, Question, Transfer, address, bare, configured, label, needed_secret, reason,
-    replied, secret, turned_away,
+    Asked, Bank, Call, Called, NoWord, Pace, Question, Transfer, address, bare, configured, label, needed_secret,
+    reason, replied, secret, turned_away,
 };
 use crate::config;
 use crate::http_out::{Method, OutError, OutReply, OutRequest, Reach};
@@ -79,6 +79,7 @@ pub struct RazorpayX {
     authorization: String,
     purpose: String,
     webhook_secret: Option<Vec<u8>>,
+    pace: Pace,
     reply_within: Duration,
 }
 
@@ -197,6 +198,7 @@ impl RazorpayX {
             authorization,
             purpose: options.purpose.clone(),
             webhook_secret,
+            pace: Pace::new(options.calls_per_s),
             reply_within: Duration::from_millis(options.reply_within_ms),
         })
     }
@@ -370,6 +372,10 @@ impl Bank for RazorpayX {
         }
     }
 
+    fn pace(&self) -> Option<&Pace> {
+        Some(&self.pace)
+    }
+
     fn called(&self, call: &Call<'_>) -> Result<Called, NoWord> {
         let event: Event = match serde_json::from_slice(call.body) {
             Ok(event) => event,
@@ -434,6 +440,7 @@ mod tests {
             authorization: "Basic a2V5OnNlY3JldA==".to_owned(),
             purpose: "payout".to_owned(),
             webhook_secret: Some(b"123456".to_vec()),
+            pace: Pace::new(5),
             reply_within: Duration::from_secs(5),
         }
     }
