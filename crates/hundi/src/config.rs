@@ -573,6 +573,7 @@ mod tests {
             ("[connectors.up]\nkind = 'hdfc'", "hdfc"),
             ("[connectors.up]\nkind = 'cashfree'", "client_id"),
             ("[connectors.up]\nkind = 'segurapay'\nurl = 'http://h'\ntoken = 'hush'", "token"),
+            ("connectors = {up = {kind = 'segurapay', url = 'http://h', token = 'hush'}}", "token"),
             (
                 "[connectors.up]\nkind = 'segurapay'\nurl = 'http://h'\nreply_within_ms = 0",
                 "connectors.up.reply_within_ms",
