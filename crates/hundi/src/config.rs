@@ -38,31 +38,16 @@ pub struct Config {
     pub reconcile: Reconcile,
     /// The sandbox bank's connector; absent, and without `connectors`, no payout is sent.
     pub sandbox: Option<Sandbox>,
-    /// More connectors, by name.
+    /// `[connectors.NAME]`: the other banks, by the names that they have here.
     pub connectors: BTreeMap<String, Connector>,
+    /// The names of all connectors in the order in which they are tried. Default: `sandbox`, then the others by name.
+    pub connector_order: Option<Vec<String>>,
     /// Which connector a payout goes to: the first that matches decides.
     pub routes: Vec<Routes>,
     /// What a connector is given at most, by its name.
     pub limits: BTreeMap<String, Limits>,
     /// When a connector gets no new payouts for a while, because it fails.
     pub health: Health,
-}
-
-/// `[connectors.NAME]`: a connector, of a `kind`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
-pub enum Connector {
-    /// A sandbox bank.
-    Sandbox(Sandbox),
-}
-
-impl Connector {
-    /// How long the bank may take to answer, milliseconds.
-    pub fn reply_within_ms(&self) -> u64 {
-        match self {
-            Connector::Sandbox(sandbox) => sandbox.reply_within_ms,
-        }
-    }
 }
 
 /// `[[routes]]`: which payouts, and where to.
@@ -369,6 +354,162 @@ pub struct Sandbox {
     pub reply_within_ms: u64,
 }
 
+/// The address of a bank. It is never printed: whoever configures one may have put a secret into it.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct BankUrl(pub String);
+
+impl std::fmt::Debug for BankUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("BankUrl(..)")
+    }
+}
+
+/// `[connectors.NAME]`, by its `kind`. A secret is named by the file or by the environment variable that holds it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Connector {
+    /// A SeguraPay payout API, which is also what another Hundi speaks.
+    SeguraPay(SeguraPay),
+    /// RazorpayX payouts.
+    RazorpayX(RazorpayX),
+    /// Cashfree payouts.
+    Cashfree(Cashfree),
+    /// One more sandbox bank.
+    Sandbox(Sandbox),
+}
+
+impl Connector {
+    /// How long the bank may take to answer, milliseconds.
+    pub const fn reply_within_ms(&self) -> u64 {
+        match self {
+            Connector::SeguraPay(SeguraPay { reply_within_ms, .. })
+            | Connector::RazorpayX(RazorpayX { reply_within_ms, .. })
+            | Connector::Cashfree(Cashfree { reply_within_ms, .. })
+            | Connector::Sandbox(Sandbox { reply_within_ms, .. }) => *reply_within_ms,
+        }
+    }
+
+    /// The most calls a second, if there is such a limit.
+    const fn calls_per_s(&self) -> Option<u32> {
+        match self {
+            Connector::SeguraPay(_) | Connector::Sandbox(_) => None,
+            Connector::RazorpayX(RazorpayX { calls_per_s, .. }) => Some(*calls_per_s),
+            Connector::Cashfree(Cashfree { calls_per_s, .. }) => *calls_per_s,
+        }
+    }
+}
+
+/// `kind = "segurapay"`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeguraPay {
+    /// The address below which the calls are, such as `https://api.segurapay.in`.
+    pub url: BankUrl,
+    /// Whose service it is: `segurapay`, or `hundi`, whose every code is known. Default `segurapay`.
+    #[serde(default)]
+    pub dialect: Dialect,
+    /// A file with our token there.
+    pub token_file: Option<PathBuf>,
+    /// The environment variable with our token there.
+    pub token_env: Option<String>,
+    /// A file with the secret (`whsec_...`) that signs the callbacks of a Hundi; without one a callback only makes us ask.
+    pub callback_secret_file: Option<PathBuf>,
+    /// The environment variable with that secret.
+    pub callback_secret_env: Option<String>,
+    /// The mobile number that is sent as `Number`; absent, none is sent.
+    pub number: Option<String>,
+    /// How long it may take to answer, milliseconds. Default 5000.
+    #[serde(default = "reply_within_ms")]
+    pub reply_within_ms: u64,
+}
+
+/// Whose service speaks the SeguraPay API.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dialect {
+    /// SeguraPay itself: what its document leaves open counts for nothing.
+    #[default]
+    SeguraPay,
+    /// Another Hundi.
+    Hundi,
+}
+
+/// `kind = "razorpayx"`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RazorpayX {
+    /// The address of the API. Default `https://api.razorpay.com/v1`.
+    #[serde(default = "razorpayx_url")]
+    pub url: BankUrl,
+    /// The account that is debited, as RazorpayX shows it.
+    pub account_number: String,
+    /// The key's id, `rzp_live_...` or `rzp_test_...`.
+    pub key_id: String,
+    /// A file with the key's secret.
+    pub key_secret_file: Option<PathBuf>,
+    /// The environment variable with the key's secret.
+    pub key_secret_env: Option<String>,
+    /// A file with the secret that signs the webhooks; without one a webhook only makes us ask.
+    pub webhook_secret_file: Option<PathBuf>,
+    /// The environment variable with that secret.
+    pub webhook_secret_env: Option<String>,
+    /// What the payouts are for, in RazorpayX's words. Default `payout`.
+    #[serde(default = "razorpayx_purpose")]
+    pub purpose: String,
+    /// The most calls a second that this process makes. Default 5.
+    #[serde(default = "razorpayx_calls_per_s")]
+    pub calls_per_s: u32,
+    /// How long it may take to answer, milliseconds. Default 5000.
+    #[serde(default = "reply_within_ms")]
+    pub reply_within_ms: u64,
+}
+
+/// `kind = "cashfree"`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cashfree {
+    /// The address of the API. Default `https://api.cashfree.com/payout`.
+    #[serde(default = "cashfree_url")]
+    pub url: BankUrl,
+    /// The id of the client.
+    pub client_id: String,
+    /// A file with the client's secret.
+    pub client_secret_file: Option<PathBuf>,
+    /// The environment variable with the client's secret.
+    pub client_secret_env: Option<String>,
+    /// A file with the secret that signs the webhooks: the oldest active one. Default the client's secret.
+    pub webhook_secret_file: Option<PathBuf>,
+    /// The environment variable with that secret.
+    pub webhook_secret_env: Option<String>,
+    /// Which of several sources is debited. Default Cashfree's own choice.
+    pub fundsource_id: Option<String>,
+    /// So many seconds after it was sent a payout counts as paid of which only the debit is known; absent, never.
+    pub credited_after_s: Option<i64>,
+    /// The most calls a second that this process makes; absent, there is no such limit.
+    pub calls_per_s: Option<u32>,
+    /// How long it may take to answer, milliseconds. Default 5000.
+    #[serde(default = "reply_within_ms")]
+    pub reply_within_ms: u64,
+}
+
+fn razorpayx_url() -> BankUrl {
+    BankUrl("https://api.razorpay.com/v1".to_owned())
+}
+
+fn razorpayx_purpose() -> String {
+    "payout".to_owned()
+}
+
+/// RazorpayX allows 5 to 10 (`x/payouts/best-practices.md`).
+fn razorpayx_calls_per_s() -> u32 {
+    5
+}
+
+fn cashfree_url() -> BankUrl {
+    BankUrl("https://api.cashfree.com/payout".to_owned())
+}
+
 impl std::fmt::Debug for Sandbox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Neither the secret nor a URL that may hold one.
@@ -398,6 +539,7 @@ impl Default for Config {
             routes: Vec::new(),
             limits: BTreeMap::new(),
             health: Health::default(),
+            connector_order: None,
         }
     }
 }
@@ -478,7 +620,14 @@ impl Config {
         let config: Config = toml::from_str(text).map_err(|error| {
             let said = error.to_string();
             // The line that is shown may hold a password.
-            if said.contains("database_url") { format!("`database_url`: {}", error.message()) } else { said }
+            if said.contains("database_url") {
+                format!("`database_url`: {}", error.message())
+            } else if said.contains("connectors") {
+                // The line may hold a secret that was written in place of its file's name.
+                format!("`connectors`: {}", error.message())
+            } else {
+                said
+            }
         })?;
         let limits = [
             ("api.body_bytes_max", config.api.body_bytes_max, 1_024, 1 << 20),
@@ -525,31 +674,19 @@ impl Config {
                 return Err(format!("`{name}` is {value}; it must be from 1 to 31536000"));
             }
         }
-        config.check_connectors()?;
+        config.check_routing()?;
         if i64::try_from(sandbox_ms).unwrap_or(i64::MAX) >= config.worker.lease_ms {
             return Err(format!(
                 "`worker.lease_ms` is {}; it must be more than `sandbox.reply_within_ms`, or a payout is taken up twice",
                 config.worker.lease_ms
             ));
         }
+        config.check_connectors()?;
         Ok(config)
     }
 
-    /// What several connectors need: times, rules, limits and health.
-    fn check_connectors(&self) -> Result<(), String> {
-        for (name, connector) in &self.connectors {
-            let reply_ms = connector.reply_within_ms();
-            if !(1..=300_000).contains(&reply_ms) {
-                return Err(format!("`connectors.{name}.reply_within_ms` is {reply_ms}; it must be from 1 to 300000"));
-            }
-            if i64::try_from(reply_ms).unwrap_or(i64::MAX) >= self.worker.lease_ms {
-                return Err(format!(
-                    "`worker.lease_ms` is {}; it must be more than `connectors.{name}.reply_within_ms`, or a payout is \
-                     taken up twice",
-                    self.worker.lease_ms
-                ));
-            }
-        }
+    /// Rules, limits and health of connectors.
+    fn check_routing(&self) -> Result<(), String> {
         for (name, limits) in &self.limits {
             limits.check().map_err(|why| format!("`limits.{name}`: {why}"))?;
         }
@@ -568,6 +705,60 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    fn check_connectors(&self) -> Result<(), String> {
+        for (name, connector) in &self.connectors {
+            if name == "sandbox" || hundi_core::ids::Connector::parse(name).is_none() {
+                return Err(format!(
+                    "`connectors.{name}` cannot be a connector's name; use 1 to 16 of a-z, 0-9, _ and -, but not `sandbox`"
+                ));
+            }
+            let within_ms = connector.reply_within_ms();
+            if !(1..=300_000).contains(&within_ms) {
+                return Err(format!("`connectors.{name}.reply_within_ms` is {within_ms}; it must be from 1 to 300000"));
+            }
+            if i64::try_from(within_ms).unwrap_or(i64::MAX) >= self.worker.lease_ms {
+                return Err(format!(
+                    "`worker.lease_ms` is {}; it must be more than `connectors.{name}.reply_within_ms`, or a payout is \
+                    taken up twice",
+                    self.worker.lease_ms
+                ));
+            }
+            if let Some(calls) = connector.calls_per_s().filter(|calls| !(1..=10_000).contains(calls)) {
+                return Err(format!("`connectors.{name}.calls_per_s` is {calls}; it must be from 1 to 10000"));
+            }
+            if let Connector::Cashfree(Cashfree { credited_after_s: Some(after_s), .. }) = connector
+                && !(1..=31_536_000).contains(after_s)
+            {
+                return Err(format!(
+                    "`connectors.{name}.credited_after_s` is {after_s}; it must be from 1 to 31536000"
+                ));
+            }
+        }
+        let Some(order) = &self.connector_order else { return Ok(()) };
+        let known: Vec<&str> =
+            self.sandbox.iter().map(|_| "sandbox").chain(self.connectors.keys().map(String::as_str)).collect();
+        let mut named: Vec<&str> = order.iter().map(String::as_str).collect();
+        named.sort_unstable();
+        let mut all = known.clone();
+        all.sort_unstable();
+        // One that is left out would still have to be asked about what it has; so none is left out.
+        if named != all {
+            return Err(format!(
+                "`connector_order` must name each connector once; there are: {}",
+                if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+            ));
+        }
+        Ok(())
+    }
+
+    /// The names of all connectors, in the order in which they are tried.
+    pub fn connector_names(&self) -> Vec<&str> {
+        match &self.connector_order {
+            Some(order) if !order.is_empty() => order.iter().map(String::as_str).collect(),
+            _ => self.sandbox.iter().map(|_| "sandbox").chain(self.connectors.keys().map(String::as_str)).collect(),
+        }
     }
 
     /// The database's file.
@@ -621,9 +812,36 @@ mod tests {
             ("[limits.a]\nday_most = 'much'", "`limits.a`: `day_most`"),
             ("[limits.a]\nrails = ['X']", "`limits.a`: `rails`"),
             ("[health]\nerrors_percent = 101", "health.errors_percent"),
+            ("[connectors.sandbox]\nkind = 'cashfree'\nclient_id = 'a'", "connectors.sandbox"),
+            ("[connectors.Up]\nkind = 'cashfree'\nclient_id = 'a'", "connectors.Up"),
+            ("[connectors.up]\nkind = 'hdfc'", "hdfc"),
+            ("[connectors.up]\nkind = 'cashfree'", "client_id"),
+            ("[connectors.up]\nkind = 'segurapay'\nurl = 'http://h'\ntoken = 'hush'", "token"),
+            ("connectors = {up = {kind = 'segurapay', url = 'http://h', token = 'hush'}}", "token"),
+            (
+                "[connectors.up]\nkind = 'segurapay'\nurl = 'http://h'\nreply_within_ms = 0",
+                "connectors.up.reply_within_ms",
+            ),
+            ("[connectors.up]\nkind = 'segurapay'\nurl = 'http://h'\nreply_within_ms = 10000", "worker.lease_ms"),
+            ("[connectors.up]\nkind = 'cashfree'\nclient_id = 'a'\ncredited_after_s = 0", "credited_after_s"),
+            ("[connectors.up]\nkind = 'cashfree'\nclient_id = 'a'\ncalls_per_s = 0", "connectors.up.calls_per_s"),
+            ("connector_order = ['up']\n[sandbox]\nurl = 'http://127.0.0.1:9'", "connector_order"),
+            ("connector_order = []\n[sandbox]\nurl = 'http://127.0.0.1:9'", "there are: sandbox"),
         ] {
             let error = Config::parse(text).unwrap_err();
             assert!(error.contains(word), "{text}: {error}");
+            assert!(!error.contains("hush"), "a secret in an error: {error}");
         }
+    }
+
+    #[test]
+    fn connectors_are_tried_in_the_order_that_is_given() {
+        let two = "[sandbox]\nurl = 'http://127.0.0.1:9'\n[connectors.b]\nkind = 'cashfree'\nclient_id = 'x'\n\
+            [connectors.a]\nkind = 'segurapay'\nurl = 'http://user:hush@h'";
+        let config = Config::parse(two).unwrap();
+        assert_eq!(config.connector_names(), ["sandbox", "a", "b"]);
+        assert!(!format!("{config:?}").contains("hush"));
+        let config = Config::parse(&format!("connector_order = ['b', 'sandbox', 'a']\n{two}")).unwrap();
+        assert_eq!(config.connector_names(), ["b", "sandbox", "a"]);
     }
 }

@@ -174,8 +174,12 @@ pub fn serve(config: Config, roles: Roles, as_json: bool) -> Result<(), String> 
                 .to_owned(),
         );
     }
-    if config.sandbox.is_none() && config.connectors.is_empty() {
-        return Err("no bank is configured, so nothing could be paid; add a [sandbox] or a [connectors.NAME] section to hundi.toml (docs/operating.md)".to_owned());
+    if config.connector_names().is_empty() {
+        return Err(
+            "no bank is configured, so nothing could be paid; add a [connectors.NAME] section, or [sandbox], to \
+            hundi.toml (docs/connectors.md)"
+                .to_owned(),
+        );
     }
     let _lock = own_folder(&config)?;
     block_on(async {

@@ -331,6 +331,12 @@ async fn send(app: &App, started: Started) {
         name: &order.name,
         send_before: payout.send_before,
     };
+    if let Err(why) = bank.carries(&transfer) {
+        // Nothing is sent, so nothing can be paid under this reference: a refusal, and another bank may carry it.
+        let word = connectors::bare(Outcome::Refused { elsewhere: true }, why);
+        record(app, (connector, reference), word, sent, None, &payout).await;
+        return;
+    }
     let boot_us = if planted(Plant::LeaseFromWaking) { app.clock.boot_us() } else { boot_us };
     let used = u64::try_from(app.clock.boot_us().saturating_sub(boot_us)).unwrap_or(u64::MAX);
     let left = bank.reply_within().checked_sub(Duration::from_micros(used));
@@ -338,7 +344,7 @@ async fn send(app: &App, started: Started) {
     let write_before_boot_us =
         Some(boot_us.saturating_add(micros(bank.reply_within()))).filter(|_| !planted(Plant::LeaseByTimeAlone));
     let request = OutRequest { write_before_boot_us, ..bank.request(&transfer) };
-    let reply = connectors::send(&app.http_out, request, left).await;
+    let reply = connectors::send(&app.http_out, request, left, bank.pace()).await;
     drop(on_its_way);
     let word = bank.outcome(reference, Asked::ToPay, &reply);
     app.router.heard(app, connector, word.outcome, true);
@@ -353,9 +359,10 @@ async fn enquire(app: &App, payout: &Payout) {
     let (Some(connector), Some(reference)) = (payout.connector, payout.reference) else { return };
     let Some(bank) = app.connectors.get(connector.as_str()) else { return };
     let asked = Source::Enquiry { asked_at: app.clock.now() };
-    let question = Question { reference, now: app.clock.now() };
-    let reply = connectors::send(&app.http_out, bank.enquiry(question), Some(bank.reply_within())).await;
-    let mut word = bank.outcome(reference, Asked::WhatBecame, &reply);
+    let paid = payout.state == State::Paid;
+    let question = Question { reference, now: app.clock.now(), send_before: payout.send_before, paid };
+    let reply = connectors::send(&app.http_out, bank.enquiry(question), Some(bank.reply_within()), bank.pace()).await;
+    let mut word = bank.outcome(reference, Asked::WhatBecame(question), &reply);
     app.router.heard(app, connector, word.outcome, false);
     if word.outcome == Outcome::NotWritten {
         // The question never left; that says nothing about the payment.

@@ -86,10 +86,12 @@ pub async fn test(app: &App, name: &str) -> Answer {
         OrderId::parse(&format!("TEST-{}", hex(&random::<8>()))).ok_or("no reference could be made; try again")?;
     let reference = Reference::derive(&app.installation, MerchantId::HOUSE, &order, 1, 0);
     let began_us = app.clock.boot_us();
-    let request = bank.enquiry(Question { reference, now: app.clock.now() });
-    let reply = connectors::send(&app.http_out, request, Some(bank.reply_within())).await;
+    let now = app.clock.now();
+    let question = Question { reference, now, send_before: now, paid: false };
+    let request = bank.enquiry(question);
+    let reply = connectors::send(&app.http_out, request, Some(bank.reply_within()), bank.pace()).await;
     let took_ms = app.clock.boot_us().saturating_sub(began_us) / 1_000;
-    let outcome = bank.outcome(reference, Asked::WhatBecame, &reply).outcome;
+    let outcome = bank.outcome(reference, Asked::WhatBecame(question), &reply).outcome;
     let status = reply.as_ref().ok().map(|reply| reply.status);
     match (&reply, outcome) {
         (_, Outcome::NotFound) => Ok(json!({

@@ -1,20 +1,44 @@
 //! The banks. What to send and what a reply means are pure functions, one file per bank; one executor sends.
 //!
 //! A connector never decides what a payout becomes: it turns an order into a request and a reply into a [`Word`].
+//!
+//! | what every bank that speaks HTTP has in common | outcome |
+//! |---|---|
+//! | no connection, or a forbidden address | not written |
+//! | time-out, reset, a reply that is cut off | silent |
+//! | 1xx, 3xx, 409, 429, 5xx | silent |
+//! | 401, 403 to the request that pays | not written, and the operator is alarmed |
+//! | 401, 403 to a question | silent, and the operator is alarmed |
+//! | everything else | as the bank's own file says |
 
 pub mod admin;
+pub mod cashfree;
+pub mod razorpayx;
 pub mod sandbox;
+pub mod segurapay;
 
 use crate::config::{self, Config};
-use crate::http_out::{OutError, OutReply, OutRequest};
+use crate::http_out::{OutError, OutReply, OutRequest, Reach, check_url};
+use crate::locked;
 use hundi_core::command::{ConnectorRules, Outcome, Word};
 use hundi_core::ids::{Connector, Reference};
 use hundi_core::money::Amount;
 use hundi_core::party::{Beneficiary, PersonName};
 use hundi_core::rails::Rail;
 use hundi_core::schedule::Timestamp;
+use hyper::Method;
 use hyper::http::request::Parts;
+use serde_json::{Map, Value};
+use std::path::Path;
+use std::sync::Mutex;
 use std::time::Duration;
+use tokio::time::Instant;
+
+/// A shorter secret could be guessed, and an empty one would sign for everybody.
+const SECRET_BYTES_LEAST: usize = 8;
+/// The most characters of a bank's reference that are kept, and of its reason.
+const LABEL_CHARS_MAX: usize = 35;
+const REASON_CHARS_MAX: usize = 100;
 
 /// Everything that a bank must know to pay.
 #[derive(Debug)]
@@ -34,21 +58,26 @@ pub struct Transfer<'a> {
 }
 
 /// What is asked about.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Question {
     /// Our reference.
     pub reference: Reference,
     /// Now, for signatures that carry a time.
     pub now: Timestamp,
+    /// The bank has it, if at all, since before this.
+    pub send_before: Timestamp,
+    /// Whether the bank has said before that it paid. What it says of a failure then is that the money came back.
+    pub paid: bool,
 }
 
 /// What a reply answers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Asked {
-    /// The request that pays.
+    /// The request that pays. No other under this reference can be at the bank: only one of which nothing was done is
+    /// sent again.
     ToPay,
     /// The question what became of it.
-    WhatBecame,
+    WhatBecame(Question),
 }
 
 /// A call that somebody made to us in a bank's name.
@@ -79,6 +108,15 @@ pub struct Called {
     pub word: Word,
 }
 
+/// Why a call says nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NoWord {
+    /// It cannot be read.
+    Unreadable,
+    /// It is about no payment of ours: it is answered as heard, because a bank stops calling who refuses its calls.
+    NotOurs,
+}
+
 /// A bank that speaks HTTP: what to send it, and what its replies and calls mean. Pure, so that each row of its table
 /// "reply -> outcome" is a line of a test.
 pub trait Bank: std::fmt::Debug + Send + Sync {
@@ -86,14 +124,27 @@ pub trait Bank: std::fmt::Debug + Send + Sync {
     fn rules(&self) -> ConnectorRules;
     /// How long it may take to answer.
     fn reply_within(&self) -> Duration;
-    /// The request that pays.
+    /// Whether this bank can carry such a payment at all; if not, why, in words fit for the merchant. Then nothing is sent,
+    /// and another bank may try.
+    fn carries(&self, _: &Transfer<'_>) -> Result<(), &'static str> {
+        Ok(())
+    }
+    /// The request that pays what the bank [carries](Bank::carries).
     fn request(&self, transfer: &Transfer<'_>) -> OutRequest;
     /// The question what became of a reference.
     fn enquiry(&self, question: Question) -> OutRequest;
     /// What a reply means. Only an explicit word about this reference pays or refuses; everything else is silence.
     fn outcome(&self, reference: Reference, asked: Asked, reply: &Result<OutReply, OutError>) -> Word;
-    /// What a call says; `None` if it cannot be read or is about no payment.
-    fn called(&self, call: &Call<'_>) -> Option<Called>;
+    /// How often it may be called; `None` is as often as we like.
+    fn pace(&self) -> Option<&Pace> {
+        None
+    }
+    /// The method of its calls to us.
+    fn calls_by(&self) -> Method {
+        Method::POST
+    }
+    /// What a call says.
+    fn called(&self, call: &Call<'_>) -> Result<Called, NoWord>;
 }
 
 /// The banks that are configured.
@@ -109,24 +160,21 @@ impl Connectors {
     /// The banks of a configuration.
     pub fn new(config: &Config) -> Result<Connectors, String> {
         let mut banks: Vec<Box<dyn Bank>> = Vec::new();
-        if let Some(sandbox) = &config.sandbox {
-            banks.push(Box::new(sandbox::Sandbox::new(sandbox)?));
-        }
-        for (name, section) in &config.connectors {
-            let connector = Connector::parse(name).ok_or_else(|| {
-                format!("`connectors.{name}` cannot be a connector's name; take 1 to 16 of a-z, 0-9, - and _")
-            })?;
-            if banks.iter().any(|bank| bank.rules().connector == connector) {
-                return Err(format!(
-                    "there are two connectors `{name}`: [sandbox] is one; give the other another name"
-                ));
-            }
-            let section_name = format!("connectors.{name}");
-            banks.push(match section {
-                config::Connector::Sandbox(sandbox) => {
-                    Box::new(sandbox::Sandbox::named(connector, &section_name, sandbox)?)
+        for name in config.connector_names() {
+            let bank: Box<dyn Bank> = match (config.connectors.get(name), &config.sandbox) {
+                (None, Some(sandbox)) => Box::new(sandbox::Sandbox::new(sandbox)?),
+                (None, None) => return Err(format!("`connector_order` names `{name}`, which is not configured")),
+                (Some(config::Connector::SeguraPay(options)), _) => Box::new(segurapay::SeguraPay::new(name, options)?),
+                (Some(config::Connector::RazorpayX(options)), _) => Box::new(razorpayx::RazorpayX::new(name, options)?),
+                (Some(config::Connector::Cashfree(options)), _) => Box::new(cashfree::Cashfree::new(name, options)?),
+                (Some(config::Connector::Sandbox(options)), _) => {
+                    let connector = Connector::parse(name);
+                    let connector =
+                        connector.ok_or_else(|| format!("`connectors.{name}` cannot be a connector's name"))?;
+                    Box::new(sandbox::Sandbox::named(connector, &format!("connectors.{name}"), options)?)
                 }
-            });
+            };
+            banks.push(bank);
         }
         let mut rules: Vec<ConnectorRules> = banks.iter().map(|bank| bank.rules()).collect();
         for (name, limits) in &config.limits {
@@ -150,18 +198,51 @@ impl Connectors {
     }
 }
 
-/// Sends a request to a bank, unless `within` is over already: then not a byte is written.
+/// How often a bank may be called by this process: one call after the other, evenly. Who calls more often is answered 429,
+/// which says nothing about the payment; so it must not come to that.
+#[derive(Debug)]
+pub struct Pace {
+    every: Duration,
+    next: Mutex<Option<Instant>>,
+}
+
+impl Pace {
+    /// So many calls a second, at least one.
+    pub fn new(calls_per_s: u32) -> Pace {
+        Pace { every: Duration::from_secs(1) / calls_per_s.max(1), next: Mutex::new(None) }
+    }
+
+    /// Takes the next turn, and says how long it is until then; `None`, and no turn is taken, if that is longer than `most`.
+    fn turn(&self, now: Instant, most: Duration) -> Option<Duration> {
+        let mut next = locked(&self.next);
+        let turn = next.map_or(now, |next| next.max(now));
+        let wait = turn.saturating_duration_since(now);
+        if wait > most {
+            return None;
+        }
+        *next = Some(turn + self.every);
+        Some(wait)
+    }
+}
+
+/// Sends a request to a bank when it is its turn, unless `within` is over by then: then not a byte is written.
 pub async fn send(
     out: &crate::http_out::HttpOut,
     request: OutRequest,
     within: Option<Duration>,
+    pace: Option<&Pace>,
 ) -> Result<OutReply, OutError> {
-    match within {
-        Some(within) if !within.is_zero() => {
-            out(OutRequest { deadline: within.min(request.deadline), ..request }).await
-        }
-        _ => Err(OutError::NotWritten("the time to send was over".to_owned())),
+    let Some(within) = within.filter(|within| !within.is_zero()) else {
+        return Err(OutError::NotWritten("the time to send was over".to_owned()));
+    };
+    // The other half is left for the bank's answer.
+    let Some(wait) = pace.map_or(Some(Duration::ZERO), |pace| pace.turn(Instant::now(), within / 2)) else {
+        return Err(OutError::NotWritten("the bank may not be called more often".to_owned()));
+    };
+    if !wait.is_zero() {
+        tokio::time::sleep(wait).await;
     }
+    out(OutRequest { deadline: within.saturating_sub(wait).min(request.deadline), ..request }).await
 }
 
 /// A word without more: a silence, or a request that never left.
@@ -173,4 +254,216 @@ pub(crate) fn bare(outcome: Outcome, why: &str) -> Word {
 pub(crate) fn named(name: &'static str) -> Connector {
     // Names in the code are short and in lower case; a test parses each.
     Connector::parse(name).expect("a connector's name in the code is valid")
+}
+
+/// The name of a connector that is configured.
+fn configured(name: &str) -> Result<Connector, String> {
+    Connector::parse(name).ok_or_else(|| format!("`connectors.{name}` cannot be a connector's name"))
+}
+
+/// The secret of an option that comes as `{option}_file` or as `{option}_env`, without the white space around it.
+fn secret(name: &str, option: &str, file: Option<&Path>, env: Option<&str>) -> Result<Option<String>, String> {
+    let option = format!("connectors.{name}.{option}");
+    let text = match (file, env) {
+        (None, None) => return Ok(None),
+        (Some(_), Some(_)) => return Err(format!("`{option}_file` and `{option}_env` are both given; give one")),
+        (Some(path), None) => std::fs::read_to_string(path)
+            .map_err(|error| format!("cannot read `{option}_file` {}: {error}", path.display()))?,
+        (None, Some(variable)) => std::env::var(variable).map_err(|_| {
+            format!("`{option}_env` names the environment variable {variable}, which is not set to a text")
+        })?,
+    };
+    let text = text.trim();
+    if text.len() < SECRET_BYTES_LEAST || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(format!(
+            "the secret of `{option}` must be at least {SECRET_BYTES_LEAST} printable ASCII characters without spaces"
+        ));
+    }
+    Ok(Some(text.to_owned()))
+}
+
+/// The same, where the bank cannot be spoken to without it.
+fn needed_secret(name: &str, option: &str, file: Option<&Path>, env: Option<&str>) -> Result<String, String> {
+    secret(name, option, file, env)?
+        .ok_or_else(|| format!("`connectors.{name}.{option}_file` or `connectors.{name}.{option}_env` is needed"))
+}
+
+/// The address of a bank without a slash at its end.
+fn address(name: &str, url: &config::BankUrl) -> Result<String, String> {
+    check_url(&url.0, Reach::Operator).map_err(|error| format!("`connectors.{name}.url` is not valid: {error}"))?;
+    if url.0.contains('?') {
+        return Err(format!("`connectors.{name}.url` must have no query; write the address below which the calls are"));
+    }
+    Ok(url.0.trim_end_matches('/').to_owned())
+}
+
+/// What every bank's reply may be before its words are looked at: the table at the top. `Err` is the word.
+fn replied(connector: Connector, asked: Asked, reply: &Result<OutReply, OutError>) -> Result<(u16, &[u8]), Word> {
+    let reply = match reply {
+        Ok(reply) => reply,
+        Err(OutError::NotWritten(_)) => return Err(bare(Outcome::NotWritten, "The bank could not be reached")),
+        // A guard that forbids an address has connected nowhere.
+        Err(OutError::Forbidden(_)) => return Err(bare(Outcome::NotWritten, "The bank's address is not allowed")),
+        Err(OutError::Silent(_)) => return Err(bare(Outcome::Silent, "")),
+    };
+    match reply.status {
+        401 | 403 => Err(turned_away(connector, asked)),
+        409 | 429 | 100..=199 | 300..=399 | 500.. => Err(bare(Outcome::Silent, "")),
+        _ if reply.truncated => Err(bare(Outcome::Silent, "")),
+        status => Ok((status, &reply.body)),
+    }
+}
+
+/// The bank does not take our credentials or our address: it has done nothing of what we asked. What it may have done
+/// before, a question that it does not answer leaves open.
+fn turned_away(connector: Connector, asked: Asked) -> Word {
+    tracing::error!(
+        %connector,
+        "a bank does not accept our credentials or our address, and nothing is paid through it; check them with the bank"
+    );
+    match asked {
+        Asked::ToPay => bare(Outcome::NotWritten, "The bank does not accept our credentials"),
+        Asked::WhatBecame(_) => bare(Outcome::Silent, ""),
+    }
+}
+
+/// A bank's own reference, printed in answers and callbacks: only what a label can be. Some banks write `null` as a text.
+fn label(text: &str) -> Box<str> {
+    let label =
+        text.len() <= LABEL_CHARS_MAX && text.bytes().all(|byte| byte.is_ascii_alphanumeric()) && text != "null";
+    if label { text.into() } else { "".into() }
+}
+
+/// A bank's reason, in words fit for a merchant.
+fn reason(text: &str) -> Box<str> {
+    let reason: String = text.chars().filter(|c| !c.is_control()).take(REASON_CHARS_MAX).collect();
+    reason.into()
+}
+
+/// The value of a JSON object under a name in any case; `None` where two names differ in their case only.
+fn field<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    let mut found = object.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name));
+    found.next().map(|(_, value)| value).filter(|_| found.next().is_none())
+}
+
+/// A text, or a whole number as its digits; what is absent or anything else is empty.
+fn text(object: &Map<String, Value>, name: &str) -> String {
+    match field(object, name) {
+        Some(Value::String(text)) => text.trim().to_owned(),
+        Some(Value::Number(number)) if number.is_i64() || number.is_u64() => number.to_string(),
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use hundi_core::schedule::SECOND;
+
+    pub const REFERENCE: &str = "ABCDEFGHIJKLMNO";
+
+    pub fn reference() -> Reference {
+        Reference::parse(REFERENCE).unwrap()
+    }
+
+    /// A question of a payment that nobody has called paid, 30 s after it was sent.
+    pub const UNPAID: fn() -> Asked = || asked(false, 30);
+
+    /// The same of one that the bank has called paid.
+    pub const PAID: fn() -> Asked = || asked(true, 30);
+
+    pub fn asked(paid: bool, after_s: i64) -> Asked {
+        let now = Timestamp(1_000_000 * SECOND);
+        Asked::WhatBecame(Question { reference: reference(), now, send_before: now.after(-after_s * SECOND), paid })
+    }
+
+    pub fn told(bank: &dyn Bank, asked: Asked, status: u16, body: &str) -> Word {
+        let reply = OutReply { status, body: body.to_owned().into(), truncated: false };
+        bank.outcome(reference(), asked, &Ok(reply))
+    }
+
+    /// A call with these headers and this body.
+    pub fn heard(
+        bank: &dyn Bank,
+        uri: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+        now_s: i64,
+    ) -> Result<Called, NoWord> {
+        let mut request = hyper::Request::builder().method(bank.calls_by()).uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        bank.called(&Call { head: &head, body: body.as_bytes(), now: Timestamp(now_s * SECOND) })
+    }
+
+    /// The rows that all banks share (the table at the top of this file), for one bank. `paid` is the body of a success.
+    pub fn shared_rows(bank: &dyn Bank, paid: &str) {
+        for (error, outcome) in [
+            (OutError::NotWritten("x".into()), Outcome::NotWritten),
+            (OutError::Forbidden("x".into()), Outcome::NotWritten),
+            (OutError::Silent("x".into()), Outcome::Silent),
+        ] {
+            assert_eq!(bank.outcome(reference(), Asked::ToPay, &Err(error)).outcome, outcome);
+        }
+        for asked in [Asked::ToPay, UNPAID()] {
+            for status in [100, 301, 302, 307, 409, 429, 500, 502, 503, 504, 599] {
+                assert_eq!(told(bank, asked, status, paid).outcome, Outcome::Silent, "{status}");
+            }
+            for body in ["", "<html>ok</html>", "[]", "{}", "null", "7", &paid.replace(REFERENCE, "XXXXXXXXXXXXXXX")] {
+                let word = told(bank, asked, 200, body);
+                assert!(matches!(word.outcome, Outcome::Silent), "{asked:?} {body}: {word:?}");
+            }
+            let cut = OutReply { status: 200, body: paid.to_owned().into(), truncated: true };
+            assert_eq!(bank.outcome(reference(), asked, &Ok(cut)).outcome, Outcome::Silent);
+        }
+        for status in [401, 403] {
+            assert_eq!(told(bank, Asked::ToPay, status, paid).outcome, Outcome::NotWritten, "{status}");
+            assert_eq!(told(bank, UNPAID(), status, paid).outcome, Outcome::Silent, "{status}");
+        }
+        // "Not found" never becomes final by itself at these banks.
+        assert_eq!(bank.rules().not_found_final_us, None);
+    }
+
+    #[test]
+    fn a_bank_is_not_called_more_often_than_it_allows() {
+        let (pace, now, most) = (Pace::new(5), Instant::now(), Duration::from_millis(2_500));
+        let turns: Vec<_> = (0..20).map(|_| pace.turn(now, most)).collect();
+        let expected = |turn: u64| (turn <= 12).then(|| Duration::from_millis(200 * turn));
+        assert_eq!(turns, (0..20).map(expected).collect::<Vec<_>>());
+        // Those who were sent away have taken no turn.
+        assert_eq!(pace.turn(now + Duration::from_secs(3), most), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_secret_is_named_by_one_file_or_one_variable() {
+        let path = std::env::temp_dir().join(format!("hundi-secret-{}", std::process::id()));
+        std::fs::write(&path, " s3cret-of-up\n").unwrap();
+        assert_eq!(secret("up", "token", Some(&path), None).unwrap().as_deref(), Some("s3cret-of-up"));
+        assert_eq!(secret("up", "token", None, None), Ok(None));
+        std::fs::write(&path, "s3 cr").unwrap();
+        let missing = path.with_extension("missing");
+        for (file, env, word) in [
+            (Some(path.as_path()), None, "`connectors.up.token` must be at least"),
+            (Some(path.as_path()), Some("HOME"), "both"),
+            (Some(missing.as_path()), None, "`connectors.up.token_file`"),
+            (None, Some("HUNDI_NO_SUCH_VARIABLE"), "HUNDI_NO_SUCH_VARIABLE"),
+        ] {
+            let error = secret("up", "token", file, env).unwrap_err();
+            assert!(error.contains(word) && !error.contains("s3"), "{error}");
+        }
+        assert!(needed_secret("up", "token", None, None).unwrap_err().contains("connectors.up.token_env"));
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn labels_and_reasons_are_what_can_be_printed() {
+        for (given, kept) in [("036516753713", "036516753713"), ("null", ""), ("a b", ""), ("<b>", "")] {
+            assert_eq!(&*label(given), kept);
+        }
+        assert_eq!(&*label(&"9".repeat(36)), "");
+        assert_eq!(&*reason("a\nb"), "ab");
+        assert_eq!(reason(&"x".repeat(200)).len(), 100);
+    }
 }

@@ -3,7 +3,7 @@
 //! "Paid" means that the bank's book has it. A reference is executed once; a request is refused after its `valid_until`,
 //! so "not found" is final 5 s after `send_before`. Its callbacks are signed after Standard Webhooks.
 
-use super::{Asked, Bank, Call, Called, Question, Transfer, bare, named};
+use super::{Asked, Bank, Call, Called, NoWord, Question, Transfer, bare, named};
 use crate::config;
 use crate::http_out::{Method, OutError, OutReply, OutRequest, Reach, check_url};
 use bytes::Bytes;
@@ -172,9 +172,9 @@ impl Bank for Sandbox {
         }
     }
 
-    fn called(&self, call: &Call<'_>) -> Option<Called> {
-        let reading: ReplyBody = serde_json::from_slice(call.body).ok()?;
-        let reference = Reference::parse(&reading.reference)?;
+    fn called(&self, call: &Call<'_>) -> Result<Called, NoWord> {
+        let reading: ReplyBody = serde_json::from_slice(call.body).map_err(|_| NoWord::Unreadable)?;
+        let reference = Reference::parse(&reading.reference).ok_or(NoWord::Unreadable)?;
         let proof = || {
             let (id, signature) = (call.header("webhook-id")?, call.header("webhook-signature")?);
             let at: i64 = call.header("webhook-timestamp")?.parse().ok()?;
@@ -185,7 +185,7 @@ impl Bank for Sandbox {
             )
         };
         let signed = proof().unwrap_or(false) || planted(Plant::ForgedCallbackTrusted);
-        Some(Called { signed, reference, word: word(reading) })
+        Ok(Called { signed, reference, word: word(reading) })
     }
 }
 
@@ -263,7 +263,7 @@ mod tests {
             (OutError::Forbidden("x".into()), Outcome::NotWritten),
             (OutError::Silent("x".into()), Outcome::Silent),
         ] {
-            assert_eq!(sandbox().outcome(reference, Asked::WhatBecame, &Err(error)).outcome, outcome);
+            assert_eq!(sandbox().outcome(reference, Asked::ToPay, &Err(error)).outcome, outcome);
         }
     }
 
@@ -289,7 +289,7 @@ mod tests {
         assert!(!signed("a", 1_000_301, b"secret"));
         assert!(!signed("a", 999_699, b"secret"));
         assert!(!called(&[], body).unwrap().signed);
-        assert!(called(&[], b"{}").is_none());
-        assert!(called(&[], br#"{"reference":"short","status":"paid"}"#).is_none());
+        assert!(called(&[], b"{}").is_err());
+        assert!(called(&[], br#"{"reference":"short","status":"paid"}"#).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Banks that call us: `POST /connectors/{name}/callback`.
+//! Banks that call us: `POST /connectors/{name}/callback`, or `GET` where the bank's calls are queries.
 //!
 //! | the call | about | becomes |
 //! |---|---|---|
@@ -6,11 +6,12 @@
 //! | signed | another reference | the same; `Record` raises an exception |
 //! | not signed | a reference of ours | `Record` alone, which at most makes us ask the bank |
 //! | not signed | another reference | nothing: a stranger must not fill our disk |
+//! | any | no payment | nothing; it is answered 200 |
 //!
 //! 200 is said only after the commit; whatever is not known is 503, so that the bank repeats it.
 
 use crate::App;
-use crate::connectors::Call;
+use crate::connectors::{Call, NoWord};
 use crate::http::serve::{BodyError, read_body};
 use crate::worker::{bank, keep};
 use bytes::Bytes;
@@ -33,14 +34,25 @@ pub fn connector_in(path: &str) -> Option<&str> {
     path.strip_prefix(before)?.strip_suffix(after).filter(|name| !name.contains('/'))
 }
 
+/// The method that this bank's calls must have.
+pub fn method(app: &App, name: &str) -> Method {
+    bank(app, name).map_or(Method::POST, |(bank, _)| bank.calls_by())
+}
+
+/// What a call says: its body, or the query of one that has none.
+fn message<'a>(head: &'a Parts, body: &'a [u8]) -> &'a [u8] {
+    if head.method == Method::GET { head.uri.query().unwrap_or_default().as_bytes() } else { body }
+}
+
 /// Serves one call of a bank; gives the status and a word for it.
 pub async fn serve<B>(app: &App, name: &str, head: &Parts, body: B) -> (StatusCode, &'static str)
 where
     B: Body<Data = Bytes>,
 {
     let Some((bank, connector)) = bank(app, name) else { return (StatusCode::NOT_FOUND, "unknown connector") };
-    if head.method != Method::POST {
-        return (StatusCode::METHOD_NOT_ALLOWED, "method must be POST");
+    if head.method != bank.calls_by() {
+        let said = if bank.calls_by() == Method::GET { "method must be GET" } else { "method must be POST" };
+        return (StatusCode::METHOD_NOT_ALLOWED, said);
     }
     let body = match read_body(body, BODY_BYTES_MAX, Duration::from_millis(app.config.api.body_within_ms)).await {
         Ok(body) => body,
@@ -48,8 +60,10 @@ where
         Err(BodyError::TooSlow) => return (StatusCode::REQUEST_TIMEOUT, "message did not arrive in time"),
         Err(BodyError::Broken) => return (StatusCode::BAD_REQUEST, "message cannot be read"),
     };
-    let Some(called) = bank.called(&Call { head, body: &body, now: app.clock.now() }) else {
-        return (StatusCode::BAD_REQUEST, "message cannot be read");
+    let called = match bank.called(&Call { head, body: &body, now: app.clock.now() }) {
+        Ok(called) => called,
+        Err(NoWord::NotOurs) => return (StatusCode::OK, "heard"),
+        Err(NoWord::Unreadable) => return (StatusCode::BAD_REQUEST, "message cannot be read"),
     };
     let known = match app.store.reference(connector, called.reference).await {
         Ok(known) => known,
@@ -68,7 +82,8 @@ where
     }
     // What concerns no payout of ours is the house's.
     let whose = known.map_or((MerchantId::HOUSE, PayoutId(0)), |(merchant, payout, _)| (merchant, payout));
-    let message = called.signed.then(|| keep(app, (connector, called.reference), "callback", &body, whose));
+    let message =
+        called.signed.then(|| keep(app, (connector, called.reference), "callback", message(head, &body), whose));
     match app.writer.record(whose.0, message, command).await {
         Ok(Decision::Done(_) | Decision::Repeat(_)) => (StatusCode::OK, "heard"),
         Ok(Decision::Refused(refusal)) => {

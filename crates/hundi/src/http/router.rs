@@ -3,7 +3,7 @@
 //! | listener | path | |
 //! |---|---|---|
 //! | merchants | `POST` the calls of [`Call`], in any case | [`merchant_api`] |
-//! | merchants | `POST /connectors/{name}/callback` | [`bank_callback`] |
+//! | merchants | `POST /connectors/{name}/callback`; `GET` for a connector whose bank calls so | [`bank_callback`] |
 //! | operations | `GET /healthz` | the process lives |
 //! | operations | `GET /readyz` | the store is readable and the writer writes: 200, else 503 with the reason |
 //! | operations | `GET /metrics` | the counters |
@@ -68,7 +68,9 @@ where
         }
         let mut response = response(status, format!("{{\"message\":\"{said}\"}}").into(), &request_id, JSON);
         if status == StatusCode::METHOD_NOT_ALLOWED {
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+            let allowed = bank_callback::method(&app, name);
+            let allowed = HeaderValue::from_static(if allowed == Method::GET { "GET" } else { "POST" });
+            response.headers_mut().insert(ALLOW, allowed);
         }
         return response;
     }

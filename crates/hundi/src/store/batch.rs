@@ -211,16 +211,18 @@ pub(super) static ADD_EXCEPTIONS: Many = Many::insert(
     "ON CONFLICT (connector, reference, kind) DO NOTHING",
 );
 
+/// Whether a hold of the installation has a say in it.
+fn is_held_back(command: &Command) -> bool {
+    matches!(command, Command::CreatePayout(_) | Command::Start { .. } | Command::Expire { .. })
+}
+
 /// Reads everything that the commands name, and locks the wallets.
 pub async fn load(tx: &mut Tx<'_>, commands: &[&Command]) -> Result<Loaded, StoreError> {
     let mut loaded = Loaded::default();
     let (mut merchants, mut orders, mut payouts) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     let (mut created, mut credits) = (BTreeSet::new(), BTreeSet::new());
     let (mut spoken_of, mut taken) = (BTreeSet::new(), Vec::new());
-    let held_back = |command: &&Command| {
-        matches!(command, Command::CreatePayout(_) | Command::Start { .. } | Command::Expire { .. })
-    };
-    let hold = if commands.iter().any(held_back) { vec![text(HOLD)] } else { Vec::new() };
+    let hold = if commands.iter().any(|command| is_held_back(command)) { vec![text(HOLD)] } else { Vec::new() };
     for command in commands {
         match command {
             Command::CreatePayout(order) => {

@@ -20,6 +20,7 @@ mod sqlite {
 
     mod admin;
     mod api;
+    mod behind;
     mod bench;
     mod callbacks;
     mod canaries;
@@ -38,6 +39,7 @@ mod sqlite {
     mod store;
     #[allow(dead_code, reason = "some of it helps the tests of one engine only")]
     pub mod support;
+    mod upstreams;
     mod worker;
 
     #[path = "security/forwarded.rs"]

@@ -104,7 +104,7 @@ pub fn call(data: &[u8]) {
             }
         }
         let (head, ()) = request.body(()).expect("a request").into_parts();
-        SANDBOX.called(&Call { head: &head, body, now })
+        SANDBOX.called(&Call { head: &head, body, now }).ok()
     };
     let Some(forged) = called(signature.as_ref()) else { return };
     printable(&forged.word);
