@@ -7,8 +7,8 @@
 //! journal, open payouts: totals-+
 //! ```
 //!
-//! No payout costs a read or a write here. Pauses are read every [`WATCH_EVERY`]; totals of the day are read from the
-//! journal and from what is open every [`TOTALS_EVERY`] turns, and what this process has started since is added. Of what
+//! No payout costs a read or a write here. Pauses are read every `WATCH_EVERY`; totals of the day are read from the
+//! journal and from what is open every `TOTALS_EVERY` turns, and what this process has started since is added. Of what
 //! other processes start in between nothing is known, so a day's limit may be passed by that much.
 
 use crate::clock::Clock;
