@@ -421,7 +421,7 @@ pub fn decide(snapshot: &mut Snapshot, rules: &Rules, command: &Command, now: Ti
         Command::CreatePayout(order) => create(snapshot, rules, order, now),
         Command::Start { merchant, payout, connector, references, send_within_us, enquire_after_us } => {
             if snapshot.on_hold && !planted(Plant::StartsOnHold) {
-                return postpone(snapshot, *merchant, *payout, now);
+                return postpone(snapshot, rules, *merchant, *payout, now);
             }
             let Some(reference) = free_reference(snapshot, *connector, *references, *payout) else {
                 return Decision::Refused(Refusal::ReferenceTaken);
@@ -459,7 +459,9 @@ pub fn decide(snapshot: &mut Snapshot, rules: &Rules, command: &Command, now: Ti
             record(snapshot, rules, *connector, *reference, word, *source, now)
         }
         Command::Enquire { merchant, payout, lease_us } => enquire(snapshot, *merchant, *payout, *lease_us, now),
-        Command::Expire { merchant, payout } if snapshot.on_hold => return postpone(snapshot, *merchant, *payout, now),
+        Command::Expire { merchant, payout } if snapshot.on_hold => {
+            return postpone(snapshot, rules, *merchant, *payout, now);
+        }
         Command::Wait { merchant, payout } => wait(snapshot, rules, *merchant, *payout, now),
         Command::Expire { merchant, payout } => match snapshot.payouts.get(payout) {
             Some(known) if now < known.queue_until => Err(Refusal::NotNow),
@@ -499,10 +501,13 @@ pub fn decide(snapshot: &mut Snapshot, rules: &Rules, command: &Command, now: Ti
 const ON_HOLD: i64 = MINUTE;
 
 /// Puts off a queued payout while the installation is on hold. A refusal would leave it due, in the way of all enquiries.
-fn postpone(snapshot: &mut Snapshot, merchant: MerchantId, id: PayoutId, now: Timestamp) -> Decision {
+fn postpone(snapshot: &mut Snapshot, rules: &Rules, merchant: MerchantId, id: PayoutId, now: Timestamp) -> Decision {
     match own(&mut snapshot.payouts, merchant, id) {
         Ok(payout) if payout.state == State::Queued && !payout.held => {
             payout.next_at = Some(now.after(ON_HOLD));
+            // The bank may have paid it in the time that was forgotten: it must be sent again, under the same reference, and
+            // not given up by age, as soon as the hold ends.
+            payout.queue_until = payout.queue_until.max(now.after(rules.queue_us));
             payout.version += 1;
             Decision::Done(Box::new(Transition { payout: Some(payout.clone()), ..Transition::default() }))
         }

@@ -181,10 +181,10 @@ fn add(text: &mut String, more: &str) {
 fn attributes(tag: &BytesStart<'_>, currency: &mut String, namespace: &mut String) -> Result<(), &'static str> {
     for attribute in tag.attributes() {
         let attribute = attribute.map_err(|_| "a tag has broken attributes")?;
-        let (key, value) = (attribute.key.as_ref(), &*attribute.value);
-        if key == "Ccy" {
+        let (name, value) = (attribute.key.as_ref(), &*attribute.value);
+        if name == "Ccy" {
             currency.push_str(value);
-        } else if key == "xmlns" || key.starts_with("xmlns:") && value.contains(":iso:std:iso:20022:") {
+        } else if name == "xmlns" || name.starts_with("xmlns:") && value.contains(":iso:std:iso:20022:") {
             namespace.clear();
             namespace.push_str(value);
         }
@@ -194,7 +194,9 @@ fn attributes(tag: &BytesStart<'_>, currency: &mut String, namespace: &mut Strin
 
 fn why(error: &quick_xml::Error) -> &'static str {
     match error {
-        quick_xml::Error::Io(error) if error.kind() == io::ErrorKind::FileTooLarge => "a tag or a text is too long",
+        quick_xml::Error::Io(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            "an element or a text is too long"
+        }
         quick_xml::Error::Io(_) => "the file cannot be read further",
         quick_xml::Error::Encoding(_) => "it is not UTF-8",
         _ => "it is not well-formed XML",

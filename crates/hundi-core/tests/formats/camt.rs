@@ -122,9 +122,9 @@ fn what_is_not_well_formed_ends_it() {
     stops("</Ntry>", "</Entry>", "3: BAD it is not well-formed XML");
     stops("</Ntry>", "", "3: BAD it is not well-formed XML");
     stops("<Id>S</Id>", &"<a>".repeat(100), "1: BAD elements are nested too deep");
-    stops("<Id>S</Id>", &format!("<Id>{}</Id>", "S".repeat(70_000)), "1: BAD a tag or a text is too long");
-    stops("<Id>S</Id>", &format!("<{}/>", "S".repeat(70_000)), "1: BAD a tag or a text is too long");
-    stops("<Id>S</Id>", &format!("<!--{}-->", "S".repeat(70_000)), "1: BAD a tag or a text is too long");
+    stops("<Id>S</Id>", &format!("<Id>{}</Id>", "S".repeat(70_000)), "1: BAD an element or a text is too long");
+    stops("<Id>S</Id>", &format!("<{}/>", "S".repeat(70_000)), "1: BAD an element or a text is too long");
+    stops("<Id>S</Id>", &format!("<!--{}-->", "S".repeat(70_000)), "1: BAD an element or a text is too long");
     stops("<Id>S</Id>", "<Id a=b>S</Id>", "1: BAD a tag has broken attributes");
     stops("camt.053", "camt.052", "1: BAD it is not a camt.053 or camt.054");
     stops("<Document ", "<Dokument ", "1: BAD it is not a camt.053 or camt.054");

@@ -87,6 +87,7 @@ macro_rules! payout_changes {
             ("send_before", INT),
             ("enquiries", INT),
             ("next_at", INT),
+            ("queue_until", INT),
             ("rrn", TEXT),
             ("reason", TEXT),
             ("updated_at", INT),
@@ -113,8 +114,7 @@ pub(super) static ADD_PAYOUTS: Many = Many::insert(
             ("name", TEXT),
             ("hint", TEXT),
             ("actor", TEXT),
-            ("created_at", INT),
-            ("queue_until", INT)
+            ("created_at", INT)
         ],
         []
     ),
@@ -506,7 +506,6 @@ impl Rows {
                 text(&order.hint),
                 Value::Text(order.actor.to_string()),
                 Value::Int(order.created_at.0),
-                Value::Int(payout.queue_until.0),
             ]);
             &mut self.new_payouts
         } else {
@@ -523,6 +522,7 @@ impl Rows {
             Value::Int(payout.send_before.0),
             Value::Int(i64::from(payout.enquiries)),
             payout.next_at.map(|at| at.0).into(),
+            Value::Int(payout.queue_until.0),
             text(&payout.rrn),
             text(&payout.reason),
             Value::Int(payout.updated_at.0),

@@ -33,6 +33,7 @@ pub fn files(below: &str, endings: &[&str]) -> Vec<(String, String)> {
 /// The program part of a source file: without its unit tests and without comments.
 pub fn program(text: &str) -> String {
     let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    let text = text.split("#[cfg(test)]\npub(crate) mod tests").next().unwrap_or_default();
     text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 
