@@ -836,7 +836,7 @@ fn apply(
     payout.held |= step.holds;
     payout.version += 1;
     payout.updated_at = now;
-    let exhausted = set_due(payout, &step, rules, change, now);
+    let exhausted = set_due(payout, was, &step, rules, change, now);
     if let Some((word, _, _)) = change.word
         && !word.rrn.is_empty()
         && !step.holds
@@ -931,7 +931,7 @@ pub const WAITING: Timestamp = Timestamp(i64::MAX);
 const RESEND_PAUSE_MAX: i64 = 10 * MINUTE;
 
 /// Sets when the payout is due next; true if the enquiry schedule has just come to its end.
-fn set_due(payout: &mut Payout, step: &Step, rules: &Rules, change: &Change<'_>, now: Timestamp) -> bool {
+fn set_due(payout: &mut Payout, was: State, step: &Step, rules: &Rules, change: &Change<'_>, now: Timestamp) -> bool {
     let at_bank = matches!(payout.state, State::Sending | State::Sent);
     let silent = matches!(change.event, Event::Fact(_, Fact::Silent));
     if payout.next_at == Some(CALLED) && change.word.is_some() && payout.state != State::Queued {
@@ -940,7 +940,8 @@ fn set_due(payout: &mut Payout, step: &Step, rules: &Rules, change: &Change<'_>,
         return false;
     }
     let called = change.word.is_some() && !change.asked && !planted(Plant::CallEndsTheQuestion);
-    if called && payout.state != State::Queued && payout.next_at.is_some_and(|at| at != WAITING) {
+    let queued = was == State::Queued || payout.state == State::Queued;
+    if called && !queued && payout.next_at.is_some_and(|at| at != WAITING) {
         // A question of ours may be under way, and its answer, which the bank gave after it had called, may be lost with
         // whoever asked. What a call says moves the payout, but does not end the wish to ask.
         return false;

@@ -1263,12 +1263,12 @@ fn a_statement_is_the_bank_s_own_book() {
          create A 300 imps                      -> Queued 694.10/305.90/0.00 reserve, due 30s
          start A                                -> Sending#1 694.10/305.90/0.00, due 7s
          silent A                               -> same, due 2s
-         paid A amount=300.00 rrn=R1 via=statement -> Paid#1 694.10/0.00/5.90 settle [Success 1]
-         paid A amount=300.00 rrn=R1 via=statement -> same
+         paid A amount=300.00 rrn=R1 via=statement -> Paid#1 694.10/0.00/5.90 settle [Success 1], due 2s
+         paid A amount=300.00 rrn=R1 via=statement -> same, due 2s
          // A credit gives it back, and a person hears that the bank had told nobody.
-         reversed A amount=300.00 via=statement -> Reversed#1 1000.00/0.00/0.00 restore [Reversal 2] !reversal_unannounced
-         reversed A amount=300.00 via=statement -> same
-         paid A amount=300.00 via=statement     -> same
+         reversed A amount=300.00 via=statement -> Reversed#1 1000.00/0.00/0.00 restore [Reversal 2] !reversal_unannounced, due 2s
+         reversed A amount=300.00 via=statement -> same, due 2s
+         paid A amount=300.00 via=statement     -> same, due 2s
          banks                                  -> sandbox -1000.00",
     );
     check(
@@ -1277,9 +1277,9 @@ fn a_statement_is_the_bank_s_own_book() {
          fund 1000                              -> 1000.00/0.00/0.00 fund
          create A 300 imps                      -> Queued 694.10/305.90/0.00 reserve, due 30s
          start A                                -> Sending#1 694.10/305.90/0.00, due 7s
-         paid A amount=299.99 via=statement     -> Sending#1 held 694.10/305.90/0.00 !amount_differs, due 2s
-         paid A amount=300.00 via=statement     -> Paid#1 held 694.10/0.00/5.90 settle [Success 1]
-         reversed A amount=300.01 via=statement -> Paid#1 held 694.10/0.00/5.90 !amount_differs",
+         paid A amount=299.99 via=statement     -> Sending#1 held 694.10/305.90/0.00 !amount_differs, due 7s
+         paid A amount=300.00 via=statement     -> Paid#1 held 694.10/0.00/5.90 settle [Success 1], due 7s
+         reversed A amount=300.01 via=statement -> Paid#1 held 694.10/0.00/5.90 !amount_differs, due 7s",
     );
     check(
         "
