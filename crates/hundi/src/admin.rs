@@ -606,11 +606,11 @@ async fn complaint(app: &App, complaint_id: &str) -> Result<ComplaintView, Strin
 pub async fn hold_set(app: &App, reason: &str, actor: &Actor) -> Answer {
     let now = app.clock.now();
     let said = format!("since {now} by {actor}: {}", hold_reason(reason)?);
-    let line = rows::settings_line(MerchantId::HOUSE, &format!("hold set: {reason}"), actor, now);
-    if app.writer.write(rows::meta_once(HOLD, &said)).await.map_err(text)? == 0 {
+    if app.store.meta(HOLD).await.map_err(text)?.is_some() {
         return Err("Hundi is on hold already; `hundi hold status` shows why".to_owned());
     }
-    app.writer.write(line).await.map_err(text)?;
+    let line = rows::settings_line(MerchantId::HOUSE, &format!("hold set: {reason}"), actor, now);
+    app.writer.write(rows::meta_once(HOLD, &said).and(line)).await.map_err(text)?;
     hold_status(app).await
 }
 
@@ -623,13 +623,11 @@ pub async fn hold_status(app: &App) -> Answer {
 /// Lets the installation pay again.
 pub async fn hold_release(app: &App, reason: &str, actor: &Actor) -> Answer {
     let reason = hold_reason(reason)?;
-    let line = rows::settings_line(MerchantId::HOUSE, &format!("hold released: {reason}"), actor, app.clock.now());
-    // The line first: a release that nobody has signed would be worse than a line too many.
     if app.store.meta(HOLD).await.map_err(text)?.is_none() {
         return Err("Hundi is not on hold".to_owned());
     }
-    app.writer.write(line).await.map_err(text)?;
-    app.writer.write(rows::meta_forget(HOLD)).await.map_err(text)?;
+    let line = rows::settings_line(MerchantId::HOUSE, &format!("hold released: {reason}"), actor, app.clock.now());
+    app.writer.write(rows::meta_forget(HOLD).and(line)).await.map_err(text)?;
     hold_status(app).await
 }
 

@@ -49,8 +49,6 @@ use std::time::Duration;
 
 /// The most of a reply that is read, bytes.
 const REPLY_BYTES_MAX: usize = 16 * 1024;
-/// A webhook older or newer than this is not believed: it may be a replay. It makes us ask all the same.
-const WEBHOOK_AGE_MAX_S: i64 = 300;
 /// A timestamp beyond this counts milliseconds and not seconds.
 const SECONDS_MOST: i64 = 100_000_000_000;
 /// What Cashfree takes of a name and of an account number, characters.
@@ -235,11 +233,6 @@ fn paise(json: &str) -> Option<i64> {
     Amount::from_decimal_text(&format!("{rupees}.{paise:0<2}")).ok().map(Amount::paise)
 }
 
-/// Rupees with two decimals.
-fn rupees(paise: i64) -> String {
-    format!("{}.{:02}", paise / 100, paise % 100)
-}
-
 /// A name of letters and single spaces, which is all that Cashfree carries.
 fn plain_name(name: &PersonName, rail: Rail) -> String {
     let mut plain = String::new();
@@ -288,7 +281,7 @@ impl Bank for Cashfree {
         };
         let name = plain_name(transfer.name, transfer.rail);
         // Digits with a point between them are a JSON number.
-        let amount = RawValue::from_string(rupees(transfer.amount.paise())).unwrap_or_default();
+        let amount = RawValue::from_string(transfer.amount.to_string()).unwrap_or_default();
         let body = TransferBody {
             transfer_id: transfer.reference.as_str(),
             transfer_amount: amount,
@@ -355,7 +348,7 @@ impl Bank for Cashfree {
             mac.update(call.body);
             // Compares in constant time.
             mac.verify_slice(&given).ok()?;
-            Some(at_s.abs_diff(call.now.0 / SECOND) <= WEBHOOK_AGE_MAX_S.unsigned_abs())
+            Some(call.is_fresh(at_s))
         };
         // Which pages call ACKNOWLEDGED and which SUCCESS differs; the transfer's own state does not.
         Ok(Called { signed: proof().unwrap_or(false), reference, word: self.word(Asked::ToPay, &transfer) })
@@ -529,7 +522,6 @@ mod tests {
         ] {
             assert_eq!(paise(json), expected, "{json}");
         }
-        assert_eq!((rupees(100_50), rupees(7)), ("100.50".to_owned(), "0.07".to_owned()));
         // What cannot be read is not paid.
         let odd = transfer("SUCCESS", "COMPLETED").replace("100.50", "1.005e2");
         assert_eq!(told(&bank(), UNPAID(), 200, &odd).outcome, Outcome::Accepted);

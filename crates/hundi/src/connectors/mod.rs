@@ -24,8 +24,10 @@ use hundi_core::command::{ConnectorRules, Outcome, Word};
 use hundi_core::ids::{Connector, Reference};
 use hundi_core::money::Amount;
 use hundi_core::party::{Beneficiary, PersonName};
+use hundi_core::plant::{Plant, planted};
 use hundi_core::rails::Rail;
-use hundi_core::schedule::Timestamp;
+use hundi_core::schedule::{SECOND, Timestamp};
+use hundi_core::signing;
 use hyper::Method;
 use hyper::http::request::Parts;
 use serde_json::{Map, Value};
@@ -36,6 +38,8 @@ use tokio::time::Instant;
 
 /// A shorter secret could be guessed, and an empty one would sign for everybody.
 const SECRET_BYTES_LEAST: usize = 8;
+/// A call older or newer than this is not believed: it may be a replay.
+const CALL_AGE_MAX_S: u64 = 300;
 /// The most characters of a bank's reference that are kept, and of its reason.
 const LABEL_CHARS_MAX: usize = 35;
 const REASON_CHARS_MAX: usize = 100;
@@ -94,6 +98,21 @@ impl Call<'_> {
     /// A header, where it is there and text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.head.headers.get(name)?.to_str().ok()
+    }
+
+    /// Whether a call that names this moment, in seconds, is no replay.
+    fn is_fresh(&self, at_s: i64) -> bool {
+        at_s.abs_diff(self.now.0 / SECOND) <= CALL_AGE_MAX_S || planted(Plant::StaleCall)
+    }
+
+    /// Whether its headers prove, after Standard Webhooks, that whoever knows the secret has sent `content` lately.
+    fn proves(&self, secret: Option<&[u8]>, content: &[u8]) -> bool {
+        let proof = || {
+            let (id, signature) = (self.header("webhook-id")?, self.header("webhook-signature")?);
+            let at_s: i64 = self.header("webhook-timestamp")?.parse().ok()?;
+            Some(self.is_fresh(at_s) && signing::verify(secret?, id, at_s, content, signature))
+        };
+        proof().unwrap_or(false)
     }
 }
 
@@ -168,10 +187,7 @@ impl Connectors {
                 (Some(config::Connector::RazorpayX(options)), _) => Box::new(razorpayx::RazorpayX::new(name, options)?),
                 (Some(config::Connector::Cashfree(options)), _) => Box::new(cashfree::Cashfree::new(name, options)?),
                 (Some(config::Connector::Sandbox(options)), _) => {
-                    let connector = Connector::parse(name);
-                    let connector =
-                        connector.ok_or_else(|| format!("`connectors.{name}` cannot be a connector's name"))?;
-                    Box::new(sandbox::Sandbox::named(connector, &format!("connectors.{name}"), options)?)
+                    Box::new(sandbox::Sandbox::named(configured(name)?, &format!("connectors.{name}"), options)?)
                 }
             };
             banks.push(bank);
@@ -299,19 +315,26 @@ fn address(name: &str, url: &config::BankUrl) -> Result<String, String> {
 
 /// What every bank's reply may be before its words are looked at: the table at the top. `Err` is the word.
 fn replied(connector: Connector, asked: Asked, reply: &Result<OutReply, OutError>) -> Result<(u16, &[u8]), Word> {
-    let reply = match reply {
-        Ok(reply) => reply,
-        Err(OutError::NotWritten(_)) => return Err(bare(Outcome::NotWritten, "The bank could not be reached")),
-        // A guard that forbids an address has connected nowhere.
-        Err(OutError::Forbidden(_)) => return Err(bare(Outcome::NotWritten, "The bank's address is not allowed")),
-        Err(OutError::Silent(_)) => return Err(bare(Outcome::Silent, "")),
-    };
+    let reply = arrived(reply)?;
     match reply.status {
         401 | 403 => Err(turned_away(connector, asked)),
         409 | 429 | 100..=199 | 300..=399 | 500.. => Err(bare(Outcome::Silent, "")),
         _ if reply.truncated => Err(bare(Outcome::Silent, "")),
         status => Ok((status, &reply.body)),
     }
+}
+
+/// The reply, if one came. `Err` is the word of a request that had none.
+fn arrived(reply: &Result<OutReply, OutError>) -> Result<&OutReply, Word> {
+    reply.as_ref().map_err(|error| match error {
+        OutError::NotWritten(_) => bare(Outcome::NotWritten, "The bank could not be reached"),
+        // A guard that forbids an address has connected nowhere.
+        OutError::Forbidden(_) => bare(Outcome::NotWritten, "The bank's address is not allowed"),
+        OutError::Silent(_) if planted(Plant::TimeoutAsFailure) => {
+            bare(Outcome::Refused { elsewhere: false }, "Time-out")
+        }
+        OutError::Silent(_) => bare(Outcome::Silent, ""),
+    })
 }
 
 /// The bank does not take our credentials or our address: it has done nothing of what we asked. What it may have done
@@ -358,7 +381,6 @@ fn text(object: &Map<String, Value>, name: &str) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use hundi_core::schedule::SECOND;
 
     pub const REFERENCE: &str = "ABCDEFGHIJKLMNO";
 

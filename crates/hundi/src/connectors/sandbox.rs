@@ -3,7 +3,7 @@
 //! "Paid" means that the bank's book has it. A reference is executed once; a request is refused after its `valid_until`,
 //! so "not found" is final 5 s after `send_before`. Its callbacks are signed after Standard Webhooks.
 
-use super::{Asked, Bank, Call, Called, NoWord, Question, Transfer, bare, named};
+use super::{Asked, Bank, Call, Called, NoWord, Question, Transfer, arrived, bare, label, named, reason};
 use crate::config;
 use crate::http_out::{Method, OutError, OutReply, OutRequest, Reach, check_url};
 use bytes::Bytes;
@@ -13,7 +13,6 @@ use hundi_core::party::Beneficiary;
 use hundi_core::plant::{Plant, planted};
 use hundi_core::routing::Carries;
 use hundi_core::schedule::SECOND;
-use hundi_core::signing;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -21,8 +20,6 @@ use std::time::Duration;
 const REPLY_BYTES_MAX: usize = 16 * 1024;
 /// A shorter secret could be guessed, and an empty one would sign for everybody.
 const SECRET_BYTES_LEAST: usize = 16;
-/// A callback older or newer than this is not believed: it may be a replay.
-const CALLBACK_AGE_MAX_S: i64 = 300;
 
 /// The connector of a sandbox bank.
 pub struct Sandbox {
@@ -149,15 +146,9 @@ impl Bank for Sandbox {
     }
 
     fn outcome(&self, reference: Reference, _: Asked, reply: &Result<OutReply, OutError>) -> Word {
-        let reply = match reply {
-            Err(OutError::NotWritten(_)) => return bare(Outcome::NotWritten, "The bank could not be reached"),
-            // A guard that forbids an address has connected nowhere.
-            Err(OutError::Forbidden(_)) => return bare(Outcome::NotWritten, "The bank's address is not allowed"),
-            Err(OutError::Silent(_)) if planted(Plant::TimeoutAsFailure) => {
-                return bare(Outcome::Refused { elsewhere: false }, "Time-out");
-            }
-            Err(OutError::Silent(_)) => return bare(Outcome::Silent, ""),
+        let reply = match arrived(reply) {
             Ok(reply) => reply,
+            Err(word) => return word,
         };
         if reply.truncated {
             return bare(Outcome::Silent, "");
@@ -175,16 +166,7 @@ impl Bank for Sandbox {
     fn called(&self, call: &Call<'_>) -> Result<Called, NoWord> {
         let reading: ReplyBody = serde_json::from_slice(call.body).map_err(|_| NoWord::Unreadable)?;
         let reference = Reference::parse(&reading.reference).ok_or(NoWord::Unreadable)?;
-        let proof = || {
-            let (id, signature) = (call.header("webhook-id")?, call.header("webhook-signature")?);
-            let at: i64 = call.header("webhook-timestamp")?.parse().ok()?;
-            let fresh = at.abs_diff(call.now.0 / SECOND) <= CALLBACK_AGE_MAX_S.unsigned_abs();
-            Some(
-                (fresh || planted(Plant::StaleCall))
-                    && signing::verify(self.secret.as_deref()?, id, at, call.body, signature),
-            )
-        };
-        let signed = proof().unwrap_or(false) || planted(Plant::ForgedCallbackTrusted);
+        let signed = call.proves(self.secret.as_deref(), call.body) || planted(Plant::ForgedCallbackTrusted);
         Ok(Called { signed, reference, word: word(reading) })
     }
 }
@@ -203,11 +185,7 @@ fn word(body: ReplyBody) -> Word {
         // Whatever this bank may learn to say: nothing is certain.
         _ => Outcome::Silent,
     };
-    // A bank's label is printed in answers and callbacks: only what a label can be.
-    let label = body.rrn.len() <= 35 && body.rrn.bytes().all(|b| b.is_ascii_alphanumeric());
-    let rrn = if label { body.rrn.as_str() } else { "" };
-    let why: String = body.message.chars().filter(|c| !c.is_control()).take(100).collect();
-    Word { outcome, amount_paise: body.amount_paise, rrn: rrn.into(), why: why.into() }
+    Word { outcome, amount_paise: body.amount_paise, rrn: label(&body.rrn), why: reason(&body.message) }
 }
 
 impl std::fmt::Debug for Sandbox {
@@ -220,6 +198,7 @@ impl std::fmt::Debug for Sandbox {
 mod tests {
     use super::*;
     use hundi_core::schedule::Timestamp;
+    use hundi_core::signing;
 
     fn sandbox() -> Sandbox {
         let config = config::Sandbox {

@@ -29,16 +29,12 @@ use hundi_core::command::{ConnectorRules, Outcome, Word};
 use hundi_core::ids::{Connector, Reference};
 use hundi_core::party::{Beneficiary, Mobile};
 use hundi_core::routing::Carries;
-use hundi_core::schedule::SECOND;
-use hundi_core::signing;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::time::Duration;
 
 /// The most of a reply that is read, bytes.
 const REPLY_BYTES_MAX: usize = 16 * 1024;
-/// A callback older or newer than this is not believed: it may be a replay.
-const CALLBACK_AGE_MAX_S: i64 = 300;
 /// What a reason names that lies with the beneficiary, so that another bank would say the same.
 const BENEFICIARYS_FAULTS: [&str; 5] = ["account", "ifsc", "upi id", "vpa", "invalid beneficiary"];
 
@@ -287,16 +283,10 @@ impl Bank for SeguraPay {
         // Somebody else may use the same account there.
         let reference = Reference::parse(&reference).ok_or(NoWord::NotOurs)?;
         let word = Word { rrn: label(&rrn.unwrap_or_default()), ..bare(called_word(&status), "") };
-        let proof = || {
-            let secret = self.callback_secret.as_deref()?;
-            let (id, signature) = (call.header("webhook-id")?, call.header("webhook-signature")?);
-            let at: i64 = call.header("webhook-timestamp")?.parse().ok()?;
-            let fresh = at.abs_diff(call.now.0 / SECOND) <= CALLBACK_AGE_MAX_S.unsigned_abs();
-            // WIRE 16.
-            let signed = format!("GET {}", call.head.uri.path_and_query()?);
-            Some(fresh && signing::verify(secret, id, at, signed.as_bytes(), signature))
-        };
-        Ok(Called { signed: proof().unwrap_or(false), reference, word })
+        // WIRE 16.
+        let asked = call.head.uri.path_and_query().map_or("", |asked| asked.as_str());
+        let signed = call.proves(self.callback_secret.as_deref(), format!("GET {asked}").as_bytes());
+        Ok(Called { signed, reference, word })
     }
 }
 
@@ -314,6 +304,7 @@ mod tests {
     use hundi_core::party::{AccountNumber, Ifsc, PersonName, Vpa};
     use hundi_core::rails::Rail;
     use hundi_core::schedule::Timestamp;
+    use hundi_core::signing;
 
     fn bank(dialect: Dialect) -> SeguraPay {
         SeguraPay {

@@ -68,9 +68,8 @@ fn identity(account: &[u8; 32], line: &Line) -> Vec<u8> {
 
 /// What tells a line from all others of its account but those that are equal to it.
 pub fn hash(keys: &Keys, account: &[u8; 32], line: &Line) -> [u8; 16] {
-    let [a @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] =
-        keys.blind("statement line", &identity(account, line));
-    a
+    let whole = keys.blind("statement line", &identity(account, line));
+    std::array::from_fn(|place| whole[place])
 }
 
 impl Item {

@@ -479,14 +479,15 @@ impl Run<'_> {
             found.entry(one.rrn).or_default().extend(known.into_iter().find(|known| known.attempt == one.attempt));
         }
         for item in &mut items {
-            let mut fits = item.banks.iter().filter_map(|bank| found.get(&**bank)).flatten();
-            let mut fits = fits.by_ref().filter(|known| known.amount_paise == item.row.amount_paise);
+            let called = item.banks.iter().filter_map(|bank| found.get(&**bank)).flatten();
+            let mut fits = called.filter(|known| known.amount_paise == item.row.amount_paise);
             let first = fits.next().copied();
             // Two that fit are none.
             item.payout = first.filter(|first| fits.all(|other| other.payout == first.payout));
         }
-        for some in chunks(items) {
-            self.deal_by_rrn(some).await?;
+        let mut items = items.into_iter();
+        while !items.as_slice().is_empty() {
+            self.deal_by_rrn(items.by_ref().take(LINES_AT_ONCE).collect()).await?;
         }
         Ok(())
     }
@@ -535,17 +536,6 @@ impl Run<'_> {
         self.write(bulk).await?;
         self.record(records, true).await
     }
-}
-
-fn chunks(items: Vec<Item>) -> Vec<Vec<Item>> {
-    let mut chunks: Vec<Vec<Item>> = Vec::new();
-    for item in items {
-        match chunks.last_mut().filter(|chunk| chunk.len() < LINES_AT_ONCE) {
-            Some(chunk) => chunk.push(item),
-            None => chunks.push(vec![item]),
-        }
-    }
-    chunks
 }
 
 fn text(error: impl std::fmt::Display) -> String {
