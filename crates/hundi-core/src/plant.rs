@@ -54,6 +54,8 @@ plants! {
         by "test(=paid_and_taken_back)" row 12;
     StartsOnHold "starts-on-hold" "What is queued is sent though the installation is on hold."
         by "test(=on_hold_nothing_is_started) | test(=sqlite::hold::a_backup_is_restored)" row 21;
+    ElsewhereAfterSilence "elsewhere-after-silence" "A bank that does not answer has refused, and another one may try.";
+    SecondDebitKnown "second-debit-known" "A second debit under one reference is taken for the first." row 22;
     FloatAmount "float-amount" "An amount with decimals goes through a floating-point number." by "test(=fuzz::replay::amount)" row 14;
     AsI64Cast "as-i64-cast" "An amount that does not fit into 64 bits is cut to them." by "test(=fuzz::replay::amount)" row 14;
     AcceptsExponent "accepts-exponent" "Zeros may be written as an exponent." by "test(=fuzz::replay::amount)" row 14;

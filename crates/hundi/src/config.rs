@@ -185,6 +185,8 @@ impl Limits {
     /// What is left of what a connector can carry. A limit that cannot be read was refused with the file.
     pub fn within(&self, carries: Carries) -> Carries {
         let most = rupees("payout_most", self.payout_most.as_ref()).ok().flatten().unwrap_or(i64::MAX);
+        // What is more than a day's limit would wait for a day that never comes.
+        let most = most.min(self.day_most_paise().unwrap_or(i64::MAX));
         let named = rails("rails", &self.rails).unwrap_or_default();
         let may = |rail: Rail| carries.rails[rail as usize] && (named.is_empty() || named.contains(&rail));
         Carries {
@@ -843,5 +845,18 @@ mod tests {
         assert!(!format!("{config:?}").contains("hush"));
         let config = Config::parse(&format!("connector_order = ['b', 'sandbox', 'a']\n{two}")).unwrap();
         assert_eq!(config.connector_names(), ["b", "sandbox", "a"]);
+    }
+
+    #[test]
+    fn a_day_has_no_room_for_more_than_its_limit() {
+        for (text, most_paise) in [
+            ("day_most = '500.00'", 500_00),
+            ("day_most = '500.00'\npayout_most = '900.00'", 500_00),
+            ("day_most = '500.00'\npayout_most = '100.00'", 100_00),
+            ("rails = ['IMPS']", i64::MAX),
+        ] {
+            let limits: Limits = toml::from_str(text).unwrap();
+            assert_eq!(limits.within(Carries::ALL).most_paise, most_paise, "{text}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::bank::{Call, Turning};
 use super::process::Sent;
+use super::statements::Statement;
 use hundi::http_out::{OutError, OutReply};
 use std::collections::BTreeMap;
 use tokio::sync::oneshot;
@@ -16,8 +17,12 @@ pub enum Event {
     BankTurns(Turning),
     /// The bank, or somebody who says so, calls Hundi.
     BankCalls(Call),
-    /// Somebody tells lies about the bank.
+    /// Somebody tells lies about a bank.
     RumoursSpread,
+    /// A bank writes a statement.
+    BankStates(usize),
+    /// A bank's statement reaches the operator.
+    StatementComes(Statement),
     /// A merchant does something.
     MerchantActs(usize),
     /// The operator does something.

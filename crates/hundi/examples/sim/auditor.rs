@@ -2,6 +2,8 @@
 //! broken. It looks after every step that wrote something, and folds everything after restarts and at the end.
 
 use super::merchants::Merchants;
+use super::statements::Lie;
+use hundi_core::payout::ExceptionKind;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Row, params};
 use std::collections::{BTreeMap, BTreeSet};
@@ -340,7 +342,8 @@ impl Auditor {
     }
 
     /// At rest: the bank's book and Hundi's agree, or an exception says why not.
-    pub fn at_rest(&self, merchants: &Merchants) -> Law {
+    pub fn at_rest(&self, merchants: &Merchants) -> Result<bool, String> {
+        let mut all_agree = true;
         let excepted: BTreeSet<i64> = self
             .all("SELECT payout_id FROM exceptions WHERE payout_id IS NOT NULL", [], |row| row.get(0))?
             .into_iter()
@@ -362,7 +365,46 @@ impl Auditor {
             if !agrees && !accounted {
                 return Err(format!("I6: at rest payout {payout:?} is {order:?} at the bank"));
             }
+            all_agree &= agrees;
             self.news(&payout, merchants)?;
+        }
+        Ok(all_agree)
+    }
+
+    /// What a bank has paid and not taken back is what the journal says of it.
+    pub fn both_books(&self, connector: &str, paid_paise: i64, all_agree: bool) -> Law {
+        let sql = "SELECT COALESCE(SUM(CASE kind WHEN 4 THEN amount_paise ELSE -amount_paise END), 0) FROM journal \
+            WHERE connector = ?1 AND kind IN (4, 5)";
+        let settled: Vec<i64> = self.all(sql, [connector], |row| row.get(0))?;
+        if all_agree && settled != [paid_paise] {
+            return Err(format!("both books: {connector} has paid {paid_paise} paise, the journal says {settled:?}"));
+        }
+        Ok(())
+    }
+
+    /// The references under which a payment was started.
+    pub fn references(&self) -> Result<BTreeSet<String>, String> {
+        Ok(self.all("SELECT reference FROM bank_references", [], |row| row.get(0))?.into_iter().collect())
+    }
+
+    /// Every lie of a connector's statements is told to the operator, and nothing that is none. While clocks are wrong
+    /// nobody can say what a day's statement lacks.
+    pub fn found(&self, connector: &str, lies: &[Lie], clocks_differ: bool) -> Law {
+        let sql = "SELECT kind, reference, detail FROM exceptions WHERE connector = ?1";
+        let told: Vec<(i64, String, String)> =
+            self.all(sql, [connector], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        let name = |kind: i64| ExceptionKind::from_number(kind).map_or("?", ExceptionKind::name);
+        for lie in lies {
+            if !told.iter().any(|(kind, reference, _)| (name(*kind), reference) == (lie.kind, &lie.reference)) {
+                return Err(format!("F20: nobody is told of {lie:?} of {connector}: {told:?}"));
+            }
+        }
+        let by_statement = ["paid_here_only", "paid_there_only", "paid_twice", "unknown_debit", "unknown_credit"];
+        for (kind, reference, detail) in &told {
+            let lied = lies.iter().any(|lie| (lie.kind, &lie.reference) == (name(*kind), reference));
+            if !lied && !clocks_differ && by_statement.contains(&name(*kind)) {
+                return Err(format!("F20: a statement is said to have {} {reference}: {detail}", name(*kind)));
+            }
         }
         Ok(())
     }

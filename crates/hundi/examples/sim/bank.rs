@@ -7,6 +7,7 @@
 use super::agenda::{Agenda, Event};
 use super::dice::Dice;
 use super::process::{BANK_SECRET, START, Sent};
+use super::statements::{Lines, Statement};
 use super::swarm::{Fault, Swarm};
 use bytes::Bytes;
 use http_body_util::Full;
@@ -16,10 +17,8 @@ use hyper::Request;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// Where the bank is.
-pub const URL: &str = "http://bank.test";
-/// The connector's name.
-pub const NAME: &str = "sandbox";
+/// The banks, as connectors are named. The first carries everything in the runs that have no other.
+pub const NAMES: [&str; 2] = ["sandbox", "second"];
 /// A connection that stays open and silent is closed after this.
 const SILENCE_MS: i64 = 120_000;
 const DAY_MS: i64 = 86_400_000;
@@ -52,6 +51,7 @@ pub struct Transfer {
 /// A decision that the bank takes later.
 #[derive(Clone, Debug)]
 pub struct Turning {
+    pub bank: usize,
     pub reference: String,
     to: Status,
 }
@@ -68,6 +68,7 @@ enum Proof {
 /// A call to Hundi's callback address.
 #[derive(Clone, Debug)]
 pub struct Call {
+    pub bank: usize,
     id: u64,
     pub reference: String,
     body: String,
@@ -82,10 +83,16 @@ pub enum Moved {
     Reversed { to: String },
 }
 
-/// The bank.
+/// A bank.
 #[derive(Debug)]
 pub struct Bank {
+    number: usize,
     pub book: BTreeMap<String, Transfer>,
+    pub lines: Lines,
+    /// Up to when its statements have said everything.
+    stated_ms: i64,
+    /// Until then it refuses everything.
+    ill_until_ms: i64,
     dice: Dice,
     calls: u64,
     /// What has become true since it was last taken.
@@ -95,8 +102,29 @@ pub struct Bank {
 }
 
 impl Bank {
-    pub fn new(dice: Dice) -> Bank {
-        Bank { book: BTreeMap::new(), dice, calls: 0, moved: Vec::new(), wrongs: Vec::new() }
+    pub fn new(number: usize, dice: Dice) -> Bank {
+        Bank {
+            number,
+            book: BTreeMap::new(),
+            lines: Lines::default(),
+            stated_ms: 0,
+            ill_until_ms: 0,
+            dice,
+            calls: 0,
+            moved: Vec::new(),
+            wrongs: Vec::new(),
+        }
+    }
+
+    /// Where the bank with this number is.
+    pub fn url(number: usize) -> String {
+        format!("http://{}.test", NAMES[number])
+    }
+
+    /// What the bank has paid and not taken back, as it was ordered, paise.
+    pub fn paid_paise(&self) -> i64 {
+        let paid = self.book.values().filter(|known| known.status == Status::Paid && known.is_as_ordered());
+        paid.map(|known| known.amount_paise).sum()
     }
 
     /// A request has left Hundi: it arrives, late or never.
@@ -166,7 +194,7 @@ impl Bank {
             }
             new.status = self.fate(&new, now_ms, swarm, agenda);
             if new.status == Status::Paid {
-                self.execute(&mut new, swarm);
+                self.execute(&mut new, now_ms, swarm);
                 if swarm.strikes(Fault::CallUnsolicited) {
                     self.announce(&new, now_ms, swarm, agenda);
                 }
@@ -181,8 +209,15 @@ impl Bank {
     fn fate(&mut self, new: &Transfer, now_ms: i64, swarm: &mut Swarm, agenda: &mut Agenda) -> Status {
         let batched = new.rail == "NEFT" || new.rail == "RTGS";
         let mut later = |after_ms: i64, to| {
-            agenda.add(now_ms + after_ms, Event::BankTurns(Turning { reference: new.reference.clone(), to }));
+            let turning = Turning { bank: self.number, reference: new.reference.clone(), to };
+            agenda.add(now_ms + after_ms, Event::BankTurns(turning));
         };
+        if now_ms < self.ill_until_ms {
+            return Status::Refused { elsewhere: true };
+        }
+        if swarm.strikes(Fault::BankIll) {
+            self.ill_until_ms = now_ms + self.dice.between(500, 60_000);
+        }
         if swarm.strikes(Fault::Refused) {
             return Status::Refused { elsewhere: false };
         }
@@ -219,13 +254,14 @@ impl Bank {
     }
 
     /// Moves the money.
-    fn execute(&mut self, transfer: &mut Transfer, swarm: &mut Swarm) {
+    fn execute(&mut self, transfer: &mut Transfer, now_ms: i64, swarm: &mut Swarm) {
         transfer.status = Status::Paid;
         transfer.paid_paise = transfer.amount_paise;
         if swarm.strikes(Fault::WrongAmount) {
             transfer.paid_paise += *self.dice.pick(&[-1, 1, 100]);
         }
         transfer.rrn = format!("{:012}", self.dice.below(1_000_000_000_000));
+        self.lines.add(now_ms, -transfer.paid_paise, &transfer.reference, &transfer.rrn);
         let (to, paise) = (transfer.to.clone(), transfer.paid_paise);
         self.moved.push(Moved::Executed { to, paise, asked_paise: transfer.amount_paise });
     }
@@ -234,10 +270,11 @@ impl Bank {
     pub fn turns(&mut self, turning: &Turning, now_ms: i64, swarm: &mut Swarm, agenda: &mut Agenda) {
         let Some(mut known) = self.book.get(&turning.reference).cloned() else { return };
         match (known.status, turning.to) {
-            (Status::Accepted | Status::Deemed, Status::Paid) => self.execute(&mut known, swarm),
+            (Status::Accepted | Status::Deemed, Status::Paid) => self.execute(&mut known, now_ms, swarm),
             (Status::Accepted | Status::Deemed, to) => known.status = to,
             (Status::Paid, Status::Reversed) => {
                 known.status = Status::Reversed;
+                self.lines.add(now_ms, known.paid_paise, &known.reference, &known.rrn);
                 self.moved.push(Moved::Reversed { to: known.to.clone() });
             }
             _ => return,
@@ -334,6 +371,48 @@ impl Bank {
         }
     }
 
+    /// Writes a statement of what was booked since the last one, or since a little before. `failed` says whether a
+    /// beneficiary's merchant knows that he will not be paid: what is said to contradict that is a lie for certain.
+    pub fn states(&mut self, now_ms: i64, failed: impl Fn(&str) -> bool, swarm: &mut Swarm, agenda: &mut Agenda) {
+        let from_ms = self.stated_ms;
+        let lied_ms = (now_ms - 1).max(from_ms);
+        let rrn = format!("{:012}", self.dice.below(1_000_000_000_000));
+        let debits = self.lines.plain_debits();
+        if !debits.is_empty() && swarm.strikes(Fault::StatementDoubles) {
+            let (paise, reference) = self.dice.pick(&debits).clone();
+            self.lines.lie("paid_twice", lied_ms, paise, &reference, &rrn, &reference);
+        }
+        let refused = |known: &&Transfer| matches!(known.status, Status::Refused { .. }) && failed(&known.to);
+        let refused: Vec<Transfer> = self.book.values().filter(refused).cloned().collect();
+        if !refused.is_empty() && swarm.would(Fault::StatementContradicts) {
+            let known = self.dice.pick(&refused);
+            if !self.lines.lies.iter().any(|lie| lie.reference == known.reference) {
+                swarm.counters.count(Fault::StatementContradicts);
+                let (paise, reference) = (-known.amount_paise, known.reference.clone());
+                self.lines.lie("paid_there_only", lied_ms, paise, &reference, &rrn, &reference);
+            }
+        }
+        if swarm.strikes(Fault::StatementUnknown) {
+            let invoice = format!("INVOICE-{}", self.dice.below(1_000_000));
+            self.lines.lie("unknown_debit", lied_ms, -100, &rrn, &rrn, &invoice);
+        }
+        let overlap_ms = *self.dice.pick(&[0, 0, 1_000, 60_000]);
+        let statement = self.lines.statement(self.number, (from_ms - overlap_ms).max(0), now_ms);
+        self.stated_ms = now_ms;
+        let mut comes = |after_ms: i64, bytes: Vec<u8>| {
+            agenda.add(now_ms + after_ms, Event::StatementComes(Statement { bytes, ..statement }));
+        };
+        let whole = statement.bytes.clone();
+        let late_ms = if swarm.strikes(Fault::StatementLate) { self.dice.between(1_000, DAY_MS) } else { 5 };
+        if swarm.strikes(Fault::StatementCut) {
+            comes(late_ms - 1, whole[..self.dice.below(whole.len())].to_vec());
+        }
+        if swarm.strikes(Fault::StatementTwice) {
+            comes(late_ms + self.dice.between(0, 10_000), whole.clone());
+        }
+        comes(late_ms, whole);
+    }
+
     fn any(&mut self) -> Option<Transfer> {
         let at = self.dice.below(self.book.len());
         self.book.values().nth(at).cloned()
@@ -341,7 +420,7 @@ impl Bank {
 
     fn call(&mut self, reference: &str, body: String, proof: Proof) -> Call {
         self.calls += 1;
-        Call { id: self.calls, reference: reference.to_owned(), body, proof, tries: 0 }
+        Call { bank: self.number, id: self.calls, reference: reference.to_owned(), body, proof, tries: 0 }
     }
 
     /// Whether what was answered to a call ends it; if not, when it is made again.
@@ -357,6 +436,11 @@ impl Bank {
 }
 
 impl Transfer {
+    /// Whether the amount that was paid is the one that was ordered.
+    pub fn is_as_ordered(&self) -> bool {
+        self.paid_paise == self.amount_paise
+    }
+
     fn reading(&self) -> Value {
         let (status, code) = match self.status {
             Status::Accepted => ("accepted", ""),
@@ -386,7 +470,7 @@ impl Call {
             Proof::Old => (BANK_SECRET, now_s - 301),
             Proof::OtherKey | Proof::Unsigned => (&b"the secret of somebody else here"[..], now_s),
         };
-        let mut request = Request::post(format!("/connectors/{NAME}/callback"));
+        let mut request = Request::post(format!("/connectors/{}/callback", NAMES[self.bank]));
         if self.proof != Proof::Unsigned {
             request = request
                 .header("webhook-id", &id)

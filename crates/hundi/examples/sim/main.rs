@@ -27,6 +27,7 @@ mod orders;
 mod plants;
 mod process;
 mod receivers;
+mod statements;
 mod suite;
 mod swarm;
 mod trace;

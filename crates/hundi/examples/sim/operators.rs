@@ -4,12 +4,17 @@ use super::bank;
 use super::dice::Dice;
 use super::merchants::Merchants;
 use super::process::{Outbox, Process};
+use super::statements::Statement;
 use super::swarm::{Fault, Swarm};
 use hundi::admin::{self, MerchantChanges};
+use hundi::connectors;
+use hundi::reconcile::{feed, reconcile};
 use hundi_core::command::MerchantState;
-use hundi_core::ids::Actor;
+use hundi_core::ids::{Actor, Connector};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::io::Cursor;
+use tokio::sync::mpsc;
 
 /// What an operator wants.
 #[derive(Clone, Debug)]
@@ -19,19 +24,29 @@ pub enum Job {
     Settings,
     NewToken { merchant: usize },
     Revoke { merchant: usize, token: String },
+    Hold,
+    Release,
+    Reconcile,
 }
 
 /// The operators and what they have done.
 #[derive(Debug)]
 pub struct Operators {
     dice: Dice,
-    jobs: BTreeMap<u64, Job>,
+    /// With the process that does each.
+    jobs: BTreeMap<u64, (usize, Job)>,
     next: u64,
     /// The credits that were booked, and those of which nobody knows: merchant and rupees, by reference.
     pub booked: BTreeMap<String, (usize, i64)>,
     pub unsure: BTreeMap<String, (usize, i64)>,
     /// The numbers of the tokens.
     numbers: BTreeMap<String, i64>,
+    /// The installation may be on hold.
+    maybe_held: bool,
+    /// It is on hold for certain; whoever asks for its end makes it uncertain.
+    pub held: bool,
+    /// What was last said of a whole statement that was read.
+    pub reconciled: Option<Result<Value, String>>,
 }
 
 pub fn operator() -> Actor {
@@ -47,6 +62,9 @@ impl Operators {
             booked: BTreeMap::new(),
             unsure: BTreeMap::new(),
             numbers: BTreeMap::new(),
+            maybe_held: false,
+            held: false,
+            reconciled: None,
         }
     }
 
@@ -121,11 +139,54 @@ impl Operators {
                 admin::token_new(&app, &name, "127.0.0.1", None, &operator()).await
             });
             Job::NewToken { merchant }
+        } else if swarm.strikes(Fault::Paused) {
+            let (bank, pause) = (*self.dice.pick(&bank::NAMES), self.dice.permille(400));
+            process.operate(number, outbox, move |app| async move {
+                match pause {
+                    true => connectors::admin::pause(&app, bank, "why not", &operator()).await,
+                    false => connectors::admin::resume(&app, bank, &operator()).await,
+                }
+            });
+            Job::Settings
+        } else if self.maybe_held && self.dice.permille(500) {
+            self.held = false;
+            process.operate(number, outbox, |app| async move { admin::hold_release(&app, "seen", &operator()).await });
+            Job::Release
+        } else if swarm.strikes(Fault::OnHold) {
+            self.maybe_held = true;
+            process.operate(number, outbox, |app| async move { admin::hold_set(&app, "a restore", &operator()).await });
+            Job::Hold
         } else {
             self.fund(number, process, merchants, merchant, swarm, outbox)
         };
-        self.jobs.insert(number, job.clone());
+        self.jobs.insert(number, (process.number, job.clone()));
         job
+    }
+
+    /// Reads a statement.
+    pub fn reconcile(&mut self, process: &Process, statement: Statement, outbox: &Outbox) {
+        let number = self.next;
+        self.next += 1;
+        let (to, mut fed) = mpsc::channel(1 << 16);
+        // The reader blocks, so it has a thread, which ends before anything else happens.
+        let reader = std::thread::spawn(move || feed(Cursor::new(statement.bytes), "statement.xml", &to));
+        reader.join().expect("the reader of a statement does not panic");
+        process.operate(number, outbox, move |app| async move {
+            let connector = Connector::parse(bank::NAMES[statement.bank]).expect("a name");
+            reconcile(&app, &mut fed, connector, &operator()).await.map(|report| report.document())
+        });
+        self.jobs.insert(number, (process.number, Job::Reconcile));
+    }
+
+    /// There is no hold any more, whatever is still heard of one that was set before.
+    pub fn released(&mut self) {
+        (self.maybe_held, self.held) = (false, false);
+        self.jobs.retain(|_, (_, job)| !matches!(job, Job::Hold));
+    }
+
+    /// A process is gone, and with it what it was doing.
+    pub fn lost(&mut self, process: usize) {
+        self.jobs.retain(|_, (by, job)| *by != process || !matches!(job, Job::Hold | Job::Release));
     }
 
     fn fund(
@@ -152,7 +213,7 @@ impl Operators {
         }
         let (name, credit) = (merchants.all[merchant].name.clone(), reference.clone());
         process.operate(number, outbox, move |app| async move {
-            admin::fund(&app, &name, &format!("{rupees}.00"), &credit, bank::NAME, &operator()).await
+            admin::fund(&app, &name, &format!("{rupees}.00"), &credit, bank::NAMES[0], &operator()).await
         });
         Job::Fund { merchant, rupees, reference }
     }
@@ -163,7 +224,7 @@ impl Operators {
         self.next += 1;
         let id = self.numbers.get(&token).copied().unwrap_or(0);
         process.operate(number, outbox, move |app| async move { admin::token_revoke(&app, id, &operator()).await });
-        self.jobs.insert(number, Job::Revoke { merchant, token });
+        self.jobs.insert(number, (process.number, Job::Revoke { merchant, token }));
     }
 
     /// What came of a job: perhaps a token that is to be revoked now.
@@ -174,7 +235,15 @@ impl Operators {
         now_ms: i64,
         merchants: &mut Merchants,
     ) -> Option<(usize, String)> {
-        let (job, answer) = (self.jobs.remove(&number)?, result.as_ref().ok()?);
+        let (_, job) = self.jobs.remove(&number)?;
+        let releases = self.jobs.values().any(|(_, job)| matches!(job, Job::Release));
+        match job {
+            Job::Hold => self.held = result.is_ok() && !releases,
+            Job::Release => self.maybe_held = false,
+            Job::Reconcile => self.reconciled = Some(result.clone()),
+            _ => {}
+        }
+        let answer = result.as_ref().ok()?;
         match job {
             Job::Fund { merchant, rupees, reference } => {
                 self.unsure.remove(&reference);
@@ -186,7 +255,7 @@ impl Operators {
                 return Some((merchant, old));
             }
             Job::Revoke { merchant, token } => merchants.all[merchant].revoked.push((token, now_ms)),
-            Job::Cancel | Job::Settings => {}
+            Job::Cancel | Job::Settings | Job::Hold | Job::Release | Job::Reconcile => {}
         }
         None
     }

@@ -113,6 +113,11 @@ impl Orders {
         Ok(())
     }
 
+    /// What the merchant was last told about the order that pays this beneficiary.
+    pub fn told_of(&self, to: &str) -> Told {
+        self.by_beneficiary.get(to).map_or(Told::Nothing, |at| self.all[*at].told)
+    }
+
     fn of(&mut self, to: &str) -> Result<&mut Order, String> {
         let at = self.by_beneficiary.get(to).copied();
         at.and_then(|at| self.all.get_mut(at))

@@ -29,6 +29,9 @@ pub const CAUGHT: &[Plant] = &[
     Plant::AnyReference,
     Plant::UnscopedQuery,
     Plant::OffByOnePaging,
+    Plant::StartsOnHold,
+    Plant::ElsewhereAfterSilence,
+    Plant::SecondDebitKnown,
 ];
 
 /// The planted bug with this name.

@@ -1,5 +1,6 @@
 //! What can go wrong in a run, and how often: every seed draws the rate of every fault, and half of them are never.
 
+use super::bank::NAMES;
 use super::dice::Dice;
 
 macro_rules! faults {
@@ -63,6 +64,7 @@ faults! {
     Expired "request refused as too late" 0;
     Reversed "reversed" 60;
     WrongAmount "another amount paid" 15;
+    BankIll "bank refuses everything for a while" 10;
     // What the bank calls out.
     CallLost "bank's callback lost" 100;
     CallTwice "bank's callback twice" 150;
@@ -72,6 +74,13 @@ faults! {
     CallForged "forged callback" 60;
     CallReplayed "replayed callback" 40;
     CallUnknown "callback about a stranger" 30;
+    // The bank's statements.
+    StatementLate "statement late" 300;
+    StatementCut "statement cut" 200;
+    StatementTwice "statement twice" 300;
+    StatementDoubles "statement with a debit twice" 150;
+    StatementContradicts "statement debits what was refused" 300;
+    StatementUnknown "statement with a stranger's debit" 150;
     // The merchants' receivers.
     ReceiverStalls "receiver stalls" 100;
     ReceiverFails "receiver fails" 150;
@@ -91,6 +100,8 @@ faults! {
     Limited "limits set" 60;
     FundedTwice "bank credit booked twice" 200;
     TokenRevoked "token revoked" 60;
+    Paused "connector paused" 60;
+    OnHold "installation on hold" 30;
 }
 
 /// How often each fault struck.
@@ -128,6 +139,7 @@ impl Counters {
 pub struct Swarm {
     rates: Vec<u32>,
     pub merchants: usize,
+    pub banks: usize,
     /// How long processes run before the others have their turn.
     pub turn_ms: i64,
     /// How often merchants act.
@@ -146,6 +158,7 @@ impl Swarm {
         Swarm {
             rates,
             merchants: dice.below(8) + 1,
+            banks: dice.below(NAMES.len()) + 1,
             turn_ms: *dice.pick(&[3, 10, 25, 60]),
             pause_ms: *dice.pick(&[5, 40, 150, 600]),
             dice: dice.fork(),

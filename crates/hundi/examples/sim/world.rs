@@ -11,15 +11,18 @@ use super::auditor::Auditor;
 use super::bank::{self, Bank, Moved};
 use super::dice::Dice;
 use super::merchants::{Asked, Merchant, Merchants, PLANS};
-use super::operators::{Operators, operator};
+use super::operators::{Job, Operators, operator};
+use super::orders::Told;
 use super::process::{Outbox, Outgoing, Process, START, Sent, Way};
 use super::receivers::{self, Receivers};
+use super::statements::Statement;
 use super::swarm::{Counters, Fault, Swarm};
 use super::trace::Trace;
 use hundi::admin;
-use hundi::config::{Config, Sandbox};
+use hundi::config::{self, Config, Routes, Sandbox, Targets};
 use hundi_core::schedule::{DAY, HOUR};
 use hundi_faultfs::{Disk, End, Keep, Moment};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -31,7 +34,7 @@ const TURN_ALONE_MS: i64 = 1_000;
 /// Kills come within so many rounds of polls after something has reached a process.
 const ROUNDS_MAX: usize = 40;
 /// So many moments at which something is due may pass until nothing is.
-const ROUNDS_OF_DAYS_MAX: usize = 3_000;
+const ROUNDS_OF_DAYS_MAX: usize = 6_000;
 /// After so many, everybody has his answer.
 const ROUNDS_OF_QUESTIONS_MAX: usize = 20;
 /// So many orders are made again after 30 days.
@@ -65,7 +68,9 @@ pub struct World {
     outbox: Outbox,
     processes: Vec<Process>,
     started: usize,
-    bank: Bank,
+    banks: Vec<Bank>,
+    /// While the installation is on hold: the references of what was started before.
+    started_before_hold: Option<BTreeSet<String>>,
     merchants: Merchants,
     receivers: Receivers,
     operators: Operators,
@@ -109,12 +114,17 @@ impl World {
         let disk = Disk::new(dice.next());
         let mut config = Config { data: disk.folder().to_owned(), ..Config::default() };
         config.callbacks.allow_private = true;
-        config.sandbox = Some(Sandbox {
-            url: bank::URL.to_owned(),
+        let sandbox = |number| Sandbox {
+            url: Bank::url(number),
             callback_secret_file: None,
             callback_secret: Some(super::process::BANK_SECRET.to_vec()),
             reply_within_ms: 5_000,
-        });
+        };
+        config.sandbox = Some(sandbox(0));
+        for (number, name) in bank::NAMES.iter().enumerate().take(swarm.banks).skip(1) {
+            config.connectors.insert((*name).to_owned(), config::Connector::Sandbox(sandbox(number)));
+        }
+        routes(&mut config, &swarm, &mut dice);
         World {
             now_ms: 0,
             clock_us: 0,
@@ -123,7 +133,8 @@ impl World {
             outbox: Outbox::default(),
             processes: Vec::new(),
             started: 0,
-            bank: Bank::new(dice.fork()),
+            banks: (0..swarm.banks).map(|number| Bank::new(number, dice.fork())).collect(),
+            started_before_hold: None,
             merchants: Merchants::new(payouts, dice.fork()),
             receivers: Receivers::new(dice.fork()),
             operators: Operators::new(dice.fork()),
@@ -154,6 +165,8 @@ impl World {
         self.auditor.fold_all(&self.merchants)?;
         self.heal();
         self.recover()?;
+        self.last_statements()?;
+        self.recover()?;
         self.at_rest()?;
         self.much_later()?;
         self.at_rest()
@@ -175,6 +188,9 @@ impl World {
         self.agenda.add(50, Event::OperatorActs);
         self.agenda.add(70, Event::MachineActs);
         self.agenda.add(90, Event::RumoursSpread);
+        for number in 0..self.banks.len() {
+            self.agenda.add(200, Event::BankStates(number));
+        }
         Ok(())
     }
 
@@ -198,7 +214,7 @@ impl World {
             };
             admin::merchant_set(&app, &name, changes, &operator()).await?;
             let credit = format!("OPENING{number}");
-            admin::fund(&app, &name, &format!("{purse}.00"), &credit, bank::NAME, &operator()).await?;
+            admin::fund(&app, &name, &format!("{purse}.00"), &credit, bank::NAMES[0], &operator()).await?;
             let token = admin::token_new(&app, &name, "127.0.0.1", None, &operator()).await?;
             Ok::<_, String>((added, token))
         });
@@ -294,12 +310,13 @@ impl World {
     fn sort_outgoing(&mut self) -> Law {
         for outgoing in self.outbox.take() {
             match outgoing {
-                Outgoing::Request(sent) if sent.url.starts_with(bank::URL) => {
+                Outgoing::Request(sent) if self.bank_of(&sent).is_some() => {
+                    let number = self.bank_of(&sent).unwrap_or(0);
                     let (from, what) = (sent.from, String::from_utf8_lossy(&sent.body).into_owned());
                     let url = sent.url.clone();
                     self.leaves_lawfully(&what)?;
                     self.note(format_args!("process {from} -> bank {url} {what}"));
-                    self.bank.sent(sent, self.now_ms, &mut self.swarm, &mut self.agenda);
+                    self.banks[number].sent(sent, self.now_ms, &mut self.swarm, &mut self.agenda);
                 }
                 Outgoing::Request(sent) => self.callback(sent)?,
                 Outgoing::Struck { from, fault } => self.struck(from, fault),
@@ -307,6 +324,9 @@ impl World {
                 Outgoing::Operated { job, result } => {
                     self.note(format_args!("operator's {job}: {}", result.is_ok()));
                     let replaced = self.operators.done(job, &result, self.now_ms, &mut self.merchants);
+                    if self.operators.held && self.started_before_hold.is_none() {
+                        self.started_before_hold = Some(self.auditor.references()?);
+                    }
                     if let (Some((merchant, token)), Some(process)) = (replaced, self.processes.first()) {
                         self.operators.revoke(process, merchant, token, &self.outbox);
                     }
@@ -314,6 +334,11 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// The bank that a request is for.
+    fn bank_of(&self, sent: &Sent) -> Option<usize> {
+        (0..self.banks.len()).find(|number| sent.url.starts_with(&Bank::url(*number)))
     }
 
     /// A fault of a process's way out has struck. While it connects is the worst of times to be paused.
@@ -346,7 +371,11 @@ impl World {
         if !bank::clocks_differ(&self.swarm) && self.now_ms > valid_until_ms + self.swarm.turn_ms {
             return Err(format!("F22: at {} ms a request leaves that is valid until {valid_until_ms} ms", self.now_ms));
         }
-        self.auditor.intended(ask["reference"].as_str().unwrap_or_default())
+        let reference = ask["reference"].as_str().unwrap_or_default();
+        if self.started_before_hold.as_ref().is_some_and(|before| !before.contains(reference)) {
+            return Err(format!("F23: {reference} was started while the installation is on hold"));
+        }
+        self.auditor.intended(reference)
     }
 
     fn callback(&mut self, sent: Sent) -> Law {
@@ -360,7 +389,7 @@ impl World {
         self.note(format_args!("call {call} <- {status} {body}"));
         let Some((_, bank_call)) = self.served_by.remove(&call) else { return Ok(()) };
         if let Some(bank_call) = bank_call {
-            self.bank.heard(bank_call, Some(status), self.now_ms, &mut self.agenda);
+            self.banks[bank_call.bank].heard(bank_call, Some(status), self.now_ms, &mut self.agenda);
             return Ok(());
         }
         let auditor = &self.auditor;
@@ -376,7 +405,8 @@ impl World {
     fn happens(&mut self, event: Event) -> Law {
         match event {
             Event::BankHears(sent) => {
-                let said = self.bank.hears(sent, self.now_ms, &mut self.swarm, &mut self.agenda);
+                let number = self.bank_of(&sent).unwrap_or(0);
+                let said = self.banks[number].hears(sent, self.now_ms, &mut self.swarm, &mut self.agenda);
                 self.note(format_args!("bank says {said}"));
                 self.book_moved()?;
             }
@@ -387,17 +417,28 @@ impl World {
                 }
             }
             Event::BankTurns(turning) => {
-                self.bank.turns(&turning, self.now_ms, &mut self.swarm, &mut self.agenda);
+                self.banks[turning.bank].turns(&turning, self.now_ms, &mut self.swarm, &mut self.agenda);
                 self.book_moved()?;
             }
             Event::BankCalls(call) => self.bank_calls(call)?,
             Event::RumoursSpread => {
-                self.bank.rumours(self.now_ms, &mut self.swarm, &mut self.agenda);
+                let number = self.dice.below(self.banks.len());
+                self.banks[number].rumours(self.now_ms, &mut self.swarm, &mut self.agenda);
                 if !self.healed {
                     let pause_ms = self.dice.between(10, 4 * self.swarm.pause_ms);
                     self.agenda.add(self.now_ms + pause_ms, Event::RumoursSpread);
                 }
             }
+            Event::BankStates(number) => {
+                let orders = &self.merchants.orders;
+                let failed = |to: &str| orders.told_of(to) == Told::Failure;
+                self.banks[number].states(self.now_ms, failed, &mut self.swarm, &mut self.agenda);
+                if !self.healed {
+                    let pause_ms = self.dice.between(200, 30 * self.swarm.pause_ms);
+                    self.agenda.add(self.now_ms + pause_ms, Event::BankStates(number));
+                }
+            }
+            Event::StatementComes(statement) => self.statement_comes(statement)?,
             Event::MerchantActs(merchant) => self.merchant_acts(merchant)?,
             Event::OperatorActs => self.operator_acts()?,
             Event::MachineActs => self.machine_acts()?,
@@ -408,7 +449,7 @@ impl World {
 
     /// The bank's book has moved; whoever ordered judges it.
     fn book_moved(&mut self) -> Law {
-        for moved in std::mem::take(&mut self.bank.moved) {
+        for moved in self.banks.iter_mut().flat_map(|bank| std::mem::take(&mut bank.moved)).collect::<Vec<_>>() {
             self.note(format_args!("the bank's book: {moved:?}"));
             match moved {
                 Moved::Executed { to, paise, asked_paise } => {
@@ -417,7 +458,37 @@ impl World {
                 Moved::Reversed { to } => self.merchants.orders.reversed(&to)?,
             }
         }
-        self.bank.wrongs.pop().map_or(Ok(()), Err)
+        self.banks.iter_mut().find_map(|bank| bank.wrongs.pop()).map_or(Ok(()), Err)
+    }
+
+    fn statement_comes(&mut self, statement: Statement) -> Law {
+        self.note(format_args!("a statement of bank {} with {} bytes", statement.bank, statement.bytes.len()));
+        let Some(at) = self.anyone() else {
+            self.agenda.add(self.now_ms + 1_000, Event::StatementComes(statement));
+            return Ok(());
+        };
+        self.operators.reconcile(&self.processes[at], statement, &self.outbox);
+        self.perhaps_crash(Some(at))
+    }
+
+    /// All that the banks have ever booked, once more: what was a lie is found, and nothing else is said.
+    fn last_statements(&mut self) -> Law {
+        for number in 0..self.banks.len() {
+            let statement = self.banks[number].lines.statement(number, 0, self.now_ms + 1);
+            self.operators.reconciled = None;
+            self.statement_comes(statement)?;
+            let until_ms = self.now_ms + 5_000;
+            while self.operators.reconciled.is_none() && self.now_ms < until_ms {
+                self.step(until_ms)?;
+            }
+            match self.operators.reconciled.take() {
+                Some(Ok(report)) => self.note(format_args!("the last statement: {report}")),
+                other => return Err(format!("the last statement of bank {number} came to {other:?}")),
+            }
+            let clocks = bank::clocks_differ(&self.swarm);
+            self.auditor.found(bank::NAMES[number], &self.banks[number].lines.lies, clocks)?;
+        }
+        Ok(())
     }
 
     /// A process that would serve a call.
@@ -428,11 +499,11 @@ impl World {
     fn bank_calls(&mut self, call: bank::Call) -> Law {
         self.note(format_args!("bank calls about {}", call.reference));
         let Some(at) = self.anyone() else {
-            self.bank.heard(call, None, self.now_ms, &mut self.agenda);
+            self.banks[call.bank].heard(call, None, self.now_ms, &mut self.agenda);
             return Ok(());
         };
         if !self.healed && call.proves() && self.swarm.strikes(Fault::CallLost) {
-            self.bank.heard(call, None, self.now_ms, &mut self.agenda);
+            self.banks[call.bank].heard(call, None, self.now_ms, &mut self.agenda);
             return Ok(());
         }
         let number = self.next_call();
@@ -479,6 +550,9 @@ impl World {
         if let Some(at) = self.anyone() {
             let job = self.operators.act(&self.processes[at], &self.merchants, &mut self.swarm, &self.outbox);
             self.note(format_args!("operator: {job:?}"));
+            if matches!(job, Job::Release) {
+                self.started_before_hold = None;
+            }
             self.perhaps_crash(Some(at))?;
         }
         if !self.healed {
@@ -602,11 +676,14 @@ impl World {
         };
         for call in open.into_iter().filter(|call| !answered(call)).collect::<Vec<_>>() {
             match self.served_by.remove(&call) {
-                Some((_, Some(bank_call))) => self.bank.heard(bank_call, None, self.now_ms, &mut self.agenda),
+                Some((_, Some(bank_call))) => {
+                    self.banks[bank_call.bank].heard(bank_call, None, self.now_ms, &mut self.agenda)
+                }
                 _ => self.merchants.unanswered(call),
             }
         }
         self.outbox.put_back(said);
+        self.operators.lost(number);
     }
 
     /// Accidents of processes, of the disk and of the machine.
@@ -704,6 +781,7 @@ impl World {
             // Every number of a process may be leased, until a clock that was wrong says so no more.
             self.step(i64::MAX)?;
         }
+        self.let_pay()?;
         for round in 0..ROUNDS_OF_DAYS_MAX {
             if round > ROUNDS_OF_QUESTIONS_MAX && !self.merchants.unsure.is_empty() {
                 return Err(format!("I9: nobody ever answers {:?}", self.merchants.unsure));
@@ -735,6 +813,24 @@ impl World {
             }
         }
         Err("I9: something is due for ever".to_owned())
+    }
+
+    /// The operator ends what he has begun: a hold, pauses.
+    fn let_pay(&mut self) -> Law {
+        self.started_before_hold = None;
+        self.operators.released();
+        let app = Arc::clone(&self.processes[0].app);
+        let (hold, paused) = self.processes[0].ask(async {
+            let held = admin::hold_status(&app).await?["on_hold"] == true;
+            let hold = if held { Some(admin::hold_release(&app, "all is well", &operator()).await?) } else { None };
+            let paused = app.store.connectors_paused().await.map_err(|error| error.to_string())?;
+            for one in &paused {
+                hundi::connectors::admin::resume(&app, one.connector.as_str(), &operator()).await?;
+            }
+            Ok::<_, String>((hold, paused.len()))
+        })?;
+        self.note(format_args!("the hold ends: {hold:?}; {paused} connectors go on"));
+        self.sort_outgoing()
     }
 
     fn jump(&mut self, to_ms: i64) -> Law {
@@ -774,7 +870,10 @@ impl World {
     /// All books are compared.
     fn at_rest(&mut self) -> Law {
         self.auditor.fold_all(&self.merchants)?;
-        self.auditor.at_rest(&self.merchants)?;
+        let all_agree = self.auditor.at_rest(&self.merchants)?;
+        for (bank, name) in self.banks.iter().zip(bank::NAMES) {
+            self.auditor.both_books(name, bank.paid_paise(), all_agree)?;
+        }
         for delivered in self.auditor.delivered()? {
             if !self.receivers.taken.contains(&delivered) {
                 return Err(format!("I10: the callback {delivered:?} was delivered, and nobody has heard it"));
@@ -842,6 +941,25 @@ impl World {
             }
         }
         Ok(())
+    }
+}
+
+/// Which bank is taken for what: as the order of the connectors says, or as rules and limits of the seed.
+fn routes(config: &mut Config, swarm: &Swarm, dice: &mut Dice) {
+    if swarm.banks < 2 {
+        return;
+    }
+    let target = |bank: usize, priority, weight| Targets { connector: bank::NAMES[bank].to_owned(), priority, weight };
+    let rails = |rails: &[&str]| rails.iter().map(|rail| (*rail).to_owned()).collect();
+    config.routes = match dice.below(4) {
+        0 => Vec::new(),
+        1 => vec![Routes { targets: vec![target(0, 1, 1), target(1, 1, 3)], ..Routes::default() }],
+        2 => vec![Routes { rails: rails(&["IMPS", "UPI"]), targets: vec![target(1, 1, 1)], ..Routes::default() }],
+        _ => vec![Routes { amount_least: Some("2000".into()), targets: vec![target(1, 1, 1)], ..Routes::default() }],
+    };
+    if dice.permille(200) {
+        let most = config::Limits { day_most: Some("60000".to_owned()), ..Default::default() };
+        config.limits.insert(bank::NAMES[dice.below(2)].to_owned(), most);
     }
 }
 

@@ -333,6 +333,9 @@ fn arrived(reply: &Result<OutReply, OutError>) -> Result<&OutReply, Word> {
         OutError::Silent(_) if planted(Plant::TimeoutAsFailure) => {
             bare(Outcome::Refused { elsewhere: false }, "Time-out")
         }
+        OutError::Silent(_) if planted(Plant::ElsewhereAfterSilence) => {
+            bare(Outcome::Refused { elsewhere: true }, "Time-out")
+        }
         OutError::Silent(_) => bare(Outcome::Silent, ""),
     })
 }

@@ -6,6 +6,7 @@ use hundi_core::command::{Outcome, Word};
 use hundi_core::formats::{Line, Side};
 use hundi_core::ids::{MerchantId, Reference};
 use hundi_core::payout::{ExceptionKind, State};
+use hundi_core::plant::{Plant, planted};
 
 /// References of a line that are tried.
 const REFERENCES_MAX: usize = 8;
@@ -124,7 +125,7 @@ impl Item {
         match (self.side, payout.state) {
             // The bank takes back what it had credited: none of our orders is that.
             (Side::Debit, _) if self.returned => Judged::Tell(ExceptionKind::UnknownDebit),
-            (Side::Debit, _) if others => Judged::Tell(ExceptionKind::PaidTwice),
+            (Side::Debit, _) if others && !planted(Plant::SecondDebitKnown) => Judged::Tell(ExceptionKind::PaidTwice),
             (Side::Credit, _) if others => Judged::Tell(ExceptionKind::UnknownCredit),
             (Side::Debit, State::Paid | State::Reversed) | (Side::Credit, State::Reversed) if same => Judged::Known,
             (Side::Debit, _) => Judged::Record(Outcome::Paid),

@@ -410,13 +410,14 @@ impl Run<'_> {
         for records in [debits, credits] {
             let mut bulk = Bulk::default();
             let (writer, connector) = (&self.app.writer, self.connector);
-            let said = stream::iter(&records).map(|(item, outcome)| async move {
-                let payout = item.payout?;
+            let mut said = Vec::with_capacity(records.len());
+            for (item, outcome) in &records {
+                let Some(payout) = item.payout else { continue };
                 let (reference, word) = (payout.reference, item.word(*outcome));
                 let command = Command::Record { connector, reference, word, source: Source::Statement };
-                Some((item, payout, writer.record(payout.merchant, None, command).await))
-            });
-            let heard: Vec<_> = said.buffered(RECORDS_AT_ONCE).filter_map(std::future::ready).collect().await;
+                said.push(async move { (item, payout, writer.record(payout.merchant, None, command).await) });
+            }
+            let heard: Vec<_> = stream::iter(said).buffered(RECORDS_AT_ONCE).collect().await;
             for (item, payout, decision) in heard {
                 let (moved, kind) = match decision.map_err(text)? {
                     Decision::Done(done) => (!done.journal.is_empty(), done.exception.map(|told| told.kind)),

@@ -18,6 +18,7 @@ mod sim {
     mod orders;
     mod process;
     mod receivers;
+    mod statements;
     pub mod suite;
     pub mod swarm;
     mod trace;
