@@ -130,7 +130,10 @@ async fn pay(app: &App, caller: Caller, request_id: &str, fields: &Fields<'_>) -
         // A failover could lose what is accepted now.
         return Err(Problem::Unknown);
     }
-    let place_inside = app.door.enter(caller.merchant, app.clock.boot_us()).await;
+    let within = Duration::from_millis(app.config.api.answer_within_ms);
+    // Whoever waits here as long as for an answer is told that nobody knows; nothing is recorded.
+    let place_inside = timeout(within, app.door.enter(caller.merchant, app.clock.boot_us())).await;
+    let place_inside = place_inside.map_err(|_| Problem::Unknown)?;
     // Without a number of its own this process can accept nothing; whoever asks again may be luckier.
     let id = app.next_payout_id().ok_or(Problem::Unknown)?;
     let Details { rail, amount, beneficiary, name, number } = details;
@@ -168,7 +171,6 @@ async fn pay(app: &App, caller: Caller, request_id: &str, fields: &Fields<'_>) -
         tracing::debug!(request_id, payout = %accepted.order.id, "a payout was accepted");
     }
     let Some(waiting) = waiting.as_mut().filter(|_| accepted.state.is_open()) else { return Ok(Box::new(accepted)) };
-    let within = Duration::from_millis(app.config.api.answer_within_ms);
     let soon = timeout(HELD.min(within), waiting.ended()).await;
     drop(place_inside);
     let ended = match soon {
