@@ -34,7 +34,7 @@ const TURN_ALONE_MS: i64 = 1_000;
 /// Kills come within so many rounds of polls after something has reached a process.
 const ROUNDS_MAX: usize = 40;
 /// So many moments at which something is due may pass until nothing is.
-const ROUNDS_OF_DAYS_MAX: usize = 6_000;
+const ROUNDS_OF_DAYS_MAX: usize = 12_000;
 /// After so many, everybody has his answer.
 const ROUNDS_OF_QUESTIONS_MAX: usize = 20;
 /// So many orders are made again after 30 days.
@@ -464,7 +464,8 @@ impl World {
     fn statement_comes(&mut self, statement: Statement) -> Law {
         self.note(format_args!("a statement of bank {} with {} bytes", statement.bank, statement.bytes.len()));
         let Some(at) = self.anyone() else {
-            self.agenda.add(self.now_ms + 1_000, Event::StatementComes(statement));
+            let pause_ms = if self.healed { HOUR_MS } else { 1_000 };
+            self.agenda.add(self.now_ms + pause_ms, Event::StatementComes(statement));
             return Ok(());
         };
         self.operators.reconcile(&self.processes[at], statement, &self.outbox);
@@ -958,7 +959,7 @@ fn routes(config: &mut Config, swarm: &Swarm, dice: &mut Dice) {
         _ => vec![Routes { amount_least: Some("2000".into()), targets: vec![target(1, 1, 1)], ..Routes::default() }],
     };
     if dice.permille(200) {
-        let most = config::Limits { day_most: Some("60000".to_owned()), ..Default::default() };
+        let most = config::Limits { day_most: Some("100000".to_owned()), ..Default::default() };
         config.limits.insert(bank::NAMES[dice.below(2)].to_owned(), most);
     }
 }
