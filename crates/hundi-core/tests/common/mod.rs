@@ -88,6 +88,9 @@ pub fn reloaded(snapshot: &Snapshot) -> Snapshot {
         orders: snapshot.orders.clone(),
         references: snapshot.references.clone(),
         credits: snapshot.credits.clone(),
+        proposals: snapshot.proposals.clone(),
+        exceptions: snapshot.exceptions.clone(),
+        borne: snapshot.borne.clone(),
         on_hold: snapshot.on_hold,
     }
 }
