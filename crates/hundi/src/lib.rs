@@ -19,6 +19,7 @@ pub mod http_out;
 pub mod keys;
 pub mod metrics;
 pub mod process;
+pub mod proposals;
 pub mod reconcile;
 pub mod routing;
 pub mod store;

@@ -273,13 +273,27 @@ const BOOKS: &str = "SELECT a.merchant_id, CASE WHEN a.merchant_id = 0 THEN 'hou
     FROM accounts a LEFT JOIN merchants m ON m.merchant_id = a.merchant_id ORDER BY a.merchant_id";
 // What a statement lacked and another had, and a credit that has funded a wallet since, need nobody any more. One that lies
 // in the house's suspense still does.
-const EXCEPTIONS_OPEN: &str = "SELECT e.connector, e.reference, e.kind, e.payout_id, e.detail, e.at, e.assignee, e.resolved_at, \
-    e.proposal_id FROM exceptions e WHERE e.resolved_at IS NULL AND NOT (e.kind = 6 AND EXISTS (SELECT 1 FROM statement_lines l WHERE l.connector = e.connector \
-    AND l.reference = e.reference AND l.side = 2)) AND NOT (e.kind = 6 AND EXISTS (SELECT 1 FROM statement_lines b \
-    WHERE b.merchant_id = e.merchant_id AND b.payout_id = e.payout_id AND b.matched = 2 AND b.side = 2)) \
-    AND NOT (e.kind = 10 AND EXISTS (SELECT 1 FROM statement_lines f JOIN bank_credits c ON c.connector = f.connector \
-    AND c.reference = f.reference AND c.amount_paise = f.amount_paise AND c.merchant_id > 0 WHERE f.connector = e.connector \
-    AND f.reference = e.reference AND f.kind = 10)) ORDER BY e.at DESC, e.connector, e.reference LIMIT $1";
+macro_rules! open_exceptions {
+    ($select:literal, $end:literal) => {
+        concat!(
+            "SELECT ",
+            $select,
+            " FROM exceptions e WHERE e.resolved_at IS NULL \
+             AND NOT (e.kind = 6 AND EXISTS (SELECT 1 FROM statement_lines l WHERE l.connector = e.connector \
+             AND l.reference = e.reference AND l.side = 2)) AND NOT (e.kind = 6 AND EXISTS (SELECT 1 FROM statement_lines b \
+             WHERE b.merchant_id = e.merchant_id AND b.payout_id = e.payout_id AND b.matched = 2 AND b.side = 2)) \
+             AND NOT (e.kind = 10 AND EXISTS (SELECT 1 FROM statement_lines f JOIN bank_credits c \
+             ON c.connector = f.connector AND c.reference = f.reference AND c.amount_paise = f.amount_paise \
+             AND c.merchant_id > 0 WHERE f.connector = e.connector AND f.reference = e.reference AND f.kind = 10))",
+            $end
+        )
+    };
+}
+const EXCEPTIONS_OPEN: &str = open_exceptions!(
+    "e.connector, e.reference, e.kind, e.payout_id, e.detail, e.at, e.assignee, e.resolved_at, e.proposal_id",
+    " ORDER BY e.at DESC, e.connector, e.reference LIMIT $1"
+);
+const EXCEPTIONS_OPEN_COUNTED: &str = open_exceptions!("COUNT(*)", "");
 const EXCEPTIONS_ALL: &str = "SELECT e.connector, e.reference, e.kind, e.payout_id, e.detail, e.at, e.assignee, e.resolved_at, \
     e.proposal_id FROM exceptions e ORDER BY e.at DESC, e.connector, e.reference LIMIT $1";
 const EXCEPTION_BY_KEY: &str = "SELECT connector, reference, kind, payout_id, detail, at, assignee, resolved_at, proposal_id \
@@ -636,6 +650,11 @@ impl Store {
     /// Everything that waits for the operator, newest first.
     pub async fn exceptions(&self, limit: i64) -> Result<Vec<ExceptionView>, StoreError> {
         self.query(EXCEPTIONS_OPEN, &[Arg::Int(limit)]).await?.into_iter().map(exception_view).collect()
+    }
+
+    /// How many exceptions wait for the operator.
+    pub async fn exceptions_open(&self) -> Result<i64, StoreError> {
+        self.query(EXCEPTIONS_OPEN_COUNTED, &[]).await?.first_mut().map_or(Ok(0), Row::int)
     }
 
     /// All exceptions, the resolved ones too, newest first.
