@@ -951,7 +951,8 @@ fn apply(
     payout.refused_by.extend(refused_by.filter(|connector| !payout.refused_by.contains(connector)));
     let was = payout.state;
     payout.state = step.next;
-    payout.held = payout.held && !(step.frees && !change.still_told) || step.holds;
+    let held_on = payout.held && (change.still_told || !step.frees);
+    payout.held = held_on || step.holds;
     payout.version += 1;
     payout.updated_at = now;
     let exhausted = set_due(payout, was, &step, rules, change, now);

@@ -174,7 +174,9 @@ impl World {
             ..self.snapshot.merchants[&MERCHANT].accounts.clone()
         };
         let last = (p.state, p.held, p.attempts, p.connector, p.reference, p.paid_attempt, &p.refused_by, p.news);
-        let told: Vec<_> = self.snapshot.exceptions.iter().map(|(key, known)| (key, known.open)).collect();
+        // One that was resolved is as if it had never been told.
+        let told: Vec<_> =
+            self.snapshot.exceptions.iter().filter(|(_, known)| known.open).map(|(key, _)| key).collect();
         let borne = &self.snapshot.borne;
         format!("{last:?} {due:?} {accounts:?} {told:?} {borne:?} {:?} {:?}", known.attempts, known.seen)
     }

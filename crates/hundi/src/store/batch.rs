@@ -320,49 +320,69 @@ async fn load_told(tx: &mut Tx<'_>, loaded: &mut Loaded, about: &About) -> Resul
     Ok(())
 }
 
+/// What the commands of a batch name.
+#[derive(Default)]
+struct Named<'a> {
+    merchants: BTreeSet<MerchantId>,
+    orders: BTreeSet<(MerchantId, &'a str)>,
+    payouts: BTreeSet<(MerchantId, PayoutId)>,
+    credits: BTreeSet<(Connector, &'a str)>,
+    /// References that banks speak of.
+    spoken_of: BTreeSet<(Connector, Reference)>,
+    /// References that starts may take.
+    taken: Vec<(Connector, [Reference; 2])>,
+}
+
+impl<'a> Named<'a> {
+    fn by(commands: &[&'a Command], about: &'a About) -> Named<'a> {
+        let mut named = Named::default();
+        let mut created = BTreeSet::new();
+        let Named { merchants, orders, payouts, credits, spoken_of, taken } = &mut named;
+        for command in commands {
+            match command {
+                Command::CreatePayout(order) => {
+                    merchants.insert(order.merchant);
+                    created.insert(order.id);
+                    orders.insert((order.merchant, order.order.as_str()));
+                }
+                Command::Start { merchant, payout, connector, references, .. } => {
+                    merchants.insert(*merchant);
+                    if !created.contains(payout) {
+                        payouts.insert((*merchant, *payout));
+                    }
+                    taken.push((*connector, *references));
+                }
+                Command::Record { connector, reference, .. } => {
+                    spoken_of.insert((*connector, *reference));
+                }
+                Command::Enquire { merchant, payout, .. }
+                | Command::Wait { merchant, payout }
+                | Command::Expire { merchant, payout }
+                | Command::Cancel { merchant, payout, .. } => {
+                    merchants.insert(*merchant);
+                    payouts.insert((*merchant, *payout));
+                }
+                Command::Fund { merchant, connector, reference, .. } => {
+                    merchants.insert(*merchant);
+                    credits.insert((*connector, &**reference));
+                }
+                Command::Approve { .. } | Command::Reject { .. } => {}
+            }
+        }
+        merchants.extend(about.books.iter().filter(|book| **book != MerchantId::HOUSE));
+        payouts.extend(&about.payouts);
+        credits.extend(about.credits.iter().map(|(connector, reference)| (*connector, &**reference)));
+        named
+    }
+}
+
 /// Reads everything that the commands name, and locks the wallets.
 pub async fn load(tx: &mut Tx<'_>, commands: &[&Command]) -> Result<Loaded, StoreError> {
     let mut loaded = Loaded::default();
-    let (mut merchants, mut orders, mut payouts) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-    let (mut created, mut credits) = (BTreeSet::new(), BTreeSet::new());
-    let (mut spoken_of, mut taken) = (BTreeSet::new(), Vec::new());
     let about = load_proposals(tx, &mut loaded, commands).await?;
-    merchants.extend(about.books.iter().filter(|book| **book != MerchantId::HOUSE));
-    payouts.extend(about.payouts.iter().copied());
+    let Named { mut merchants, orders, mut payouts, credits, spoken_of, taken } = Named::by(commands, &about);
     let house = if about.books.contains(&MerchantId::HOUSE) { vec![Value::Int(0)] } else { Vec::new() };
     let hold = if commands.iter().any(|command| is_held_back(command)) { vec![text(HOLD)] } else { Vec::new() };
-    for command in commands {
-        match command {
-            Command::CreatePayout(order) => {
-                merchants.insert(order.merchant);
-                created.insert(order.id);
-                orders.insert((order.merchant, order.order.as_str()));
-            }
-            Command::Start { merchant, payout, connector, references, .. } => {
-                merchants.insert(*merchant);
-                if !created.contains(payout) {
-                    payouts.insert((*merchant, *payout));
-                }
-                taken.push((*connector, *references));
-            }
-            Command::Record { connector, reference, .. } => {
-                spoken_of.insert((*connector, *reference));
-            }
-            Command::Enquire { merchant, payout, .. }
-            | Command::Wait { merchant, payout }
-            | Command::Expire { merchant, payout }
-            | Command::Cancel { merchant, payout, .. } => {
-                merchants.insert(*merchant);
-                payouts.insert((*merchant, *payout));
-            }
-            Command::Fund { merchant, connector, reference, .. } => {
-                merchants.insert(*merchant);
-                credits.insert((*connector, &**reference));
-            }
-            Command::Approve { .. } | Command::Reject { .. } => {}
-        }
-    }
-    credits.extend(about.credits.iter().map(|(connector, reference)| (*connector, &**reference)));
     // Which payout a reference belongs to never changes, so this needs no lock; it says whose lock is needed.
     if !spoken_of.is_empty() {
         let keys = spoken_of.iter().flat_map(|(connector, reference)| reference_key(*connector, *reference)).collect();
