@@ -64,6 +64,8 @@ const REPLY: Source = Source::Reply { send_before: Timestamp(0) };
 /// The answer to a question that was asked as late as possible.
 const ENQUIRY: Source = Source::Enquiry { asked_at: Timestamp(i64::MAX) };
 
+/// So many of the first inputs are what happens without two people.
+pub const BY_NOBODY: usize = 26;
 /// What may happen, in whatever order.
 pub const INPUTS: [Input; 32] = [
     Input::Create,

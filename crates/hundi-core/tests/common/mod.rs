@@ -2,6 +2,8 @@
 
 #[allow(dead_code, reason = "not every test binary walks histories")]
 pub mod laws;
+#[allow(dead_code, reason = "not every test binary tells scripts")]
+pub mod script;
 
 use hundi_core::command::{CallbackWish, ConnectorRules, Merchant, MerchantState, Rules, Snapshot};
 use hundi_core::fees::FeePlan;
