@@ -6,13 +6,19 @@
 
 use crate::fees::FeePlan;
 use crate::ids::{Actor, Connector, MerchantId, OrderId, PayoutId, Reference};
-use crate::money::Amount;
+use crate::money::{Amount, Balance};
 use crate::payout::{Due, Event, ExceptionKind, Fact, Money, News, Order, Payout, Room, Standing, State, Step, step};
 use crate::plant::{Plant, planted};
-use crate::postings::{self, Accounts, JournalRow, Movement, PostingError};
+use crate::postings::{self, Accounts, JournalRow, Movement};
+use crate::proposal::Proposal;
 use crate::routing::{Carries, may_start};
 use crate::schedule::{DAY, ENQUIRIES, ENQUIRIES_OF_BATCHES, MINUTE, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+mod refusal;
+mod two;
+
+pub use refusal::Refusal;
 
 /// Whatever may change money, and the claims and wake-ups around it.
 #[derive(Clone, Debug)]
@@ -90,6 +96,22 @@ pub enum Command {
         amount: Amount,
         /// Who books it.
         actor: Actor,
+    },
+    /// An operator approves what another has proposed: it becomes true with the approval, or neither does.
+    Approve {
+        /// The proposal's number.
+        proposal: i64,
+        /// Who approves.
+        actor: Actor,
+    },
+    /// An operator rejects a proposal, or takes back his own.
+    Reject {
+        /// The proposal's number.
+        proposal: i64,
+        /// Who rejects.
+        actor: Actor,
+        /// Why.
+        why: Box<str>,
     },
 }
 
@@ -248,11 +270,31 @@ pub struct Snapshot {
     pub orders: BTreeMap<(MerchantId, OrderId), PayoutId>,
     /// Our references, and the payout and attempt that each belongs to.
     pub references: BTreeMap<(Connector, Reference), (PayoutId, u32)>,
-    /// The bank credits that have funded a wallet.
+    /// The bank credits that have funded a wallet, or lie in the house's suspense.
     pub credits: BTreeMap<(Connector, Box<str>), (MerchantId, Amount)>,
+    /// The proposals that are to be approved or rejected.
+    pub proposals: BTreeMap<i64, Proposal>,
+    /// The exceptions of the payouts that proposals are about, and those that proposals name.
+    pub exceptions: BTreeMap<ExceptionKey, KnownException>,
+    /// Of the attempts that proposals name, those of which a payment was collected or written off.
+    pub borne: BTreeSet<(Connector, Reference)>,
     /// The installation is on hold: it may have forgotten what it has paid (a restored backup), so nothing is started, nothing
     /// new is taken, and nothing expires. What banks say is heard.
     pub on_hold: bool,
+}
+
+/// What an exception is known by: who spoke, about what, and what is wrong.
+pub type ExceptionKey = (Connector, Box<str>, ExceptionKind);
+
+/// An exception that is known already.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KnownException {
+    /// Whose payout it belongs to, if we know.
+    pub payout: Option<(MerchantId, PayoutId)>,
+    /// What was said last.
+    pub detail: Box<str>,
+    /// Whether it waits for a person.
+    pub open: bool,
 }
 
 /// Everything that becomes true by one command: all of it is written, or none.
@@ -274,6 +316,19 @@ pub struct Transition {
     pub history: Option<History>,
     /// The bank credit that was booked.
     pub credit: Option<Credit>,
+    /// What becomes true of a proposal. Rare, so it takes no room where there is none.
+    pub by_two: Option<Box<ByTwo>>,
+}
+
+/// What becomes true of a proposal that was approved or rejected.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ByTwo {
+    /// The proposal as it is now.
+    pub proposal: Proposal,
+    /// The exceptions that need nobody any more.
+    pub resolved: Vec<ExceptionKey>,
+    /// The credit in suspense that is this merchant's now.
+    pub identified: Option<Credit>,
 }
 
 /// A new attempt: which payout a reference belongs to.
@@ -306,7 +361,8 @@ pub struct Callback {
     pub rrn: Box<str>,
 }
 
-/// Something for the operator. There is at most one of a kind for a reference.
+/// Something for the operator. There is at most one of a kind for a reference; what is told again takes the place of what
+/// was told before, and is open again.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Exception {
     /// Who spoke.
@@ -356,65 +412,6 @@ pub enum Decision {
     Refused(Refusal),
 }
 
-/// Why the rules say no. A create that is refused for the reasons marked * is recorded as a failed payout, so it comes
-/// back as [`Decision::Done`], with the reason's text in the payout.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Refusal {
-    /// There is no such merchant.
-    MerchantUnknown,
-    /// There is no such payout.
-    PayoutUnknown,
-    /// The OrderID was used for something else.
-    OrderReused,
-    /// * The operator has suspended the merchant.
-    MerchantSuspended,
-    /// * More than the merchant's most for one payout.
-    OverPayoutLimit,
-    /// * More than the merchant's most for a day.
-    OverDayLimit,
-    /// * The wallet does not hold amount, fee and tax.
-    BalanceTooLow,
-    /// The payout is not in a state, or not at a time, in which that can be done.
-    NotNow,
-    /// Both references of a start belong to other payouts.
-    ReferenceTaken,
-    /// The bank credit has funded another wallet, or with another amount.
-    CreditReused,
-    /// A sum does not fit; a bug, or an absurd amount.
-    Overflow,
-    /// The installation is on hold; nothing was recorded.
-    OnHold,
-}
-
-impl Refusal {
-    /// The reason as it is kept with a failed payout and told to the merchant.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Refusal::MerchantUnknown => "Merchant not found",
-            Refusal::PayoutUnknown => "Payout not found",
-            Refusal::OrderReused => "OrderID already used with other details",
-            Refusal::MerchantSuspended => "Merchant is suspended; contact the operator",
-            Refusal::OverPayoutLimit => "Amount is above the merchant's limit for one payout",
-            Refusal::OverDayLimit => "Amount is above what is left of the merchant's limit for today",
-            Refusal::BalanceTooLow => "Wallet balance is too low for the amount, fee and tax",
-            Refusal::NotNow => "Payout is not in a state that allows this",
-            Refusal::ReferenceTaken => "Reference is taken",
-            Refusal::CreditReused => "Bank credit already booked with other details",
-            Refusal::Overflow => "Amount is too large",
-            Refusal::OnHold => "The installation is on hold",
-        }
-    }
-}
-
-impl From<PostingError> for Refusal {
-    fn from(error: PostingError) -> Refusal {
-        match error {
-            PostingError::TooLittle => Refusal::BalanceTooLow,
-            PostingError::Overflow => Refusal::Overflow,
-        }
-    }
-}
-
 /// Decides one command and changes the snapshot accordingly.
 pub fn decide(snapshot: &mut Snapshot, rules: &Rules, command: &Command, now: Timestamp) -> Decision {
     let decided = match command {
@@ -429,8 +426,7 @@ pub fn decide(snapshot: &mut Snapshot, rules: &Rules, command: &Command, now: Ti
             if snapshot.payouts.get(payout).is_some_and(|payout| !may_start(rules, payout, *connector)) {
                 return Decision::Refused(Refusal::NotNow);
             }
-            let change =
-                Change { event: Event::Start, attempt: 0, actor: Actor::System, detail: "", word: None, asked: false };
+            let change = Change::of(Event::Start, &Actor::System, "");
             apply(snapshot, rules, *merchant, *payout, &change, now).map(|mut done| {
                 if let (Decision::Done(transition), Some(payout)) = (&mut done, snapshot.payouts.get_mut(payout)) {
                     payout.attempts += 1;
@@ -466,26 +462,14 @@ pub fn decide(snapshot: &mut Snapshot, rules: &Rules, command: &Command, now: Ti
         Command::Expire { merchant, payout } => match snapshot.payouts.get(payout) {
             Some(known) if now < known.queue_until => Err(Refusal::NotNow),
             _ => {
-                let change = Change {
-                    event: Event::Expire,
-                    attempt: 0,
-                    actor: Actor::System,
-                    detail: "Not sent in time",
-                    word: None,
-                    asked: false,
-                };
+                let change = Change::of(Event::Expire, &Actor::System, "Not sent in time");
                 apply(snapshot, rules, *merchant, *payout, &change, now)
             }
         },
+        // The bank may have paid it in the time that was forgotten.
+        Command::Cancel { .. } if snapshot.on_hold && !planted(Plant::CancelsOnHold) => Err(Refusal::OnHold),
         Command::Cancel { merchant, payout, actor } => {
-            let change = Change {
-                event: Event::Cancel,
-                attempt: 0,
-                actor: actor.clone(),
-                detail: "Cancelled by the operator",
-                word: None,
-                asked: false,
-            };
+            let change = Change::of(Event::Cancel, actor, "Cancelled by the operator");
             apply(snapshot, rules, *merchant, *payout, &change, now)
         }
         Command::Fund { merchant, connector, reference, amount, actor } => {
@@ -493,8 +477,22 @@ pub fn decide(snapshot: &mut Snapshot, rules: &Rules, command: &Command, now: Ti
                 Credit { connector: *connector, reference: reference.clone(), merchant: *merchant, amount: *amount };
             fund(snapshot, credit, actor, now)
         }
+        Command::Approve { proposal, actor } => two::approve(snapshot, rules, *proposal, actor, now),
+        Command::Reject { proposal, actor, why } => two::reject(snapshot, *proposal, actor, why, now),
     };
+    if let Ok(Decision::Done(transition)) = &decided
+        && let Some(exception) = &transition.exception
+    {
+        note(snapshot, exception);
+    }
     decided.unwrap_or_else(Decision::Refused)
+}
+
+/// Lets the commands after this one know of an exception, as they would if it had been stored.
+fn note(snapshot: &mut Snapshot, exception: &Exception) {
+    let key = (exception.connector, exception.reference.as_str().into(), exception.kind);
+    let known = KnownException { payout: exception.payout, detail: exception.detail.clone(), open: true };
+    snapshot.exceptions.insert(key, known);
 }
 
 /// How soon a queued payout is looked at again while the installation is on hold.
@@ -738,6 +736,8 @@ fn record(
         detail: &word.why,
         word: Some((word, connector, reference)),
         asked: matches!(source, Source::Reply { .. } | Source::Enquiry { .. }),
+        memo: "",
+        still_told: false,
     };
     let was = payout.state;
     let mut decision = apply(snapshot, rules, merchant, id, &change, now)?;
@@ -756,7 +756,7 @@ fn differs_from_statement(
 ) {
     let Some(payout) = &transition.payout else { return };
     let kind = match (&transition.exception, word.outcome) {
-        (Some(Exception { kind: ExceptionKind::Contradiction, .. }), Outcome::Paid) => ExceptionKind::PaidThereOnly,
+        (Some(Exception { kind: ExceptionKind::PaidUnexpectedly, .. }), Outcome::Paid) => ExceptionKind::PaidThereOnly,
         // The money is back and the merchant has it, but the bank had told nobody.
         (None, Outcome::Reversed) if was != State::Reversed && payout.state == State::Reversed => {
             ExceptionKind::ReversalUnannounced
@@ -784,6 +784,23 @@ struct Change<'a> {
     /// Whether it answers a question of ours. Only these count in the enquiry schedule: what a bank calls out by itself,
     /// however often, must not use it up.
     asked: bool,
+    /// What the journal is told, such as the proposal that it comes from.
+    memo: &'a str,
+    /// Whether other exceptions of the payout are open, which hold it on.
+    still_told: bool,
+}
+
+impl<'a> Change<'a> {
+    /// A change that is not a bank's word.
+    fn of(event: Event, actor: &Actor, detail: &'a str) -> Change<'a> {
+        let actor = actor.clone();
+        Change { event, attempt: 0, actor, detail, word: None, asked: false, memo: "", still_told: false }
+    }
+
+    /// Whether a bank spoke, and not two people in its place.
+    fn is_fact(&self) -> bool {
+        matches!(self.event, Event::Fact(..))
+    }
 }
 
 /// Asks the table and carries out its answer on the snapshot.
@@ -833,7 +850,8 @@ fn apply(
     payout.refused_by.extend(refused_by.filter(|connector| !payout.refused_by.contains(connector)));
     let was = payout.state;
     payout.state = step.next;
-    payout.held |= step.holds;
+    let held_on = payout.held && (change.still_told || !step.frees);
+    payout.held = held_on || step.holds;
     payout.version += 1;
     payout.updated_at = now;
     let exhausted = set_due(payout, was, &step, rules, change, now);
@@ -850,8 +868,13 @@ fn apply(
             payout.paid_attempt = payout.paid_attempt.or(Some(change.attempt));
             payout.reason = non_empty(change.detail, "Returned by the beneficiary's bank");
         }
+        // What two people say among themselves is not for the merchant.
+        State::Failed if change.event == Event::DeclareFailed => payout.reason = "Not executed by the bank".into(),
         State::Failed | State::Cancelled if was.is_open() => {
             payout.reason = non_empty(change.detail, "Not executed by the bank")
+        }
+        State::Failed | State::Cancelled if change.event == Event::Borne => {
+            payout.paid_attempt = Some(change.attempt);
         }
         _ => {}
     }
@@ -871,12 +894,22 @@ fn apply(
             reference,
             kind,
             payout: Some((merchant_id, id)),
-            detail: format!("{:?} while {}; {}", change.event, was.name(), change.detail).into(),
+            detail: told(change, was).into(),
         });
     }
     transition.history = history(change, &step);
     transition.payout = Some(payout.clone());
     Ok(Decision::Done(Box::new(transition)))
+}
+
+/// What the operator is told of a fact: enough to tell it from another one of the same kind.
+fn told(change: &Change<'_>, was: State) -> String {
+    let paise = match (change.event, change.word) {
+        (Event::Fact(_, Fact::PaidOther), Some((word, ..))) => word.amount_paise,
+        _ => None,
+    };
+    let amount = paise.map_or_else(String::new, |paise| format!(" {}", Balance::from_paise(paise)));
+    format!("{:?}{amount} while {}; {}", change.event, was.name(), change.detail)
 }
 
 fn own(payouts: &mut BTreeMap<PayoutId, Payout>, merchant: MerchantId, id: PayoutId) -> Result<&mut Payout, Refusal> {
@@ -901,7 +934,7 @@ fn move_money(
         (Money::SettleThenRestore, Some(bank)) => {
             [Some(postings::settle(cost, bank)), Some(postings::restore(cost, bank))]
         }
-        // Only a bank's word settles or restores, and it names the bank.
+        // Only a bank's word, or what two people say in its place, settles or restores, and it names the bank.
         (Money::Settle | Money::Restore | Money::SettleThenRestore, None) => return Err(Refusal::NotNow),
     };
     let mut rows = Vec::with_capacity(2);
@@ -909,7 +942,7 @@ fn move_money(
     let mut accounts = merchant.accounts.clone();
     for movement in movements.into_iter().flatten() {
         let order = &payout.order;
-        rows.push(accounts.post(order.merchant, movement, Some(order.id), &change.actor, "", now)?);
+        rows.push(accounts.post(order.merchant, movement, Some(order.id), &change.actor, change.memo, now)?);
     }
     merchant.accounts = accounts;
     merchant.changed = true;
@@ -932,6 +965,10 @@ const RESEND_PAUSE_MAX: i64 = 10 * MINUTE;
 
 /// Sets when the payout is due next; true if the enquiry schedule has just come to its end.
 fn set_due(payout: &mut Payout, was: State, step: &Step, rules: &Rules, change: &Change<'_>, now: Timestamp) -> bool {
+    if matches!(change.event, Event::Borne | Event::Resolved) && !was.is_open() {
+        // It had ended; whether it is asked about is another matter.
+        return false;
+    }
     let at_bank = matches!(payout.state, State::Sending | State::Sent);
     let silent = matches!(change.event, Event::Fact(_, Fact::Silent));
     if payout.next_at == Some(CALLED) && change.word.is_some() && payout.state != State::Queued {
@@ -939,7 +976,7 @@ fn set_due(payout: &mut Payout, was: State, step: &Step, rules: &Rules, change: 
         payout.enquiries += u32::from(change.asked && at_bank);
         return false;
     }
-    let called = change.word.is_some() && !change.asked && !planted(Plant::CallEndsTheQuestion);
+    let called = change.is_fact() && !change.asked && !planted(Plant::CallEndsTheQuestion);
     let queued = was == State::Queued || payout.state == State::Queued;
     if called && !queued && payout.next_at.is_some_and(|at| at != WAITING) {
         // A question of ours may be under way, and its answer, which the bank gave after it had called, may be lost with

@@ -18,6 +18,7 @@ pub mod party;
 pub mod payout;
 pub mod plant;
 pub mod postings;
+pub mod proposal;
 pub mod rails;
 pub mod routing;
 pub mod schedule;

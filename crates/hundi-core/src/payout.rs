@@ -83,6 +83,16 @@ pub enum Event {
     Expire,
     /// A fact about one of its attempts.
     Fact(Standing, Fact),
+    /// Two people say that an attempt has paid it.
+    DeclarePaid(Standing),
+    /// Two people say that it will never be paid.
+    DeclareFailed,
+    /// Two people let a held payout be sent again.
+    Resume,
+    /// What a bank paid although we had closed the attempt was collected from the merchant, or written off.
+    Borne,
+    /// Two people have resolved the last open exception of a payout.
+    Resolved,
 }
 
 /// What a bank said, or did not say, about an attempt.
@@ -202,11 +212,13 @@ pub enum ExceptionKind {
     ReversalUnannounced = 11,
     /// A statement does not begin where the one before it ended, or does not add up: lines are missing.
     StatementGap = 12,
+    /// The bank says that it paid by an attempt that we had closed; nothing moved, the payout is held.
+    PaidUnexpectedly = 13,
 }
 
 impl ExceptionKind {
     /// All kinds.
-    pub const ALL: [ExceptionKind; 12] = [
+    pub const ALL: [ExceptionKind; 13] = [
         ExceptionKind::PaidAfterClosed,
         ExceptionKind::Contradiction,
         ExceptionKind::AmountDiffers,
@@ -219,6 +231,7 @@ impl ExceptionKind {
         ExceptionKind::UnknownCredit,
         ExceptionKind::ReversalUnannounced,
         ExceptionKind::StatementGap,
+        ExceptionKind::PaidUnexpectedly,
     ];
 
     /// The kind with this number.
@@ -241,7 +254,34 @@ impl ExceptionKind {
             ExceptionKind::UnknownCredit => "unknown_credit",
             ExceptionKind::ReversalUnannounced => "reversal_unannounced",
             ExceptionKind::StatementGap => "statement_gap",
+            ExceptionKind::PaidUnexpectedly => "paid_unexpectedly",
         }
+    }
+
+    /// Whether it says that a bank has paid what we have not settled, or not so: while it is open nobody gives the payout's
+    /// money back, and nobody sends it again.
+    pub const fn says_paid(self) -> bool {
+        match self {
+            ExceptionKind::PaidUnexpectedly
+            | ExceptionKind::PaidThereOnly
+            | ExceptionKind::AmountDiffers
+            | ExceptionKind::PaidTwice => true,
+            ExceptionKind::PaidAfterClosed
+            | ExceptionKind::Contradiction
+            | ExceptionKind::UnknownReference
+            | ExceptionKind::NoAnswer
+            | ExceptionKind::PaidHereOnly
+            | ExceptionKind::UnknownDebit
+            | ExceptionKind::UnknownCredit
+            | ExceptionKind::ReversalUnannounced
+            | ExceptionKind::StatementGap => false,
+        }
+    }
+
+    /// Whether it says that a bank has paid the ordered amount by an attempt that we had closed, so that somebody must bear
+    /// it.
+    pub const fn is_to_be_borne(self) -> bool {
+        matches!(self, ExceptionKind::PaidUnexpectedly | ExceptionKind::PaidThereOnly)
     }
 }
 
@@ -260,11 +300,18 @@ pub struct Step {
     pub exception: Option<ExceptionKind>,
     /// Whether the payout is held until the operator has looked.
     pub holds: bool,
+    /// Whether a held payout is held no longer, unless another exception of it is open.
+    pub frees: bool,
 }
 
 impl Step {
     const fn to(next: State, money: Money, due: Due, news: &'static [News]) -> Option<Step> {
-        Some(Step { next, money, due, news, exception: None, holds: false })
+        Some(Step { next, money, due, news, exception: None, holds: false, frees: false })
+    }
+
+    /// What two people have said.
+    const fn by_two(next: State, money: Money, due: Due, news: &'static [News]) -> Option<Step> {
+        Some(Step { next, money, due, news, exception: None, holds: false, frees: true })
     }
 
     const fn with(step: Option<Step>, kind: ExceptionKind) -> Option<Step> {
@@ -282,20 +329,23 @@ impl Step {
             news: &[],
             exception: Some(kind),
             holds: true,
+            frees: false,
         };
         Some(step)
     }
 
     /// Whether nothing at all changes: the fact was known.
     pub const fn is_still(&self) -> bool {
-        matches!((self.money, self.due, self.exception), (Money::Still, Due::Unchanged, None)) && self.news.is_empty()
+        matches!((self.money, self.due, self.exception), (Money::Still, Due::Unchanged, None))
+            && self.news.is_empty()
+            && !self.frees
     }
 }
 
-/// The table: what an event makes of a payout in a state. `None` means that the event is refused, which only an order
-/// of ours can be (start, cancel, expire); a fact is never refused.
+/// The table: what an event makes of a payout in a state. `None` means that the event is refused, which only what
+/// we ourselves want can be (start, cancel, expire, what two people say); a fact is never refused.
 pub const fn step(state: State, held: bool, attempts: u32, event: Event, room: Room) -> Option<Step> {
-    use Event::{Cancel, Expire, Start};
+    use Event::{Borne, Cancel, DeclareFailed, DeclarePaid, Expire, Resolved, Resume, Start};
     use Fact::{Accepted, NotExecuted, NotWritten, PaidOther, Refused, Silent};
     use Standing::{Closed, Open, Paying, Unsent};
     use State::{Cancelled, Failed, Paid, Queued, Reversed, Sending, Sent};
@@ -304,6 +354,22 @@ pub const fn step(state: State, held: bool, attempts: u32, event: Event, room: R
         (Queued, Cancel) if !held => Step::to(Cancelled, Money::Release, Due::Never, &[News::Failure]),
         (Queued, Expire) if attempts == 0 && !held => Step::to(Failed, Money::Release, Due::Never, &[News::Failure]),
         (_, Start | Cancel | Expire) => None,
+
+        (Sending | Sent, DeclarePaid(Open)) => Step::by_two(Paid, Money::Settle, Due::Never, &[News::Success]),
+        // While a later attempt is at its bank nobody knows whether that one pays too.
+        (Queued, DeclarePaid(Closed | Unsent)) if held => {
+            Step::by_two(Paid, Money::Settle, Due::Never, &[News::Success])
+        }
+        (Sending | Sent, DeclareFailed) => Step::by_two(Failed, Money::Release, Due::Never, &[News::Failure]),
+        (Queued, DeclareFailed) if held => Step::by_two(Failed, Money::Release, Due::Never, &[News::Failure]),
+        (Queued, Resume) if held && room.attempts => Step::by_two(Queued, Money::Still, Due::AtOnce, &[]),
+        // Whatever was odd about it is explained: the bank is asked again.
+        (Sending | Sent, Resolved) => Step::by_two(state, Money::Still, Due::AtOnce, &[]),
+        // The money was moved beside the payout, which had ended and stays as it is.
+        (Failed | Cancelled | Paid | Reversed, Borne | Resolved) => {
+            Step::by_two(state, Money::Still, Due::Unchanged, &[])
+        }
+        (_, DeclarePaid(_) | DeclareFailed | Resume | Borne | Resolved) => None,
 
         (Sending, Event::Fact(Open, NotWritten)) => Step::to(Queued, Money::Still, Due::AfterPause, &[]),
         (Sending, Event::Fact(Open, Accepted)) => Step::to(Sent, Money::Still, Due::Enquiry, &[News::Pending]),
@@ -335,7 +401,7 @@ pub const fn step(state: State, held: bool, attempts: u32, event: Event, room: R
 
         // Known already. Silence never contradicts, and neither does a word that an attempt's later words have overtaken.
         (_, Event::Fact(_, Silent))
-        | (Paid | Reversed, Event::Fact(Paying, Fact::Paid | Accepted))
+        | (Paid | Reversed | Failed | Cancelled, Event::Fact(Paying, Fact::Paid | Accepted))
         | (Reversed, Event::Fact(Paying, Fact::Reversed))
         | (_, Event::Fact(Closed, Accepted | Refused | NotExecuted | NotWritten))
         | (_, Event::Fact(Unsent, Refused | NotExecuted | NotWritten)) => {
@@ -343,6 +409,7 @@ pub const fn step(state: State, held: bool, attempts: u32, event: Event, room: R
         }
 
         (_, Event::Fact(_, PaidOther)) => Step::hold(state, ExceptionKind::AmountDiffers),
+        (_, Event::Fact(Closed | Unsent, Fact::Paid)) => Step::hold(state, ExceptionKind::PaidUnexpectedly),
         (_, Event::Fact(..)) => Step::hold(state, ExceptionKind::Contradiction),
     }
 }
@@ -395,7 +462,7 @@ pub struct Payout {
     pub gst_paise: i64,
     /// Where it is.
     pub state: State,
-    /// Held for the operator: it does not start.
+    /// Held for the operator: it does not start, and what it comes to is said by two people.
     pub held: bool,
     /// How many attempts were made. While it is sending or sent, the last of them is in progress.
     pub attempts: u32,
@@ -403,7 +470,8 @@ pub struct Payout {
     pub connector: Option<Connector>,
     /// Our reference of the last attempt.
     pub reference: Option<Reference>,
-    /// The attempt that paid.
+    /// The attempt that paid; of a payout that has failed or was cancelled, the one that the bank paid all the same, once
+    /// that was collected or written off.
     pub paid_attempt: Option<u32>,
     /// The connectors that refused it but let others try.
     pub refused_by: Vec<Connector>,
@@ -456,7 +524,9 @@ mod tests {
 
     fn events() -> Vec<Event> {
         let mut events = vec![Event::Start, Event::Cancel, Event::Expire];
+        events.extend([Event::DeclareFailed, Event::Resume, Event::Borne, Event::Resolved]);
         for standing in [Standing::Open, Standing::Paying, Standing::Closed, Standing::Unsent] {
+            events.push(Event::DeclarePaid(standing));
             for fact in [
                 Fact::NotWritten,
                 Fact::Accepted,
@@ -487,6 +557,7 @@ mod tests {
                     (" [attempts left]", false, 1, Room { attempts: true, connector: false }),
                     (" [connector left]", false, 1, Room { attempts: false, connector: true }),
                     (" [both left]", false, 1, Room { attempts: true, connector: true }),
+                    (" [held, attempts left]", true, 1, Room { attempts: true, connector: false }),
                 ] {
                     let line = match step(state, held, attempts, event, room) {
                         None => "refused".to_owned(),
@@ -495,6 +566,9 @@ mod tests {
                             if let Some(kind) = step.exception {
                                 let held = if step.holds { ", held" } else { "" };
                                 write!(line, " exception {}{held}", kind.name()).unwrap();
+                            }
+                            if step.frees {
+                                line += ", not held";
                             }
                             line
                         }

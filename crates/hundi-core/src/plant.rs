@@ -56,6 +56,18 @@ plants! {
         by "test(=on_hold_nothing_is_started) | test(=sqlite::hold::a_backup_is_restored)" row 21;
     ElsewhereAfterSilence "elsewhere-after-silence" "A bank that does not answer has refused, and another one may try.";
     SecondDebitKnown "second-debit-known" "A second debit under one reference is taken for the first." row 22;
+    CancelsOnHold "cancels-on-hold" "What is queued can be cancelled while the installation is on hold."
+        by "test(=on_hold_nothing_is_started)" row 21;
+    OwnApproval "own-approval" "One person approves what he has proposed himself."
+        by "test(=nobody_approves_his_own_proposal) | test(/^sqlite::proposals::two_people/)" row 35;
+    ApprovedTwice "approved-twice" "A proposal can be approved again."
+        by "test(=a_proposal_is_approved_once) | test(/^sqlite::proposals::many_approve/)" row 35;
+    DeclaredOverPaid "declared-over-paid" "What a bank is on record as having paid can be declared failed."
+        by "test(=what_a_bank_has_paid_is_not_declared_failed)" row 35;
+    WriteOffMovesTheMerchant "write-off-moves-the-merchant" "What the house bears is taken from the merchant."
+        by "test(=collected_or_written_off)" row 35;
+    HalfOfAPassage "half-of-a-passage" "Of money that passes between a merchant and the house one book is not looked at."
+        by "test(/^sqlite::proposals::a_crooked_house/)" row 35;
     FloatAmount "float-amount" "An amount with decimals goes through a floating-point number." by "test(=fuzz::replay::amount)" row 14;
     AsI64Cast "as-i64-cast" "An amount that does not fit into 64 bits is cut to them." by "test(=fuzz::replay::amount)" row 14;
     AcceptsExponent "accepts-exponent" "Zeros may be written as an exponent." by "test(=fuzz::replay::amount)" row 14;

@@ -10,6 +10,10 @@
 //! | `fees`, `gst` | what settled payouts have cost |
 //! | `bank:{connector}` | the other side: minus what that bank holds for this merchant's story |
 //!
+//! Merchant 0 is the house. In place of a wallet it has accounts of its own ([`HouseAccount`]), and its banks too. Money
+//! passes between a merchant and the house by two rows, one in each book, through the same `bank:{connector}`: what the one
+//! bank holds for both together does not change.
+//!
 //! Balances are credits minus debits, so all accounts of a merchant sum to zero at every moment.
 
 use crate::ids::{Actor, Connector, MerchantId, PayoutId};
@@ -18,8 +22,56 @@ use crate::plant::{Plant, planted};
 use crate::schedule::Timestamp;
 use crate::signing::keyed;
 use hmac::Mac;
+use std::borrow::Cow;
+use std::fmt;
 
-/// An account of a merchant.
+/// An account of the house.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum HouseAccount {
+    /// The operator's own money at the banks.
+    Float = 0,
+    /// Bank credits of which nobody knows yet whose they are; never negative.
+    Suspense = 1,
+    /// Fees that were earned.
+    FeeIncome = 2,
+    /// Tax on them that is owed to the state.
+    GstPayable = 3,
+    /// What upstream providers charge.
+    UpstreamCost = 4,
+    /// What the house has borne.
+    Loss = 5,
+}
+
+impl HouseAccount {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [HouseAccount; 6] = [
+        HouseAccount::Float,
+        HouseAccount::Suspense,
+        HouseAccount::FeeIncome,
+        HouseAccount::GstPayable,
+        HouseAccount::UpstreamCost,
+        HouseAccount::Loss,
+    ];
+
+    /// Its name, as the store and the command line have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            HouseAccount::Float => "float",
+            HouseAccount::Suspense => "suspense",
+            HouseAccount::FeeIncome => "fee_income",
+            HouseAccount::GstPayable => "gst_payable",
+            HouseAccount::UpstreamCost => "upstream_cost",
+            HouseAccount::Loss => "loss",
+        }
+    }
+
+    /// The account with this name.
+    pub fn parse(name: &str) -> Option<HouseAccount> {
+        HouseAccount::ALL.into_iter().find(|account| account.name() == name)
+    }
+}
+
+/// An account of a merchant or of the house.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Account {
     /// Spendable.
@@ -32,6 +84,46 @@ pub enum Account {
     Gst,
     /// A bank's money that belongs to this merchant's story.
     Bank(Connector),
+    /// An account of the house.
+    House(HouseAccount),
+}
+
+impl Account {
+    /// The account with this name, such as `wallet`, `bank:sandbox` or, of the house, `loss`.
+    pub fn parse(name: &str) -> Option<Account> {
+        Some(match name {
+            "wallet" => Account::Wallet,
+            "reserved" => Account::Reserved,
+            "fees" => Account::Fees,
+            "gst" => Account::Gst,
+            name => match name.strip_prefix("bank:") {
+                Some(bank) => Account::Bank(Connector::parse(bank)?),
+                None => Account::House(HouseAccount::parse(name)?),
+            },
+        })
+    }
+
+    /// Whether this merchant, or the house, has such an account.
+    pub fn is_of(self, merchant: MerchantId) -> bool {
+        match self {
+            Account::Wallet | Account::Reserved | Account::Fees | Account::Gst => merchant != MerchantId::HOUSE,
+            Account::Bank(_) => true,
+            Account::House(_) => merchant == MerchantId::HOUSE,
+        }
+    }
+}
+
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Account::Wallet => f.write_str("wallet"),
+            Account::Reserved => f.write_str("reserved"),
+            Account::Fees => f.write_str("fees"),
+            Account::Gst => f.write_str("gst"),
+            Account::Bank(connector) => write!(f, "bank:{connector}"),
+            Account::House(account) => f.write_str(account.name()),
+        }
+    }
 }
 
 /// What kind of movement a journal row is. The number is what the store keeps.
@@ -47,12 +139,35 @@ pub enum MovementKind {
     Settle = 4,
     /// The bank took a payment back: bank, fees, gst -> wallet.
     Restore = 5,
+    /// A merchant's money was sent back to him: wallet -> bank.
+    Withdraw = 6,
+    /// The bank paid what we had called failed, and the merchant owes it: wallet -> bank.
+    Collect = 7,
+    /// The bank paid what we had called failed, and the house bears it: loss -> bank, in the house's book.
+    WriteOff = 8,
+    /// A correction by two people, between the two accounts that the row names.
+    Adjust = 9,
+    /// A bank credit arrived, and nobody knows whose it is: bank -> suspense, in the house's book.
+    Suspense = 10,
+    /// It was found out whose it is: suspense -> bank, in the house's book; a [`MovementKind::Fund`] in the merchant's.
+    Identify = 11,
 }
 
 impl MovementKind {
     /// All kinds.
-    pub const ALL: [MovementKind; 5] =
-        [MovementKind::Fund, MovementKind::Reserve, MovementKind::Release, MovementKind::Settle, MovementKind::Restore];
+    pub const ALL: [MovementKind; 11] = [
+        MovementKind::Fund,
+        MovementKind::Reserve,
+        MovementKind::Release,
+        MovementKind::Settle,
+        MovementKind::Restore,
+        MovementKind::Withdraw,
+        MovementKind::Collect,
+        MovementKind::WriteOff,
+        MovementKind::Adjust,
+        MovementKind::Suspense,
+        MovementKind::Identify,
+    ];
 
     /// The kind with this number.
     pub fn from_number(number: i64) -> Option<MovementKind> {
@@ -67,7 +182,18 @@ impl MovementKind {
             MovementKind::Release => "release",
             MovementKind::Settle => "settle",
             MovementKind::Restore => "restore",
+            MovementKind::Withdraw => "withdraw",
+            MovementKind::Collect => "collect",
+            MovementKind::WriteOff => "write_off",
+            MovementKind::Adjust => "adjust",
+            MovementKind::Suspense => "suspense",
+            MovementKind::Identify => "identify",
         }
+    }
+
+    /// Whether only the house's book has such rows.
+    pub const fn is_of_the_house(self) -> bool {
+        matches!(self, MovementKind::WriteOff | MovementKind::Suspense | MovementKind::Identify)
     }
 }
 
@@ -96,46 +222,121 @@ pub struct Movement {
     pub kind: MovementKind,
     /// The bank on the other side, where one is.
     pub connector: Option<Connector>,
+    /// The account that is debited and the one that is credited, of an [`MovementKind::Adjust`] only.
+    pub between: Option<(Account, Account)>,
     /// What moves.
     pub cost: Cost,
 }
 
+/// A movement of no more than an amount, with a bank on the other side.
+fn with_bank(kind: MovementKind, amount: Amount, connector: Connector) -> Movement {
+    Movement { kind, connector: Some(connector), between: None, cost: Cost { amount, fee_paise: 0, gst_paise: 0 } }
+}
+
 /// A bank credit arrived for the merchant.
 pub fn fund(amount: Amount, connector: Connector) -> Movement {
-    Movement { kind: MovementKind::Fund, connector: Some(connector), cost: Cost { amount, fee_paise: 0, gst_paise: 0 } }
+    with_bank(MovementKind::Fund, amount, connector)
+}
+
+/// The merchant's money is sent back to him.
+pub fn withdraw(amount: Amount, connector: Connector) -> Movement {
+    with_bank(MovementKind::Withdraw, amount, connector)
+}
+
+/// The merchant owes what the bank paid although we had called it failed.
+pub fn collect(amount: Amount, connector: Connector) -> Movement {
+    with_bank(MovementKind::Collect, amount, connector)
+}
+
+/// The house bears what the bank paid although we had called it failed.
+pub fn write_off(amount: Amount, connector: Connector) -> Movement {
+    with_bank(MovementKind::WriteOff, amount, connector)
+}
+
+/// A bank credit arrived, and nobody knows whose it is.
+pub fn suspense(amount: Amount, connector: Connector) -> Movement {
+    with_bank(MovementKind::Suspense, amount, connector)
+}
+
+/// An unidentified credit leaves the house's book for that of the merchant whose it is.
+pub fn identify(amount: Amount, connector: Connector) -> Movement {
+    with_bank(MovementKind::Identify, amount, connector)
+}
+
+/// A correction: the first account is debited and the second credited.
+pub fn adjust(amount: Amount, from: Account, to: Account) -> Movement {
+    let cost = Cost { amount, fee_paise: 0, gst_paise: 0 };
+    Movement { kind: MovementKind::Adjust, connector: None, between: Some((from, to)), cost }
 }
 
 /// A payout was accepted.
 pub fn reserve(cost: Cost) -> Movement {
-    Movement { kind: MovementKind::Reserve, connector: None, cost }
+    Movement { kind: MovementKind::Reserve, connector: None, between: None, cost }
 }
 
 /// A payout failed or was cancelled: all that was reserved goes back.
 pub fn release(cost: Cost) -> Movement {
-    Movement { kind: MovementKind::Release, connector: None, cost }
+    Movement { kind: MovementKind::Release, connector: None, between: None, cost }
 }
 
 /// The bank paid.
 pub fn settle(cost: Cost, connector: Connector) -> Movement {
-    Movement { kind: MovementKind::Settle, connector: Some(connector), cost }
+    Movement { kind: MovementKind::Settle, connector: Some(connector), between: None, cost }
 }
 
 /// The bank took back what it had paid: amount, fee and tax return (RAILS.md, "Fee and tax").
 pub fn restore(cost: Cost, connector: Connector) -> Movement {
-    Movement { kind: MovementKind::Restore, connector: Some(connector), cost }
+    Movement { kind: MovementKind::Restore, connector: Some(connector), between: None, cost }
 }
+
+/// What the memo of an adjustment ends with whose other half is in another book.
+pub const ONE_OF_TWO: &str = ", one of two";
 
 /// One side of a movement: a credit is positive, a debit negative, in paise.
 pub type Leg = (Account, i64);
 
 impl Movement {
-    /// The legs: they always sum to zero. `None` only where a sum does not fit or a bank is missing, which is a bug.
+    /// The other side as the journal keeps it: the bank's name, or `from>to` of an adjustment; empty where there is none.
+    pub fn sides(&self) -> Cow<'_, str> {
+        match (&self.between, &self.connector) {
+            (Some((from, to)), _) => Cow::Owned(format!("{from}>{to}")),
+            (None, Some(connector)) => Cow::Borrowed(connector.as_str()),
+            (None, None) => Cow::Borrowed(""),
+        }
+    }
+
+    /// A movement from what the journal keeps of it; `None` where the other side cannot be read.
+    pub fn from_sides(kind: MovementKind, sides: &str, cost: Cost) -> Option<Movement> {
+        let (connector, between) = match kind {
+            MovementKind::Adjust => {
+                let (from, to) = sides.split_once('>')?;
+                (None, Some((Account::parse(from)?, Account::parse(to)?)))
+            }
+            _ if sides.is_empty() => (None, None),
+            _ => (Some(Connector::parse(sides)?), None),
+        };
+        Some(Movement { kind, connector, between, cost })
+    }
+
+    /// Whether this merchant's book, or the house's, may have such a row.
+    fn is_of(&self, merchant: MerchantId) -> bool {
+        match self.between {
+            Some((from, to)) => from.is_of(merchant) && to.is_of(merchant),
+            None => self.kind.is_of_the_house() == (merchant == MerchantId::HOUSE),
+        }
+    }
+
+    /// The legs: they always sum to zero. `None` only where a sum does not fit, a bank is missing, or the two accounts of an
+    /// adjustment are none that can be adjusted.
     pub fn legs(&self) -> Option<[Leg; 4]> {
         let amount = self.cost.amount.paise();
         let (fee, gst) = (self.cost.fee_paise, self.cost.gst_paise);
         let total = self.cost.total_paise()?;
         let bank = || self.connector.map(Account::Bank);
+        let between = || self.between.filter(|(from, to)| from != to && ![*from, *to].contains(&Account::Reserved));
+        let house = Account::House;
         use Account::{Fees, Gst, Reserved, Wallet};
+        use HouseAccount::{Loss, Suspense};
         Some(match self.kind {
             MovementKind::Fund => [(bank()?, -amount), (Wallet, amount), (Fees, 0), (Gst, 0)],
             MovementKind::Reserve => [(Wallet, -total), (Reserved, total), (Fees, 0), (Gst, 0)],
@@ -145,6 +346,16 @@ impl Movement {
                 [(bank()?, -amount), (Wallet, amount), (Fees, 0), (Gst, 0)]
             }
             MovementKind::Restore => [(bank()?, -amount), (Wallet, total), (Fees, -fee), (Gst, -gst)],
+            MovementKind::Withdraw | MovementKind::Collect => {
+                [(Wallet, -amount), (bank()?, amount), (Fees, 0), (Gst, 0)]
+            }
+            MovementKind::WriteOff => [(house(Loss), -amount), (bank()?, amount), (Fees, 0), (Gst, 0)],
+            MovementKind::Suspense => [(bank()?, -amount), (house(Suspense), amount), (Fees, 0), (Gst, 0)],
+            MovementKind::Identify => [(house(Suspense), -amount), (bank()?, amount), (Fees, 0), (Gst, 0)],
+            MovementKind::Adjust => {
+                let (from, to) = between()?;
+                [(from, -amount), (to, amount), (Fees, 0), (Gst, 0)]
+            }
         })
     }
 }
@@ -162,6 +373,8 @@ pub struct Accounts {
     pub gst: Balance,
     /// One balance for each bank that this merchant's money has touched, by name.
     pub banks: Vec<(Connector, Balance)>,
+    /// The accounts of the house, in the order of [`HouseAccount::ALL`]; zero for everybody else.
+    pub house: [Balance; 6],
     /// The number of the last journal row; 0 before the first.
     pub journal_seq: i64,
     /// The time of the last journal row.
@@ -171,10 +384,12 @@ pub struct Accounts {
 /// Why a movement cannot be posted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PostingError {
-    /// The wallet or the reserve would fall below zero.
+    /// The wallet, the reserve or the suspense would fall below zero.
     TooLittle,
     /// A balance would not fit into an `i64`, or the movement names no bank.
     Overflow,
+    /// The movement is one of the house's and the book a merchant's, or the other way round.
+    WrongBook,
 }
 
 /// One posted movement: a row of the journal.
@@ -192,7 +407,7 @@ pub struct JournalRow {
     pub payout: Option<PayoutId>,
     /// Who caused it.
     pub actor: Actor,
-    /// What the bank called it, for a deposit; empty otherwise.
+    /// What the bank called it, for a deposit, and the proposal of two people that it comes from; empty otherwise.
     pub memo: Box<str>,
     /// The wallet after it.
     pub wallet_after: Balance,
@@ -210,10 +425,12 @@ impl Accounts {
                 Account::Fees => &mut next.fees,
                 Account::Gst => &mut next.gst,
                 Account::Bank(connector) => next.bank_mut(connector),
+                Account::House(account) => &mut next.house[account as usize],
             };
             *balance = balance.checked_add(paise).ok_or(PostingError::Overflow)?;
         }
-        if next.wallet < Balance::ZERO || next.reserved < Balance::ZERO {
+        let least = next.wallet.min(next.reserved).min(next.house[HouseAccount::Suspense as usize]);
+        if least < Balance::ZERO {
             return Err(PostingError::TooLittle);
         }
         *self = next;
@@ -230,6 +447,9 @@ impl Accounts {
         memo: &str,
         now: Timestamp,
     ) -> Result<JournalRow, PostingError> {
+        if !movement.is_of(merchant) {
+            return Err(PostingError::WrongBook);
+        }
         self.apply(&movement)?;
         self.journal_seq += 1;
         // A clock may step back; a statement is read by time, so its times may not.
@@ -250,7 +470,7 @@ impl Accounts {
     pub fn sum(&self) -> Option<i64> {
         let own = [self.wallet, self.reserved, self.fees, self.gst];
         let banks = self.banks.iter().map(|(_, balance)| *balance);
-        own.into_iter().chain(banks).try_fold(0i64, |sum, balance| sum.checked_add(balance.paise()))
+        own.into_iter().chain(banks).chain(self.house).try_fold(0i64, |sum, balance| sum.checked_add(balance.paise()))
     }
 
     fn bank_mut(&mut self, connector: Connector) -> &mut Balance {
@@ -286,7 +506,7 @@ pub fn chain(key: &[u8], previous: &[u8; 32], row: &JournalRow) -> [u8; 32] {
         bytes.extend_from_slice(&number.to_be_bytes());
     }
     let actor = row.actor.to_string();
-    for text in [row.movement.connector.as_ref().map_or("", Connector::as_str), &actor, &row.memo] {
+    for text in [&*row.movement.sides(), &actor, &row.memo] {
         bytes.extend_from_slice(&(text.len() as u64).to_be_bytes());
         bytes.extend_from_slice(text.as_bytes());
     }
@@ -345,6 +565,47 @@ mod tests {
     }
 
     #[test]
+    fn the_house_and_the_merchants_have_books_of_their_own() {
+        let house = MerchantId::HOUSE;
+        let amount = Amount::from_paise(100).unwrap();
+        let account = |name| Account::parse(name).unwrap();
+        let adjusted = |from, to| adjust(amount, account(from), account(to));
+        let mut accounts = [Accounts::default(), Accounts::default()];
+        for (merchant, movement, expected) in [
+            (MerchantId(1), fund(amount, bank()), Ok(())),
+            (house, fund(amount, bank()), Err(PostingError::WrongBook)),
+            (house, identify(amount, bank()), Err(PostingError::TooLittle)),
+            (house, suspense(amount, bank()), Ok(())),
+            (MerchantId(1), suspense(amount, bank()), Err(PostingError::WrongBook)),
+            (house, identify(amount, bank()), Ok(())),
+            (house, write_off(amount, bank()), Ok(())),
+            (MerchantId(1), write_off(amount, bank()), Err(PostingError::WrongBook)),
+            (house, adjusted("loss", "bank:sandbox"), Ok(())),
+            (house, adjusted("loss", "wallet"), Err(PostingError::WrongBook)),
+            (MerchantId(1), adjusted("wallet", "float"), Err(PostingError::WrongBook)),
+            (MerchantId(1), adjusted("wallet", "wallet"), Err(PostingError::Overflow)),
+            (MerchantId(1), adjusted("wallet", "reserved"), Err(PostingError::Overflow)),
+            (MerchantId(1), adjusted("reserved", "wallet"), Err(PostingError::Overflow)),
+            (MerchantId(1), adjusted("fees", "wallet"), Ok(())),
+            (MerchantId(1), withdraw(Amount::from_paise(201).unwrap(), bank()), Err(PostingError::TooLittle)),
+            (MerchantId(1), collect(amount, bank()), Ok(())),
+            (MerchantId(1), withdraw(amount, bank()), Ok(())),
+            (MerchantId(1), collect(amount, bank()), Err(PostingError::TooLittle)),
+        ] {
+            let one = &mut accounts[usize::from(merchant != house)];
+            let before = one.clone();
+            let posted = one.post(merchant, movement, None, &Actor::System, "", Timestamp(1));
+            assert_eq!(posted.map(drop), expected, "{merchant:?} {movement:?}");
+            assert!(expected.is_ok() || *one == before);
+            assert_eq!(one.sum(), Some(0));
+            let sides = movement.sides();
+            assert_eq!(Movement::from_sides(movement.kind, &sides, movement.cost), Some(movement), "{sides}");
+        }
+        assert_eq!(show(&accounts[1]), "0/0/-100/0/100");
+        assert_eq!(accounts[0].house.map(Balance::paise), [0, 0, 0, 0, 0, -200]);
+    }
+
+    #[test]
     fn every_field_of_a_row_is_in_its_link() {
         let mut accounts = Accounts::default();
         let amount = Amount::from_paise(500).unwrap();
@@ -362,6 +623,8 @@ mod tests {
         change(|row| row.at = Timestamp(8));
         change(|row| row.movement.kind = MovementKind::Restore);
         change(|row| row.movement.connector = None);
+        change(|row| row.movement.between = Some((Account::Wallet, Account::Fees)));
+        change(|row| row.movement.between = Some((Account::Fees, Account::Wallet)));
         change(|row| row.movement.cost.amount = Amount::from_paise(501).unwrap());
         change(|row| row.movement.cost.fee_paise = 1);
         change(|row| row.movement.cost.gst_paise = 1);
@@ -380,7 +643,8 @@ mod tests {
         #[test]
         fn every_movement_sums_to_zero(amount in 1..=crate::money::AMOUNT_PAISE_MAX, fee in 0..1_000_000i64, gst in 0..1_000_000i64) {
             for kind in MovementKind::ALL {
-                let movement = Movement { kind, connector: Some(bank()), cost: cost(amount, fee, gst) };
+                let between = (kind == MovementKind::Adjust).then_some((Account::Wallet, Account::Bank(bank())));
+                let movement = Movement { kind, connector: Some(bank()), between, cost: cost(amount, fee, gst) };
                 let legs = movement.legs().unwrap();
                 prop_assert_eq!(legs.iter().map(|(_, paise)| i128::from(*paise)).sum::<i128>(), 0);
             }

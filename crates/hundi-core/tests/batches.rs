@@ -4,9 +4,13 @@
 mod common;
 
 use common::{NOON, connector, merchant, order, references, reloaded, rules};
-use hundi_core::command::{CallbackWish, Command, Decision, Outcome, Rules, Snapshot, Source, Word, decide};
+use hundi_core::command::{
+    CallbackWish, Command, Decision, KnownException, Outcome, Rules, Snapshot, Source, Word, decide,
+};
 use hundi_core::ids::{Actor, MerchantId, OrderId, PayoutId};
 use hundi_core::money::Amount;
+use hundi_core::postings::Account;
+use hundi_core::proposal::{AttemptAt, PROPOSAL_US, Proposal, ProposalState, Side, What};
 use hundi_core::rails::Rail;
 use hundi_core::schedule::{HOUR, SECOND, Timestamp};
 use proptest::prelude::*;
@@ -40,6 +44,26 @@ fn load(store: &Snapshot, command: &Command) -> Snapshot {
         | Command::Cancel { merchant, payout, .. } => {
             merchants.push(*merchant);
             payouts.push(*payout);
+        }
+        Command::Approve { proposal, .. } | Command::Reject { proposal, .. } => {
+            let Some(proposal) = store.proposals.get(proposal) else { return loaded };
+            loaded.proposals.insert(proposal.id, proposal.clone());
+            let what = &proposal.what;
+            merchants.extend(what.books());
+            payouts.extend(what.payout().map(|(_, payout)| payout));
+            if let Some(at) = what.attempt() {
+                names.push((at.connector, at.reference));
+                loaded.borne.extend(store.borne.get(&(at.connector, at.reference)));
+            }
+            if let What::Suspense { connector, bank_reference, .. } | What::Identify { connector, bank_reference, .. } =
+                what
+            {
+                let key = (*connector, bank_reference.clone());
+                loaded.credits.extend(store.credits.get(&key).map(|credit| (key, *credit)));
+            }
+            let about = |known: &KnownException| known.payout.is_some_and(|(_, id)| payouts.contains(&id));
+            let told = store.exceptions.iter().filter(|(_, known)| about(known));
+            loaded.exceptions.extend(told.map(|(key, known)| (key.clone(), known.clone())));
         }
         Command::Fund { merchant, connector, reference, .. } => {
             merchants.push(*merchant);
@@ -82,6 +106,30 @@ fn write(store: &mut Snapshot, snapshot: Snapshot, decision: &Decision) {
         let known = store.references.insert((attempt.connector, attempt.reference), owner);
         assert!(known.is_none_or(|known| known == owner), "a reference changes hands");
     }
+    if let Some(told) = &done.exception {
+        let key = (told.connector, told.reference.as_str().into(), told.kind);
+        let known = KnownException { payout: told.payout, detail: told.detail.clone(), open: true };
+        store.exceptions.insert(key, known);
+    }
+    if let Some(by_two) = &done.by_two {
+        let proposal = &by_two.proposal;
+        let was = store.proposals.insert(proposal.id, proposal.clone());
+        assert_eq!(was.map(|was| was.state), Some(ProposalState::Proposed), "a proposal ends once");
+        for key in &by_two.resolved {
+            let known = store.exceptions.get_mut(key).expect("an exception that is known");
+            assert!(std::mem::replace(&mut known.open, false), "an exception is resolved once");
+        }
+        if let (What::Collect { at } | What::WriteOff { at }, ProposalState::Approved) =
+            (&proposal.what, proposal.state)
+        {
+            assert!(store.borne.insert((at.connector, at.reference)), "a payment is borne once");
+        }
+        if let Some(credit) = &by_two.identified {
+            let key = (credit.connector, credit.reference.clone());
+            let was = store.credits.insert(key, (credit.merchant, credit.amount));
+            assert_eq!(was, Some((MerchantId::HOUSE, credit.amount)), "a credit is identified once");
+        }
+    }
     if let Some(credit) = &done.credit {
         let known =
             store.credits.insert((credit.connector, credit.reference.clone()), (credit.merchant, credit.amount));
@@ -121,7 +169,7 @@ fn id(merchant: MerchantId, letter: usize, nonce: i64) -> PayoutId {
 prop_compose! {
     fn a_command()(
         kind in select(vec!["create", "create", "start", "start", "start", "record", "record", "record", "record", "record",
-            "enquire", "wait", "expire", "cancel", "fund", "fund"]),
+            "enquire", "wait", "expire", "cancel", "fund", "fund", "approve", "approve", "approve", "reject"]),
         merchant in select(vec![1, 1, 1, 2, 3]).prop_map(MerchantId),
         letter in 0..LETTERS.len(),
         // Mostly the id that the order's first create brings.
@@ -138,6 +186,8 @@ prop_compose! {
             Source::UnsignedCallback]),
         rupees in select(vec![100i64, 100, 100, 100, 400]),
         utr in 0..4u8,
+        proposal in 1..=PROPOSALS,
+        approver in select(vec!["ravi", "ravi", "ravi", "asha", "Meena"]),
         elapsed_us in select(vec![0, 0, SECOND, 9 * SECOND, HOUR, -SECOND, 14 * HOUR]),
     ) -> (Command, i64) {
         let amount = Amount::from_paise(rupees * 100).expect("an amount");
@@ -160,15 +210,70 @@ prop_compose! {
             "wait" => Command::Wait { merchant, payout },
             "expire" => Command::Expire { merchant, payout },
             "cancel" => Command::Cancel { merchant, payout, actor: operator },
+            "approve" => Command::Approve { proposal, actor: Actor::Operator(approver.into()) },
+            "reject" => Command::Reject { proposal, actor: operator, why: "no".into() },
             _ => Command::Fund { merchant, connector: bank, reference: format!("UTR{utr}").into(), amount, actor: operator },
         };
         (command, elapsed_us)
     }
 }
 
+/// Proposals that stand in the world, of all kinds.
+const PROPOSALS: i64 = 27;
+
+/// What is proposed about every payout, and about no payout.
+fn proposals() -> Vec<What> {
+    let mut all = Vec::new();
+    let rupees = |rupees: i64| Amount::from_paise(rupees * 100).expect("an amount");
+    for (letter, name) in LETTERS.iter().enumerate() {
+        let merchant = MerchantId(1);
+        let payout = id(merchant, letter, 0);
+        let reference = references(merchant, &OrderId::parse(name).expect("an OrderID"), 1)[0];
+        let at = AttemptAt { merchant, payout, connector: connector("sandbox"), reference };
+        all.extend([
+            What::DeclarePaid { at, bank_reference: "UTR9".into() },
+            What::DeclareFailed { merchant, payout },
+            What::Resume { merchant, payout },
+            What::Collect { at },
+            What::WriteOff { at },
+        ]);
+    }
+    let (house, merchant, bank) = (MerchantId::HOUSE, MerchantId(1), connector("sandbox"));
+    let side = |book, account| Side { book, account: Account::parse(account).expect("an account") };
+    let adjust = |from, to, through| What::Adjust { from, to, through, amount: rupees(50) };
+    for (number, utr) in ["UTR0", "UTR5", "UTR6"].into_iter().enumerate() {
+        let merchant = MerchantId(1 + i64::try_from(number).expect("a small number"));
+        all.push(What::Suspense { connector: bank, bank_reference: utr.into(), amount: rupees(100) });
+        all.push(What::Identify { merchant, connector: bank, bank_reference: utr.into() });
+    }
+    all.push(What::Withdraw { merchant, connector: bank, bank_reference: "UTR8".into(), amount: rupees(50) });
+    all.push(adjust(side(merchant, "wallet"), side(merchant, "fees"), None));
+    all.push(adjust(side(house, "loss"), side(merchant, "wallet"), Some(bank)));
+    all.push(adjust(side(merchant, "wallet"), side(house, "suspense"), Some(bank)));
+    all.push(adjust(side(house, "float"), side(merchant, "wallet"), None));
+    all.push(adjust(side(house, "suspense"), side(house, "float"), None));
+    all
+}
+
 fn world() -> (Rules, Snapshot) {
     let mut snapshot = Snapshot::default();
-    for (id, wish) in [(1, CallbackWish::All), (2, CallbackWish::Nothing)] {
+    for (number, what) in (1..).zip(proposals()) {
+        let proposal = Proposal {
+            id: number,
+            what,
+            reason: "".into(),
+            proposed_by: "Asha".into(),
+            proposed_at: NOON,
+            expires_at: NOON.after(PROPOSAL_US),
+            state: ProposalState::Proposed,
+            decided_by: "".into(),
+            decided_at: None,
+            decided_why: "".into(),
+        };
+        snapshot.proposals.insert(number, proposal);
+    }
+    assert_eq!(snapshot.proposals.len() as i64, PROPOSALS);
+    for (id, wish) in [(0, CallbackWish::Nothing), (1, CallbackWish::All), (2, CallbackWish::Nothing)] {
         let mut one = merchant(wish);
         one.day_most_paise = Some(800_00);
         snapshot.merchants.insert(MerchantId(id), one);

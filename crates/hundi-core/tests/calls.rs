@@ -155,6 +155,11 @@ fn on_hold_nothing_is_started() {
         assert!(world.payout().next_at > Some(world.now.after(30 * SECOND)));
         assert_eq!(world.payout().state, State::Queued);
     }
+    // The bank may have paid it in the time that was forgotten, so nobody gets its money back.
+    let cancel = Command::Cancel { merchant, payout, actor: Actor::Operator("asha".into()) };
+    let refused = decide(&mut world.snapshot, &world.rules, &cancel, world.now);
+    assert!(matches!(refused, Decision::Refused(Refusal::OnHold)), "{refused:?}");
+    assert_eq!(world.payout().state, State::Queued);
     let new = order(MERCHANT, PayoutId(2), "B", Rail::Imps, Amount::from_paise(100).unwrap(), "1");
     let refused = decide(&mut world.snapshot, &world.rules, &Command::CreatePayout(Box::new(new)), world.now);
     assert!(matches!(refused, Decision::Refused(Refusal::OnHold)), "{refused:?}");

@@ -6,10 +6,11 @@ use crate::callbacks::{self, Setting as SealedSetting};
 use crate::clock::random;
 use crate::http::peer::parse_cidrs;
 use crate::keys::{Place, hex, new_token, token_hash};
+use crate::proposals::HOUSE;
 use crate::store::batch::HOLD;
 use crate::store::reads::{ComplaintView, MerchantView};
 use crate::store::rows::{self, ComplaintEvent, Setting};
-use hundi_core::command::{CALLED, Command, Decision, MerchantState, WAITING};
+use hundi_core::command::{CALLED, Command, Decision, ExceptionKey, MerchantState, Refusal, WAITING};
 use hundi_core::fees::FeePlan;
 use hundi_core::ids::{Actor, Connector, MerchantId, PayoutId, Reference};
 use hundi_core::money::{Amount, Balance};
@@ -251,7 +252,7 @@ pub async fn token_list(app: &App, merchant_id: Option<&str>) -> Answer {
 }
 
 /// The IDs of all merchants, by their numbers.
-async fn names(app: &App) -> Result<BTreeMap<MerchantId, String>, String> {
+pub(crate) async fn names(app: &App) -> Result<BTreeMap<MerchantId, String>, String> {
     let merchants = app.store.merchants().await.map_err(text)?;
     Ok(merchants.into_iter().map(|merchant| (merchant.id, merchant.merchant)).collect())
 }
@@ -275,7 +276,7 @@ pub async fn fund(
 ) -> Answer {
     let merchant = merchant(app, merchant_id).await?;
     let amount = amount("--amount", rupees)?;
-    let connector = Connector::parse(connector).ok_or_else(|| format!("`{connector}` is not a connector's name"))?;
+    let connector = self::connector(connector)?;
     if reference.is_empty() || reference.len() > 64 || !reference.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(
             "--reference must be 1 to 64 printable characters without spaces: the bank's UTR of the credit".to_owned()
@@ -287,7 +288,11 @@ pub async fn fund(
         Decision::Done(_) => true,
         Decision::Repeat(_) => false,
         Decision::Refused(refusal) => {
-            return Err(format!("{}: the reference {reference} at {connector}", refusal.as_str()));
+            return Err(format!(
+                "{}: the reference {reference} at {connector}; if it is in the house's suspense, two people give it to the \
+                 merchant: hundi propose identify {merchant_id} --reference {reference} --connector {connector}",
+                refusal.as_str()
+            ));
         }
     };
     let wallet = app.store.wallet(merchant.id).await.map_err(text)?.unwrap_or_default();
@@ -302,6 +307,15 @@ pub async fn payout_cancel(app: &App, payout: &str, actor: &Actor) -> Answer {
     let known = find_payout(app, payout).await?;
     let command = Command::Cancel { merchant: known.order.merchant, payout: known.order.id, actor: actor.clone() };
     match app.writer.execute(command).await.map_err(text)? {
+        Decision::Refused(Refusal::OnHold) => Err(format!(
+            "Hundi is on hold, and the bank may have paid {payout} in the time that was forgotten: nothing is cancelled before \
+             `hundi hold release`"
+        )),
+        Decision::Refused(_) if known.held => Err(format!(
+            "payout {payout} is {} and held; two people say what becomes of it: hundi propose declare-failed {payout}, or \
+             resume or declare-paid",
+            known.state.name()
+        )),
         Decision::Refused(_) => {
             Err(format!("payout {payout} is {}; only a queued payout can be cancelled", known.state.name()))
         }
@@ -473,7 +487,7 @@ async fn attempts(app: &App, payout: &Payout) -> Result<(Vec<Value>, Vec<Value>)
     Ok((attempts, words))
 }
 
-async fn find_payout(app: &App, payout: &str) -> Result<Payout, String> {
+pub(crate) async fn find_payout(app: &App, payout: &str) -> Result<Payout, String> {
     let id: i64 =
         payout.parse().map_err(|_| format!("`{payout}` is not a payout's number: up to 15 digits, our OrderID"))?;
     let known = app.store.payout_of_any(PayoutId(id)).await.map_err(text)?;
@@ -499,20 +513,24 @@ fn journal_line(row: &JournalRow) -> Value {
         "gst": Balance::from_paise(cost.gst_paise).to_string(),
         "wallet_change": Balance::from_paise(wallet).to_string(),
         "wallet_after": row.wallet_after.to_string(),
-        "connector": row.movement.connector.map(|connector| connector.as_str().to_owned()),
+        // Of an adjustment the two accounts, as `from>to`.
+        "connector": Some(row.movement.sides()).filter(|sides| !sides.is_empty()),
         "memo": &*row.memo,
         "by": row.actor.to_string(),
     })
 }
 
-/// A merchant's statement, from one Indian day to another (both included), in the order of the journal.
+/// A merchant's statement, or the house's, from one Indian day to another (both included), in the order of the journal.
 pub async fn statement(
     app: &App,
     merchant_id: &str,
     from: Option<&str>,
     to: Option<&str>,
 ) -> Result<Vec<Value>, String> {
-    let merchant = merchant(app, merchant_id).await?;
+    let book = match merchant_id {
+        HOUSE => MerchantId::HOUSE,
+        merchant_id => merchant(app, merchant_id).await?.id,
+    };
     let day = |name: &str, date: &str| {
         Timestamp::from_ist_date(date).ok_or_else(|| format!("{name} `{date}` is not a date; write it YYYY-MM-DD"))
     };
@@ -521,14 +539,14 @@ pub async fn statement(
         .map(|date| day("--to", date))
         .transpose()?
         .map_or(Timestamp(i64::MAX), |day| if planted(Plant::StatementDayShort) { day } else { day.after(DAY) });
-    let from = app.store.journal_seq_at(merchant.id, from).await.map_err(text)?;
-    let to = app.store.journal_seq_at(merchant.id, to).await.map_err(text)?;
+    let from = app.store.journal_seq_at(book, from).await.map_err(text)?;
+    let to = app.store.journal_seq_at(book, to).await.map_err(text)?;
     let mut lines = Vec::new();
     let mut each = |(row, _): (JournalRow, [u8; 32])| {
         lines.push(journal_line(&row));
         Ok(())
     };
-    app.store.each_journal_row_between(merchant.id, (from, to), &mut each).await.map_err(text)?;
+    app.store.each_journal_row_between(book, (from, to), &mut each).await.map_err(text)?;
     Ok(lines)
 }
 
@@ -636,6 +654,22 @@ fn hold_reason(reason: &str) -> Result<&str, String> {
     fits.then_some(reason).ok_or_else(|| "`--reason` must be 1 to 200 characters on one line".to_owned())
 }
 
+/// Everything that was ever told to the operator, newest first.
+pub async fn exception_list_all(app: &App) -> Answer {
+    let exceptions = app.store.exceptions_of_all_time(LIST_MAX).await.map_err(text)?;
+    let now = app.clock.now();
+    Ok(Value::Array(exceptions.iter().map(|exception| exception_line(exception, now)).collect()))
+}
+
+/// What an exception's ID names: `CONNECTOR/REFERENCE/KIND`.
+pub(crate) fn exception_key(exception_id: &str) -> Option<ExceptionKey> {
+    let mut words = exception_id.split('/');
+    let (connector, reference) = (Connector::parse(words.next()?)?, words.next()?);
+    let kind = words.next()?;
+    let kind = ExceptionKind::ALL.into_iter().find(|known| known.name() == kind)?;
+    words.next().is_none().then(|| (connector, reference.into(), kind))
+}
+
 /// What waits for the operator, newest first.
 pub async fn exception_list(app: &App) -> Answer {
     let exceptions = app.store.exceptions(LIST_MAX).await.map_err(text)?;
@@ -645,16 +679,10 @@ pub async fn exception_list(app: &App) -> Answer {
 
 /// One exception. Its ID is `CONNECTOR/REFERENCE/KIND`.
 pub async fn exception_show(app: &App, exception_id: &str) -> Answer {
-    let mut words = exception_id.split('/');
-    let key = match (words.next(), words.next(), words.next(), words.next()) {
-        (Some(connector), Some(reference), Some(kind), None) => ExceptionKind::ALL
-            .iter()
-            .find(|known| known.name() == kind)
-            .map(|kind| (connector, reference, *kind as i64)),
-        _ => None,
-    };
-    let known = match key {
-        Some((connector, reference, kind)) => app.store.exception(connector, reference, kind).await.map_err(text)?,
+    let known = match exception_key(exception_id) {
+        Some((connector, reference, kind)) => {
+            app.store.exception(connector.as_str(), &reference, kind as i64).await.map_err(text)?
+        }
         None => None,
     };
     let known =
@@ -675,6 +703,9 @@ fn exception_line(exception: &crate::store::reads::ExceptionView, now: Timestamp
         "detail": exception.detail,
         "at": exception.at.to_string(),
         "age": age(now.0.saturating_sub(exception.at.0)),
+        "assignee": exception.assignee,
+        "resolved_at": exception.resolved_at.map(|at| at.to_string()),
+        "proposal_id": exception.proposal,
     })
 }
 
@@ -758,6 +789,10 @@ fn is_number(text: &str) -> bool {
     [whole, part].iter().all(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
 }
 
+pub(crate) fn connector(name: &str) -> Result<Connector, String> {
+    Connector::parse(name).ok_or_else(|| format!("`{name}` is not a connector's name"))
+}
+
 pub(crate) fn amount(name: &str, rupees: &str) -> Result<Amount, String> {
     Amount::from_decimal_text(rupees).map_err(|_| {
         format!("{name} `{rupees}` is not an amount; write rupees with no or two decimals, such as 100000.00")
@@ -771,7 +806,7 @@ fn state_name(state: MerchantState) -> &'static str {
     }
 }
 
-fn text(error: impl std::fmt::Display) -> String {
+pub(crate) fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 

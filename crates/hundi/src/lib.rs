@@ -19,6 +19,7 @@ pub mod http_out;
 pub mod keys;
 pub mod metrics;
 pub mod process;
+pub mod proposals;
 pub mod reconcile;
 pub mod routing;
 pub mod store;
@@ -183,6 +184,7 @@ pub async fn prepare(store: &Store, keys: &Keys) -> Result<bool, StoreError> {
     let installation = keys::hex(&clock::random::<8>());
     write_alone(store, rows::meta_once("installation", &installation)).await?;
     write_alone(store, rows::meta_once("key", keys.check())).await?;
+    write_alone(store, rows::house_open()).await?;
     Ok(migrated)
 }
 

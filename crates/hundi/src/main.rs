@@ -9,6 +9,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 mod bench;
 mod print;
 mod run;
+mod two;
 
 use clap::{Args, Parser, Subcommand};
 use hundi::App;
@@ -16,6 +17,7 @@ use hundi::admin::{self, MerchantChanges};
 use hundi::clock::Clock;
 use hundi::config::{Config, DatabaseUrl};
 use hundi::process::ProcessNumber;
+use hundi::proposals;
 use hundi::reconcile::{self, Report, feed};
 use hundi::store::Store;
 use hundi::store::rows::ComplaintEvent;
@@ -142,6 +144,26 @@ enum Command {
         /// The file, or - for standard input
         file: PathBuf,
     },
+    /// Propose what takes two people; another operator approves it
+    Propose(two::Proposing),
+    /// What operators have proposed
+    #[command(subcommand)]
+    Proposal(two::Proposal),
+    /// Approve what another operator has proposed: it becomes true
+    Approve {
+        /// The proposal's number
+        id: i64,
+    },
+    /// Reject a proposal, or take back your own
+    Reject {
+        /// The proposal's number
+        id: i64,
+        /// Why
+        #[arg(long)]
+        reason: String,
+    },
+    /// The house's accounts: float, suspense, fee income, GST payable, upstream cost, loss
+    House,
     /// Complaints of merchants
     #[command(subcommand)]
     Complaint(Complaint),
@@ -349,12 +371,23 @@ enum Complaint {
 
 #[derive(Subcommand)]
 enum Exception {
-    /// All exceptions, newest first
-    List,
+    /// The open exceptions, newest first
+    List {
+        /// The resolved ones too
+        #[arg(long)]
+        all: bool,
+    },
     /// An exception with its payout
     Show {
         /// CONNECTOR/REFERENCE/KIND
         id: String,
+    },
+    /// Give an exception to an operator
+    Assign {
+        /// CONNECTOR/REFERENCE/KIND
+        id: String,
+        /// His name, or `none`
+        name: String,
     },
 }
 
@@ -602,7 +635,14 @@ async fn act(app: &App, command: Command, actor: &Actor) -> Result<Output, Strin
         Command::Complaint(Complaint::Close { id, message }) => {
             admin::complaint_event(app, &id, ComplaintEvent::Close, &message, actor).await
         }
-        Command::Exception(Exception::List) => admin::exception_list(app).await,
+        Command::Exception(Exception::List { all: false }) => admin::exception_list(app).await,
+        Command::Exception(Exception::List { all: true }) => admin::exception_list_all(app).await,
+        Command::Exception(Exception::Assign { id, name }) => proposals::exception_assign(app, &id, &name).await,
+        Command::Propose(proposing) => two::propose(app, proposing, actor).await,
+        Command::Proposal(proposal) => two::proposal(app, proposal).await,
+        Command::Approve { id } => proposals::approve(app, id, actor).await,
+        Command::Reject { id, reason } => proposals::reject(app, id, &reason, actor).await,
+        Command::House => proposals::house(app).await,
         Command::Exception(Exception::Show { id }) => admin::exception_show(app, &id).await,
         Command::Hold(Hold::Set { reason }) => admin::hold_set(app, &reason, actor).await,
         Command::Hold(Hold::Status) => admin::hold_status(app).await,

@@ -29,6 +29,8 @@ pub struct Metrics {
     pub bank_words: Labelled,
     /// Tries of callbacks, by result: `delivered`, `failed`, `given_up`.
     pub callbacks: Labelled,
+    /// Exceptions that wait for the operator.
+    pub exceptions_open: Gauge,
     /// Exceptions raised for the operator.
     pub exceptions: Counter,
     /// Batches that the store refused.
@@ -59,6 +61,7 @@ impl Metrics {
             bank_words: Labelled::default(),
             callbacks: Labelled::default(),
             exceptions: Counter::default(),
+            exceptions_open: Gauge::default(),
             store_errors: Counter::default(),
             connectors_ill: Family::default(),
             connector_health: Family::default(),
@@ -82,6 +85,7 @@ impl Metrics {
         registry.register("api_answers", "Answers of the merchant API by StatusCode", metrics.answers.clone());
         registry.register("bank_words", "Words of banks by outcome", metrics.bank_words.clone());
         registry.register("callback_tries", "Tries of callbacks by result", metrics.callbacks.clone());
+        registry.register("exceptions_open", "Exceptions that wait for the operator", metrics.exceptions_open.clone());
         registry.register("exceptions", "Exceptions raised for the operator", metrics.exceptions.clone());
         registry.register("store_errors", "Batches that the store refused", metrics.store_errors.clone());
         registry.register("batch_jobs", "Jobs in a transaction", metrics.batch_jobs.clone());
@@ -173,6 +177,7 @@ impl Metrics {
         }
         let now = app.clock.now();
         self.waiting.set(app.store.payouts_waiting().await.map_err(|error| error.to_string())?);
+        self.exceptions_open.set(app.store.exceptions_open().await.map_err(|error| error.to_string())?);
         let hold = app.store.meta(HOLD).await.map_err(|error| error.to_string())?;
         self.on_hold.set(i64::from(hold.is_some()));
         for (state, count, oldest) in app.store.payouts_open().await.map_err(|error| error.to_string())? {

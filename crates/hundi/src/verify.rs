@@ -9,7 +9,8 @@ use hundi_core::ids::{MerchantId, PayoutId, Reference};
 use hundi_core::party::Beneficiary;
 use hundi_core::payout::{News, Payout, State};
 use hundi_core::plant::{Plant, planted};
-use hundi_core::postings::{Accounts, Cost, JournalRow, MovementKind, chain};
+use hundi_core::postings::{Account, Accounts, Cost, JournalRow, MovementKind, chain};
+use hundi_core::proposal::{ProposalState, What, person};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasher, RandomState};
@@ -68,6 +69,7 @@ struct Laws {
     credits: Law,
     anchors: Law,
     statements: Law,
+    two_people: Law,
     file: Law,
 }
 
@@ -111,16 +113,11 @@ pub async fn verify(store: &Store, keys: &Keys, anchors: &str) -> Result<Report,
     let installation = store.meta("installation").await?.unwrap_or_default();
     let excepted = store.exceptions(i64::MAX).await?.into_iter().filter_map(|exception| exception.payout);
     let excepted: BTreeSet<PayoutId> = excepted.map(PayoutId).collect();
-    let merchants = store.merchants().await?;
-    for merchant in &merchants {
-        let stored = Accounts {
-            wallet: merchant.balances[0],
-            reserved: merchant.balances[1],
-            fees: merchant.balances[2],
-            gst: merchant.balances[3],
-            banks: crate::store::batch::decode_banks(&merchant.banks)?,
-            ..Accounts::default()
-        };
+    // The house's book comes first: what it has borne is known when the payouts are looked at.
+    let books = store.books().await?;
+    let mut by_two = ByTwo::read(store, &mut laws.two_people).await?;
+    for book in &books {
+        let stored = &book.accounts;
         let mut walk = Walk {
             keys,
             link: [0; 32],
@@ -129,42 +126,44 @@ pub async fn verify(store: &Store, keys: &Keys, anchors: &str) -> Result<Report,
             marks: Marks::default(),
             funded: 0,
             anchors: &anchors,
+            by_two: &mut by_two,
         };
         let laws = &mut laws;
         store
-            .each_journal_row(merchant.id, 1, &mut |(row, link)| {
+            .each_journal_row(book.id, 1, &mut |(row, link)| {
                 walk.row(laws, &row, link);
                 Ok(())
             })
             .await?;
-        let name = merchant.merchant.as_str();
-        let head = walk.folded.journal_seq == merchant.journal_seq && walk.link == merchant.journal_link;
+        let name = book.merchant.as_deref().unwrap_or("?");
+        laws.balances
+            .check(book.merchant.is_some(), || format!("merchant number {} has accounts and is gone", book.id.0));
+        let head = walk.folded.journal_seq == stored.journal_seq && walk.link == book.journal_link;
         laws.chain.check(head, || {
-            format!("merchant {name}: the journal does not end where the balances say ({})", merchant.journal_seq)
+            format!("merchant {name}: the journal does not end where the balances say ({})", stored.journal_seq)
         });
-        for (seq, _) in
-            anchors.get(&merchant.id).into_iter().flatten().filter(|(seq, _)| **seq > walk.folded.journal_seq)
-        {
+        for (seq, _) in anchors.get(&book.id).into_iter().flatten().filter(|(seq, _)| **seq > walk.folded.journal_seq) {
             laws.anchors.check(false, || format!("merchant {name}: row {seq} was anchored and is gone"));
         }
-        let same = (&stored.wallet, &stored.reserved, &stored.fees, &stored.gst, &stored.banks)
-            == (&walk.folded.wallet, &walk.folded.reserved, &walk.folded.fees, &walk.folded.gst, &walk.folded.banks);
+        let same = Accounts { journal_at: stored.journal_at, journal_seq: stored.journal_seq, ..walk.folded.clone() };
+        let same = same == *stored;
         laws.balances.check(same, || format!("merchant {name}: the stored balances are not the sum of the journal"));
         laws.balances.check(stored.sum() == Some(0), || format!("merchant {name}: the accounts do not sum to zero"));
-        laws.credits.check(credits.get(&merchant.id).copied().unwrap_or(0) == walk.funded, || {
+        laws.credits.check(credits.get(&book.id).copied().unwrap_or(0) == walk.funded, || {
             format!("merchant {name}: the bank credits are not what the journal funded")
         });
         let (mut said, marks) = (walk.said, walk.marks);
-        add_callbacks(store, merchant.id, &mut said).await?;
+        add_callbacks(store, book.id, &mut said).await?;
         let mut reserved = 0i64;
         store
-            .each_payout(merchant.id, &mut |payout| {
+            .each_payout(book.id, &mut |payout| {
                 if payout.state.is_open() {
                     reserved = reserved.saturating_add(payout.cost().total_paise().unwrap_or(i64::MAX));
                 }
                 let said = said.remove(&payout.order.id).unwrap_or_default();
                 check_order(&mut laws.orders, keys, &installation, &payout);
-                check_payout(laws, &payout, said, &marks, &excepted);
+                let borne = by_two.borne.remove(&payout.order.id).unwrap_or_default();
+                check_payout(laws, &payout, said, (&marks, borne), &excepted);
                 Ok(())
             })
             .await?;
@@ -175,14 +174,15 @@ pub async fn verify(store: &Store, keys: &Keys, anchors: &str) -> Result<Report,
         laws.reserved.check(reserved == stored.reserved.paise(), || {
             format!("merchant {name}: {} is reserved, open payouts need {reserved} paise", stored.reserved)
         });
-        for payout in store.misplaced_references(merchant.id).await? {
+        for payout in store.misplaced_references(book.id).await? {
             laws.attempts.check(false, || {
                 format!("payout {payout}: its reference is not in the directory of references, or not its own")
             });
         }
     }
     // A merchant who was erased is not walked; whatever still speaks of him gives it away.
-    let known: BTreeSet<MerchantId> = merchants.iter().map(|merchant| merchant.id).collect();
+    by_two.finish(&mut laws.two_people);
+    let known: BTreeSet<MerchantId> = books.iter().map(|book| book.id).collect();
     let spoken_of = anchors.keys().chain(credits.keys()).copied().chain(store.merchants_with_rows().await?);
     for merchant in spoken_of.collect::<BTreeSet<_>>() {
         laws.balances
@@ -204,6 +204,126 @@ async fn check_lines(store: &Store, law: &mut Law) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// What two people have approved, and what the journals say of it.
+struct ByTwo {
+    /// The rows that each proposal has in the books, by its number; what is found is taken away.
+    rows: BTreeMap<i64, Vec<String>>,
+    /// What was collected or written off of each payout: how often, and how much in all, paise.
+    borne: BTreeMap<PayoutId, (u32, i64)>,
+}
+
+impl ByTwo {
+    async fn read(store: &Store, law: &mut Law) -> Result<ByTwo, StoreError> {
+        let mut rows = BTreeMap::new();
+        for proposal in store.proposals(true, i64::MAX).await? {
+            if proposal.state != ProposalState::Approved {
+                continue;
+            }
+            let two = person(&proposal.proposed_by) != person(&proposal.decided_by);
+            law.check(two, || format!("proposal {}: one person has proposed and approved it", proposal.id));
+            rows.insert(proposal.id, expected_rows(&proposal.what));
+        }
+        Ok(ByTwo { rows, borne: BTreeMap::new() })
+    }
+
+    /// A row that nobody moves alone is one that was approved, just so and once.
+    fn row(&mut self, law: &mut Law, row: &JournalRow) {
+        let of_two = match row.movement.kind {
+            MovementKind::Reserve | MovementKind::Release | MovementKind::Settle | MovementKind::Restore => false,
+            // No bank's reference holds a space.
+            MovementKind::Fund => row.memo.starts_with(PROPOSAL),
+            MovementKind::Withdraw
+            | MovementKind::Collect
+            | MovementKind::WriteOff
+            | MovementKind::Adjust
+            | MovementKind::Suspense
+            | MovementKind::Identify => true,
+        };
+        if !of_two {
+            return;
+        }
+        let (kind, sides, paise) = (row.movement.kind, row.movement.sides(), row.movement.cost.amount.paise());
+        if let (MovementKind::Collect | MovementKind::WriteOff, Some(payout)) = (kind, row.payout) {
+            let (times, sum) = self.borne.entry(payout).or_default();
+            (*times, *sum) = (*times + 1, sum.saturating_add(paise));
+        }
+        let number =
+            row.memo.strip_prefix(PROPOSAL).and_then(|rest| rest.split([':', ',']).next()?.parse::<i64>().ok());
+        let of = match kind {
+            MovementKind::Collect | MovementKind::WriteOff => format!("payout {}", row.payout.map_or(0, |id| id.0)),
+            MovementKind::Fund | MovementKind::Identify => String::new(),
+            _ => paise.to_string(),
+        };
+        let said = named_row(row.merchant, kind, &sides, &of);
+        let rows = number.and_then(|number| self.rows.get_mut(&number));
+        let place = rows.as_ref().and_then(|rows| rows.iter().position(|expected| *expected == said));
+        law.check(place.is_some(), || {
+            format!("merchant number {}, journal row {}: no two people have approved it", row.merchant.0, row.seq)
+        });
+        if let (Some(rows), Some(place)) = (rows, place) {
+            rows.swap_remove(place);
+        }
+    }
+
+    /// What was approved and is in no book, or in one where it takes two.
+    fn finish(self, law: &mut Law) {
+        if planted(Plant::HalfOfAPassage) {
+            return;
+        }
+        for (number, left) in self.rows {
+            law.check(left.is_empty(), || {
+                let left = left.join(", ");
+                format!("proposal {number} was approved, and not all of it is in the books: {left}")
+            });
+        }
+        for payout in self.borne.keys() {
+            law.check(false, || format!("payout {payout}: something was borne of it, and it does not exist"));
+        }
+    }
+}
+
+/// What the memo of a row begins with that comes from a proposal.
+const PROPOSAL: &str = "proposal ";
+
+fn named_row(book: MerchantId, kind: MovementKind, sides: &str, of: &str) -> String {
+    format!("{}/{} {sides} {of}", book.0, kind.name())
+}
+
+/// The rows of all books that a proposal has, once it is approved.
+fn expected_rows(what: &What) -> Vec<String> {
+    let house = MerchantId::HOUSE;
+    match what {
+        What::DeclarePaid { .. } | What::DeclareFailed { .. } | What::Resume { .. } | What::Resolve { .. } => {
+            Vec::new()
+        }
+        What::Collect { at } => {
+            vec![named_row(at.merchant, MovementKind::Collect, at.connector.as_str(), &format!("payout {}", at.payout))]
+        }
+        What::WriteOff { at } => {
+            vec![named_row(house, MovementKind::WriteOff, at.connector.as_str(), &format!("payout {}", at.payout))]
+        }
+        What::Withdraw { merchant, connector, amount, .. } => {
+            vec![named_row(*merchant, MovementKind::Withdraw, connector.as_str(), &amount.paise().to_string())]
+        }
+        What::Adjust { from, to, through, amount } => {
+            let row = |book, from: Account, to: Account| {
+                named_row(book, MovementKind::Adjust, &format!("{from}>{to}"), &amount.paise().to_string())
+            };
+            match through.map(Account::Bank) {
+                None => vec![row(from.book, from.account, to.account)],
+                Some(bank) => vec![row(from.book, from.account, bank), row(to.book, bank, to.account)],
+            }
+        }
+        What::Suspense { connector, amount, .. } => {
+            vec![named_row(house, MovementKind::Suspense, connector.as_str(), &amount.paise().to_string())]
+        }
+        What::Identify { merchant, connector, .. } => vec![
+            named_row(house, MovementKind::Identify, connector.as_str(), ""),
+            named_row(*merchant, MovementKind::Fund, connector.as_str(), ""),
+        ],
+    }
+}
+
 /// The fold over one merchant's journal.
 struct Walk<'a> {
     keys: &'a Keys,
@@ -213,6 +333,7 @@ struct Walk<'a> {
     marks: Marks,
     funded: i64,
     anchors: &'a BTreeMap<MerchantId, BTreeMap<i64, String>>,
+    by_two: &'a mut ByTwo,
 }
 
 impl Walk<'_> {
@@ -234,7 +355,11 @@ impl Walk<'_> {
         if let Some(anchor) = self.anchors.get(&row.merchant).and_then(|anchors| anchors.get(&row.seq)) {
             laws.anchors.check(*anchor == hex(&link), || format!("{}: the row is not the one that was anchored", at()));
         }
+        self.by_two.row(&mut laws.two_people, row);
+        let (kind, paise) = (row.movement.kind, row.movement.cost.amount.paise());
         match row.payout {
+            // Beside the payout, whose own movements stay as they are.
+            Some(_) if matches!(kind, MovementKind::Collect | MovementKind::WriteOff) => {}
             Some(payout) => {
                 let said = self.said.entry(payout).or_default();
                 said.moved = said.moved.saturating_mul(10).saturating_add(row.movement.kind as u32);
@@ -242,10 +367,19 @@ impl Walk<'_> {
                 said.cost = if said.cost == 0 || said.cost == cost { cost } else { MIXED };
             }
             None => {
-                laws.states.check(row.movement.kind == MovementKind::Fund, || {
-                    format!("{}: a payout's movement names no payout", at())
-                });
-                self.funded = self.funded.saturating_add(row.movement.cost.amount.paise());
+                let (alone, funded) = match kind {
+                    MovementKind::Fund | MovementKind::Suspense => (true, paise),
+                    MovementKind::Identify => (true, -paise),
+                    MovementKind::Withdraw | MovementKind::Adjust => (true, 0),
+                    MovementKind::Reserve
+                    | MovementKind::Release
+                    | MovementKind::Settle
+                    | MovementKind::Restore
+                    | MovementKind::Collect
+                    | MovementKind::WriteOff => (false, 0),
+                };
+                laws.states.check(alone, || format!("{}: a payout's movement names no payout", at()));
+                self.funded = self.funded.saturating_add(funded);
             }
         }
     }
@@ -273,8 +407,14 @@ fn check_order(law: &mut Law, keys: &Keys, installation: &str, payout: &Payout) 
     }
 }
 
-/// A payout against its movements, its attempts and its callbacks.
-fn check_payout(laws: &mut Laws, payout: &Payout, said: Said, marks: &Marks, excepted: &BTreeSet<PayoutId>) {
+/// A payout against its movements, its attempts and its callbacks. A bank may have paid it all the same: that was `borne` so often and comes to so much.
+fn check_payout(
+    laws: &mut Laws,
+    payout: &Payout,
+    said: Said,
+    (marks, borne): (&Marks, (u32, i64)),
+    excepted: &BTreeSet<PayoutId>,
+) {
     let id = payout.order.id;
     // The kinds in order, as the digits of their numbers: reserve 2, release 3, settle 4, restore 5.
     let expected = match payout.state {
@@ -292,8 +432,16 @@ fn check_payout(laws: &mut Laws, payout: &Payout, said: Said, marks: &Marks, exc
             said.moved
         )
     });
-    let settled = matches!(payout.state, State::Paid | State::Reversed);
-    laws.attempts.check(payout.paid_attempt.is_some() == settled, || {
+    let paid = match payout.state {
+        State::Queued | State::Sending | State::Sent => false,
+        State::Paid | State::Reversed => true,
+        State::Failed | State::Cancelled => borne.0 > 0,
+    };
+    let each = i64::from(borne.0).checked_mul(payout.order.amount.paise());
+    laws.states.check(each == Some(borne.1) && (borne.0 == 0 || !payout.state.is_open()), || {
+        format!("payout {id} is {}, but {} paise of it were collected or written off", payout.state.name(), borne.1)
+    });
+    laws.attempts.check(payout.paid_attempt.is_some() == paid, || {
         format!("payout {id} is {}, but the attempt that paid is {:?}", payout.state.name(), payout.paid_attempt)
     });
     let waits = payout.next_at == Some(WAITING) && (payout.held || excepted.contains(&id));
@@ -384,6 +532,10 @@ impl Laws {
                 "statements",
                 "each line of a bank's statement that is matched has its payout, which is what the line says",
             ),
+            two_people: Law::new(
+                "two people",
+                "what nobody does alone was approved by another than proposed it, and is in the books just so and once",
+            ),
             file: Law::new("file", "tables and indexes of the embedded database fit together"),
         }
     }
@@ -403,6 +555,7 @@ impl Laws {
             self.credits,
             self.anchors,
             self.statements,
+            self.two_people,
             self.file,
         ];
         Report { holds: laws.iter().all(|law| law.broken == 0), laws }
@@ -412,17 +565,12 @@ impl Laws {
 /// Appends the head of every journal that has moved since `last` to the anchor file, and syncs it. Whoever cuts rows off
 /// the end of a journal would have to change this file too: keep a copy of it elsewhere.
 pub async fn append_anchors(app: &crate::App, last: &mut BTreeMap<MerchantId, i64>) -> Result<(), String> {
-    let merchants = app.store.merchants().await.map_err(|error| error.to_string())?;
-    let moved = merchants.iter().filter(|merchant| last.get(&merchant.id).copied().unwrap_or(0) < merchant.journal_seq);
+    let books = app.store.books().await.map_err(|error| error.to_string())?;
+    let moved = books.iter().filter(|book| last.get(&book.id).copied().unwrap_or(0) < book.accounts.journal_seq);
     let lines: String = moved
-        .map(|merchant| {
-            format!(
-                "{} {} {} {}\n",
-                app.clock.now().0,
-                merchant.id.0,
-                merchant.journal_seq,
-                hex(&merchant.journal_link)
-            )
+        .map(|book| {
+            let (now, seq) = (app.clock.now().0, book.accounts.journal_seq);
+            format!("{now} {} {seq} {}\n", book.id.0, hex(&book.journal_link))
         })
         .collect();
     if lines.is_empty() {
@@ -431,7 +579,7 @@ pub async fn append_anchors(app: &crate::App, last: &mut BTreeMap<MerchantId, i6
     let path = app.config.anchors();
     let written = mend_and_append(&path, &lines);
     written.map_err(|error| format!("cannot append to the anchors {}: {error}", path.display()))?;
-    last.extend(merchants.iter().map(|merchant| (merchant.id, merchant.journal_seq)));
+    last.extend(books.iter().map(|book| (book.id, book.accounts.journal_seq)));
     Ok(())
 }
 

@@ -535,7 +535,7 @@ impl Work {
                 | Command::Cancel { merchant, .. }
                 | Command::Fund { merchant, .. },
             ) => *merchant,
-            Some(Command::Record { .. }) | None => MerchantId::HOUSE,
+            Some(Command::Record { .. } | Command::Approve { .. } | Command::Reject { .. }) | None => MerchantId::HOUSE,
         }
     }
 

@@ -2,12 +2,14 @@
 
 use super::{NOON, connector, merchant, order, references, reloaded};
 use hundi_core::command::{
-    CallbackWish, Command, Decision, Outcome, Refusal, Rules, Snapshot, Source, Transition, WAITING, Word, decide,
+    CallbackWish, Command, Decision, ExceptionKey, KnownException, Outcome, Refusal, Rules, Snapshot, Source,
+    Transition, WAITING, Word, decide,
 };
 use hundi_core::ids::{Actor, Connector, MerchantId, OrderId, PayoutId, Reference};
 use hundi_core::money::{Amount, Balance};
 use hundi_core::payout::{News, Payout, State};
-use hundi_core::postings::{Accounts, MovementKind};
+use hundi_core::postings::{Accounts, HouseAccount, MovementKind};
+use hundi_core::proposal::{AttemptAt, Proposal, ProposalState, What};
 use hundi_core::rails::Rail;
 use hundi_core::routing::next_connector;
 use hundi_core::schedule::{SECOND, Timestamp};
@@ -20,7 +22,7 @@ const ORDERS: [&str; PAYOUTS_MAX] = ["A", "B", "C"];
 pub const PAYOUTS_MAX: usize = 3;
 const AMOUNT_PAISE: i64 = 300_00;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Input {
     Create,
     /// The same OrderID asks for another amount.
@@ -36,6 +38,25 @@ pub enum Input {
     LateNotWritten,
     /// A word about the first attempt.
     First(Outcome),
+    /// Two people say something, the one of whom has proposed it and the other approves it.
+    Two(Said),
+}
+
+/// What two people say: about the first attempt, where it is about one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Said {
+    /// It has paid.
+    DeclarePaid,
+    /// The payout will never be paid.
+    DeclareFailed,
+    /// It is sent again.
+    Resume,
+    /// The bank paid it all the same, and the merchant owes it.
+    Collect,
+    /// The same, and the house bears it.
+    WriteOff,
+    /// The first of its open exceptions needs nobody any more.
+    Resolve,
 }
 
 /// The reply to the newest start; which one that is, is filled in when it is said.
@@ -43,8 +64,10 @@ const REPLY: Source = Source::Reply { send_before: Timestamp(0) };
 /// The answer to a question that was asked as late as possible.
 const ENQUIRY: Source = Source::Enquiry { asked_at: Timestamp(i64::MAX) };
 
+/// So many of the first inputs are what happens without two people.
+pub const BY_NOBODY: usize = 26;
 /// What may happen, in whatever order.
-pub const INPUTS: [Input; 26] = [
+pub const INPUTS: [Input; 32] = [
     Input::Create,
     Input::CreateOther,
     Input::Start,
@@ -71,6 +94,12 @@ pub const INPUTS: [Input; 26] = [
     Input::First(Outcome::Paid),
     Input::First(Outcome::Refused { elsewhere: false }),
     Input::First(Outcome::Reversed),
+    Input::Two(Said::DeclarePaid),
+    Input::Two(Said::DeclareFailed),
+    Input::Two(Said::Resume),
+    Input::Two(Said::Collect),
+    Input::Two(Said::WriteOff),
+    Input::Two(Said::Resolve),
 ];
 
 /// What the store knows, and what an onlooker remembers of how it came about.
@@ -106,6 +135,7 @@ impl World {
     pub fn new(rules: &Rules) -> World {
         let mut snapshot = Snapshot::default();
         snapshot.merchants.insert(MERCHANT, merchant(CallbackWish::All));
+        snapshot.merchants.insert(MerchantId::HOUSE, merchant(CallbackWish::Nothing));
         let mut world = World { snapshot, now: NOON, known: Default::default(), at: 0 };
         world.step(rules, Input::Fund, 10 * SECOND);
         world.step(rules, Input::Create, 10 * SECOND);
@@ -146,7 +176,11 @@ impl World {
             ..self.snapshot.merchants[&MERCHANT].accounts.clone()
         };
         let last = (p.state, p.held, p.attempts, p.connector, p.reference, p.paid_attempt, &p.refused_by, p.news);
-        format!("{last:?} {due:?} {accounts:?} {:?} {:?}", known.attempts, known.seen)
+        // One that was resolved is as if it had never been told.
+        let told: Vec<_> =
+            self.snapshot.exceptions.iter().filter(|(_, known)| known.open).map(|(key, _)| key).collect();
+        let borne = &self.snapshot.borne;
+        format!("{last:?} {due:?} {accounts:?} {told:?} {borne:?} {:?} {:?}", known.attempts, known.seen)
     }
 
     fn create(&self, paise: i64) -> Command {
@@ -194,7 +228,41 @@ impl World {
                 let (connector, reference) = *known.attempts.first().unwrap_or(&never);
                 Command::Record { connector, reference, word: word(outcome, AMOUNT_PAISE), source: ENQUIRY }
             }
+            Input::Two(_) => Command::Approve { proposal: 1, actor: operator },
         }
+    }
+
+    /// What the other operator has proposed; `None` where there is nothing that could be meant.
+    fn proposal(&self, said: Said) -> Option<Proposal> {
+        let (merchant, payout, known) = (MERCHANT, self.id(), &self.known[self.at]);
+        let at = || {
+            let (connector, reference) = *known.attempts.first()?;
+            Some(AttemptAt { merchant, payout, connector, reference })
+        };
+        let what = match said {
+            Said::DeclarePaid => What::DeclarePaid { at: at()?, bank_reference: "UTR".into() },
+            Said::DeclareFailed => What::DeclareFailed { merchant, payout },
+            Said::Resume => What::Resume { merchant, payout },
+            Said::Collect => What::Collect { at: at()? },
+            Said::WriteOff => What::WriteOff { at: at()? },
+            Said::Resolve => {
+                let mine = |known: &KnownException| known.open && known.payout == Some((merchant, payout));
+                let (exception, known) = self.snapshot.exceptions.iter().find(|(_, known)| mine(known))?;
+                What::Resolve { exception: exception.clone(), payout: known.payout, detail: known.detail.clone() }
+            }
+        };
+        Some(Proposal {
+            id: 1,
+            what,
+            reason: "".into(),
+            proposed_by: "ravi".into(),
+            proposed_at: self.now,
+            expires_at: self.now.after(SECOND),
+            state: ProposalState::Proposed,
+            decided_by: "".into(),
+            decided_at: None,
+            decided_why: "".into(),
+        })
     }
 
     /// The source of what the request of a start came to, from 1.
@@ -216,7 +284,18 @@ impl World {
             let known = &mut self.known[self.at];
             known.seen.paid_heard |= !known.attempts.is_empty();
         }
+        if let Input::Two(said) = input {
+            self.snapshot.proposals = self.proposal(said).map(|proposal| (1, proposal)).into_iter().collect();
+        }
+        let house = self.snapshot.merchants[&MerchantId::HOUSE].accounts.clone();
+        let told = self.snapshot.exceptions.clone();
         let decision = decide(&mut self.snapshot, rules, &command, self.now);
+        self.assert_by_two(input, &decision, &house, &told);
+        if input == Input::Two(Said::Resolve) && matches!(decision, Decision::Done(_)) {
+            // Two people say that it was not so; what is still open says so on.
+            let paid = |(key, known): (&ExceptionKey, &KnownException)| known.open && key.2.says_paid();
+            self.known[self.at].seen.paid_heard &= self.snapshot.exceptions.iter().any(paid);
+        }
         // An OrderID is used once, for ever: the same again is told how it stands, and another is refused.
         if let (Command::CreatePayout(_), Some(was)) = (&command, was) {
             match (&decision, input) {
@@ -238,10 +317,32 @@ impl World {
         assert_eq!(others(&self.snapshot.payouts), others(&payouts), "{input:?} changes another payout");
     }
 
+    /// The house's book moves by a write-off and by nothing else, and what is refused changes nothing.
+    fn assert_by_two(
+        &self,
+        input: Input,
+        decision: &Decision,
+        house: &Accounts,
+        told: &BTreeMap<ExceptionKey, KnownException>,
+    ) {
+        let now = &self.snapshot.merchants[&MerchantId::HOUSE].accounts;
+        match decision {
+            Decision::Done(_) if input == Input::Two(Said::WriteOff) => {
+                assert_eq!(now.house[HouseAccount::Loss as usize].paise(), -now.banks[0].1.paise());
+                assert_eq!(now.journal_seq, house.journal_seq + 1);
+            }
+            _ => assert_eq!(now, house),
+        }
+        assert_eq!(now.sum(), Some(0));
+        if !matches!(decision, Decision::Done(_)) {
+            assert_eq!(self.snapshot.exceptions, *told);
+        }
+    }
+
     fn lawful(&mut self, rules: &Rules, input: Input, was: Option<Payout>, mut folded: Accounts, done: &Transition) {
         let (id, mine) = (self.id(), &mut self.known[self.at]);
         // The journal has no gaps, its times rise, and it folds to the balances.
-        for row in &done.journal {
+        for row in done.journal.iter().filter(|row| row.merchant == MERCHANT) {
             assert_eq!(row.seq, folded.journal_seq + 1);
             assert!(row.at > folded.journal_at);
             folded.apply(&row.movement).expect("a movement that fits");
@@ -275,7 +376,8 @@ impl World {
             assert!(done.journal.is_empty() && done.callbacks.is_empty() && now.next_at.is_none());
             return;
         }
-        assert_movements(&mine.seen.movements, now);
+        let borne = self.snapshot.borne.len();
+        assert_movements(&mine.seen.movements, now, borne);
 
         // What somebody has to say about a request that is over is not about the one that is on its way.
         assert!(!matches!(input, Input::LateNotWritten), "{done:?}");
@@ -318,13 +420,22 @@ impl World {
         };
         assert_eq!(last, told);
 
-        // What fails by itself was never said to be paid, nor was anything odd heard of it.
+        // What fails by itself was never said to be paid, nor was anything odd heard of it; by two people, nothing of the
+        // kind is open.
+        let by_two = matches!(input, Input::Two(_));
         if from.is_open() && now.state == State::Failed {
-            assert!(!held && !mine.seen.paid_heard, "failed, although the bank said otherwise");
+            let paid = |key: &ExceptionKey, known: &KnownException| known.open && key.2.says_paid();
+            let paid = self.snapshot.exceptions.iter().any(|(key, known)| paid(key, known));
+            assert!(by_two || !paid);
+            assert!(by_two || !held && !mine.seen.paid_heard, "failed, although the bank said otherwise");
         }
         // Whoever is not the bank moves nothing, and the bank's word is enough to make a person look.
         let unproved = matches!(input, Input::Newest(_, Source::SignedCallback | Source::UnsignedCallback, _));
         assert!(!unproved || from == now.state && done.journal.is_empty() && done.exception.is_none());
+        assert!(!held || now.held || by_two, "only two people let go of what is held");
+        // Whatever is held has somebody to look at it.
+        let open = self.snapshot.exceptions.values().any(|known| known.open && known.payout == Some((MERCHANT, id)));
+        assert!(!now.held || open || now.state.is_open(), "{input:?} {now:?}");
         assert_eq!(now.held && !held, done.exception.as_ref().is_some_and(|_| now.held) && !held);
         // Ended is not due, unless somebody asks; queued and held is due to no worker; open and not held always is.
         let asks = unproved || matches!(input, Input::Enquire) || was.is_some_and(|was| was.next_at.is_some());
@@ -349,7 +460,12 @@ fn assert_edge(from: State, to: State) {
     assert!(from == to || edges.contains(&to), "{from:?} -> {to:?} is not an edge");
 }
 
-fn assert_movements(movements: &[MovementKind], payout: &Payout) {
+/// `borne` is how many payments were collected or written off.
+fn assert_movements(movements: &[MovementKind], payout: &Payout, borne: usize) {
+    let collected = movements.iter().filter(|kind| **kind == MovementKind::Collect).count();
+    assert!(collected <= borne);
+    let movements: Vec<MovementKind> =
+        movements.iter().copied().filter(|kind| *kind != MovementKind::Collect).collect();
     use MovementKind::{Release, Reserve, Restore, Settle};
     let lawful: &[MovementKind] = match payout.state {
         State::Queued | State::Sending | State::Sent => &[Reserve],
@@ -358,5 +474,6 @@ fn assert_movements(movements: &[MovementKind], payout: &Payout) {
         State::Reversed => &[Reserve, Settle, Restore],
     };
     assert_eq!(movements, lawful, "{:?}", payout.state);
-    assert_eq!(payout.paid_attempt.is_some(), movements.contains(&Settle));
+    let ended_unpaid = matches!(payout.state, State::Failed | State::Cancelled);
+    assert_eq!(payout.paid_attempt.is_some(), movements.contains(&Settle) || ended_unpaid && borne > 0);
 }

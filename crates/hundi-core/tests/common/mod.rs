@@ -2,6 +2,8 @@
 
 #[allow(dead_code, reason = "not every test binary walks histories")]
 pub mod laws;
+#[allow(dead_code, reason = "not every test binary tells scripts")]
+pub mod script;
 
 use hundi_core::command::{CallbackWish, ConnectorRules, Merchant, MerchantState, Rules, Snapshot};
 use hundi_core::fees::FeePlan;
@@ -88,6 +90,9 @@ pub fn reloaded(snapshot: &Snapshot) -> Snapshot {
         orders: snapshot.orders.clone(),
         references: snapshot.references.clone(),
         credits: snapshot.credits.clone(),
+        proposals: snapshot.proposals.clone(),
+        exceptions: snapshot.exceptions.clone(),
+        borne: snapshot.borne.clone(),
         on_hold: snapshot.on_hold,
     }
 }

@@ -431,7 +431,19 @@ impl From<Refusal> for Problem {
             | Refusal::NotNow
             | Refusal::ReferenceTaken
             | Refusal::CreditReused
-            | Refusal::OnHold => Problem::Unknown,
+            | Refusal::OnHold
+            | Refusal::ProposalUnknown
+            | Refusal::ProposalEnded
+            | Refusal::ProposalExpired
+            | Refusal::OwnProposal
+            | Refusal::OperatorUnnamed
+            | Refusal::NotPaidThere
+            | Refusal::BorneAlready
+            | Refusal::PaidThere
+            | Refusal::ExceptionUnknown
+            | Refusal::ExceptionChanged
+            | Refusal::AccountsUnfit
+            | Refusal::CreditUnknown => Problem::Unknown,
         }
     }
 }

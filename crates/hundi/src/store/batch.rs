@@ -3,15 +3,20 @@
 //! [`load`] fills a [`Snapshot`] with everything that the commands name; [`write()`] writes what was decided: the last
 //! state of each payout once, however often the batch changed it, and every journal row with its link.
 
+use super::proposals::{
+    BORNE, END_PROPOSALS, IDENTIFY_CREDITS, PROPOSALS, RESOLVE_EXCEPTIONS, TOLD, TOLD_OF_PAYOUTS, decode_proposal,
+    decode_told, ended,
+};
 use super::{Does, Kind, Lookup, Many, Row, StoreError, Tx, Value};
-use hundi_core::command::{CallbackWish, Command, Merchant, MerchantState, Snapshot, Transition};
+use hundi_core::command::{ByTwo, CallbackWish, Command, ExceptionKey, Merchant, MerchantState, Snapshot, Transition};
 use hundi_core::fees::FeePlan;
 use hundi_core::ids::{Actor, Connector, MerchantId, OrderId, PayoutId, Reference};
 use hundi_core::money::{Amount, Balance};
 use hundi_core::party::PersonName;
 use hundi_core::payout::{Order, Payout, Sealed, State};
 use hundi_core::plant::{Plant, planted};
-use hundi_core::postings::{Accounts, JournalRow, MovementKind, chain};
+use hundi_core::postings::{Accounts, HouseAccount, JournalRow, MovementKind, chain};
+use hundi_core::proposal::{Proposal, What};
 use hundi_core::rails::{RAILS, Rail};
 use hundi_core::schedule::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,6 +53,16 @@ static ACCOUNTS: Lookup = Lookup::new(
      m.fees_upi, CASE WHEN m.callback_url IS NULL THEN 0 ELSE 1 + m.callback_pending END",
     "accounts a",
     "JOIN merchants m ON m.merchant_id = a.merchant_id",
+    &[("merchant_id", INT)],
+)
+.locking();
+/// The house's book, which has no settings. Its number is the lowest, so it is locked before all others.
+static HOUSE: Lookup = Lookup::new(
+    "a.wallet_paise, a.reserved_paise, a.fees_paise, a.gst_paise, a.banks, a.journal_seq, a.journal_at, a.journal_link, \
+     a.day, a.day_paise, a.merchant_id, CAST(1 AS BIGINT), CAST(NULL AS BIGINT), CAST(NULL AS BIGINT), 'free', 'free', 'free', \
+     'free', CAST(0 AS BIGINT)",
+    "accounts a",
+    "",
     &[("merchant_id", INT)],
 )
 .locking();
@@ -208,51 +223,166 @@ pub(super) static ADD_EXCEPTIONS: Many = Many::insert(
         ("detail", TEXT),
         ("at", INT),
     ],
-    "ON CONFLICT (connector, reference, kind) DO NOTHING",
+    // What is told again says what is known now, and one that was resolved is open again.
+    "ON CONFLICT (connector, reference, kind) DO UPDATE SET detail = excluded.detail, \
+     at = CASE WHEN exceptions.resolved_at IS NULL THEN exceptions.at ELSE excluded.at END, resolved_at = NULL, \
+     proposal_id = NULL WHERE exceptions.resolved_at IS NOT NULL OR exceptions.detail <> excluded.detail",
 );
 
 /// Whether a hold of the installation has a say in it.
 fn is_held_back(command: &Command) -> bool {
-    matches!(command, Command::CreatePayout(_) | Command::Start { .. } | Command::Expire { .. })
+    match command {
+        Command::CreatePayout(_)
+        | Command::Start { .. }
+        | Command::Expire { .. }
+        | Command::Cancel { .. }
+        | Command::Approve { .. } => true,
+        Command::Record { .. }
+        | Command::Enquire { .. }
+        | Command::Wait { .. }
+        | Command::Fund { .. }
+        | Command::Reject { .. } => false,
+    }
+}
+
+/// What proposals are about.
+#[derive(Default)]
+struct About {
+    books: BTreeSet<MerchantId>,
+    payouts: BTreeSet<(MerchantId, PayoutId)>,
+    attempts: Vec<(Connector, Reference)>,
+    credits: Vec<(Connector, Box<str>)>,
+    exceptions: Vec<ExceptionKey>,
+}
+
+impl About {
+    fn add(&mut self, what: &What) {
+        self.books.extend(what.books());
+        self.payouts.extend(what.payout());
+        self.attempts.extend(what.attempt().map(|at| (at.connector, at.reference)));
+        match what {
+            What::Suspense { connector, bank_reference, .. } | What::Identify { connector, bank_reference, .. } => {
+                self.credits.push((*connector, bank_reference.clone()));
+            }
+            What::Resolve { exception, .. } => self.exceptions.push(exception.clone()),
+            What::DeclarePaid { .. }
+            | What::DeclareFailed { .. }
+            | What::Resume { .. }
+            | What::Collect { .. }
+            | What::WriteOff { .. }
+            | What::Withdraw { .. }
+            | What::Adjust { .. } => {}
+        }
+    }
+}
+
+/// Reads and locks the proposals that commands name: what they are about says what else is needed.
+async fn load_proposals(tx: &mut Tx<'_>, loaded: &mut Loaded, commands: &[&Command]) -> Result<About, StoreError> {
+    let named = commands.iter().filter_map(|command| match command {
+        Command::Approve { proposal, .. } | Command::Reject { proposal, .. } => Some(*proposal),
+        _ => None,
+    });
+    let named: BTreeSet<i64> = named.collect();
+    let mut about = About::default();
+    if named.is_empty() {
+        return Ok(about);
+    }
+    let mut found = tx.find(&[(&PROPOSALS, named.into_iter().map(Value::Int).collect())]).await?;
+    for row in found.pop().unwrap_or_default() {
+        let proposal: Proposal = decode_proposal(row)?;
+        about.add(&proposal.what);
+        loaded.snapshot.proposals.insert(proposal.id, proposal);
+    }
+    Ok(about)
+}
+
+/// What is known of the attempts and payouts that proposals are about. After the wallets are locked: what banks say of these
+/// payouts is written under that lock.
+async fn load_told(tx: &mut Tx<'_>, loaded: &mut Loaded, about: &About) -> Result<(), StoreError> {
+    if about.payouts.is_empty() && about.exceptions.is_empty() {
+        return Ok(());
+    }
+    let keys = about.payouts.iter().flat_map(|(merchant, payout)| [Value::Int(merchant.0), Value::Int(payout.0)]);
+    let named = about.exceptions.iter();
+    let named = named
+        .flat_map(|(connector, reference, kind)| [text(connector.as_str()), text(reference), Value::Int(*kind as i64)]);
+    let attempts = about.attempts.iter().flat_map(|(connector, reference)| reference_key(*connector, *reference));
+    let wanted = [(&TOLD_OF_PAYOUTS, keys.collect()), (&TOLD, named.collect()), (&BORNE, attempts.collect())];
+    let mut found = tx.find(&wanted).await?.into_iter();
+    for row in found.next().unwrap_or_default().into_iter().chain(found.next().unwrap_or_default()) {
+        let (key, known) = decode_told(row)?;
+        loaded.snapshot.exceptions.insert(key, known);
+    }
+    for mut row in found.next().unwrap_or_default() {
+        let connector = decode_connector(&row.text()?)?;
+        loaded.snapshot.borne.extend(Reference::parse(&row.text()?).map(|reference| (connector, reference)));
+    }
+    Ok(())
+}
+
+/// What the commands of a batch name.
+#[derive(Default)]
+struct Named<'a> {
+    merchants: BTreeSet<MerchantId>,
+    orders: BTreeSet<(MerchantId, &'a str)>,
+    payouts: BTreeSet<(MerchantId, PayoutId)>,
+    credits: BTreeSet<(Connector, &'a str)>,
+    /// References that banks speak of.
+    spoken_of: BTreeSet<(Connector, Reference)>,
+    /// References that starts may take.
+    taken: Vec<(Connector, [Reference; 2])>,
+}
+
+impl<'a> Named<'a> {
+    fn by(commands: &[&'a Command], about: &'a About) -> Named<'a> {
+        let mut named = Named::default();
+        let mut created = BTreeSet::new();
+        let Named { merchants, orders, payouts, credits, spoken_of, taken } = &mut named;
+        for command in commands {
+            match command {
+                Command::CreatePayout(order) => {
+                    merchants.insert(order.merchant);
+                    created.insert(order.id);
+                    orders.insert((order.merchant, order.order.as_str()));
+                }
+                Command::Start { merchant, payout, connector, references, .. } => {
+                    merchants.insert(*merchant);
+                    if !created.contains(payout) {
+                        payouts.insert((*merchant, *payout));
+                    }
+                    taken.push((*connector, *references));
+                }
+                Command::Record { connector, reference, .. } => {
+                    spoken_of.insert((*connector, *reference));
+                }
+                Command::Enquire { merchant, payout, .. }
+                | Command::Wait { merchant, payout }
+                | Command::Expire { merchant, payout }
+                | Command::Cancel { merchant, payout, .. } => {
+                    merchants.insert(*merchant);
+                    payouts.insert((*merchant, *payout));
+                }
+                Command::Fund { merchant, connector, reference, .. } => {
+                    merchants.insert(*merchant);
+                    credits.insert((*connector, &**reference));
+                }
+                Command::Approve { .. } | Command::Reject { .. } => {}
+            }
+        }
+        merchants.extend(about.books.iter().filter(|book| **book != MerchantId::HOUSE));
+        payouts.extend(&about.payouts);
+        credits.extend(about.credits.iter().map(|(connector, reference)| (*connector, &**reference)));
+        named
+    }
 }
 
 /// Reads everything that the commands name, and locks the wallets.
 pub async fn load(tx: &mut Tx<'_>, commands: &[&Command]) -> Result<Loaded, StoreError> {
     let mut loaded = Loaded::default();
-    let (mut merchants, mut orders, mut payouts) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-    let (mut created, mut credits) = (BTreeSet::new(), BTreeSet::new());
-    let (mut spoken_of, mut taken) = (BTreeSet::new(), Vec::new());
+    let about = load_proposals(tx, &mut loaded, commands).await?;
+    let Named { mut merchants, orders, mut payouts, credits, spoken_of, taken } = Named::by(commands, &about);
+    let house = if about.books.contains(&MerchantId::HOUSE) { vec![Value::Int(0)] } else { Vec::new() };
     let hold = if commands.iter().any(|command| is_held_back(command)) { vec![text(HOLD)] } else { Vec::new() };
-    for command in commands {
-        match command {
-            Command::CreatePayout(order) => {
-                merchants.insert(order.merchant);
-                created.insert(order.id);
-                orders.insert((order.merchant, order.order.as_str()));
-            }
-            Command::Start { merchant, payout, connector, references, .. } => {
-                merchants.insert(*merchant);
-                if !created.contains(payout) {
-                    payouts.insert((*merchant, *payout));
-                }
-                taken.push((*connector, *references));
-            }
-            Command::Record { connector, reference, .. } => {
-                spoken_of.insert((*connector, *reference));
-            }
-            Command::Enquire { merchant, payout, .. }
-            | Command::Wait { merchant, payout }
-            | Command::Expire { merchant, payout }
-            | Command::Cancel { merchant, payout, .. } => {
-                merchants.insert(*merchant);
-                payouts.insert((*merchant, *payout));
-            }
-            Command::Fund { merchant, connector, reference, .. } => {
-                merchants.insert(*merchant);
-                credits.insert((*connector, reference));
-            }
-        }
-    }
     // Which payout a reference belongs to never changes, so this needs no lock; it says whose lock is needed.
     if !spoken_of.is_empty() {
         let keys = spoken_of.iter().flat_map(|(connector, reference)| reference_key(*connector, *reference)).collect();
@@ -263,6 +393,7 @@ pub async fn load(tx: &mut Tx<'_>, commands: &[&Command]) -> Result<Loaded, Stor
     }
     let mut found = tx
         .find(&[
+            (&HOUSE, house),
             (&ACCOUNTS, merchants.iter().map(|merchant| Value::Int(merchant.0)).collect()),
             (&BY_ORDER, orders.iter().flat_map(|(merchant, order)| [Value::Int(merchant.0), text(order)]).collect()),
             (
@@ -273,13 +404,21 @@ pub async fn load(tx: &mut Tx<'_>, commands: &[&Command]) -> Result<Loaded, Stor
                 &CREDITS,
                 credits.iter().flat_map(|(connector, reference)| [text(connector.as_str()), text(reference)]).collect(),
             ),
-            (&REFERENCES, taken.iter().flat_map(|(connector, [first, _])| reference_key(*connector, *first)).collect()),
+            (
+                &REFERENCES,
+                taken
+                    .iter()
+                    .map(|(connector, [first, _])| (*connector, *first))
+                    .chain(about.attempts.iter().copied())
+                    .flat_map(|(connector, reference)| reference_key(connector, reference))
+                    .collect(),
+            ),
             (&META, hold),
         ])
         .await?
         .into_iter();
     let mut next = || found.next().unwrap_or_default();
-    for row in next() {
+    for row in next().into_iter().chain(next()) {
         let (id, merchant, link) = decode_merchant(row)?;
         loaded.snapshot.merchants.insert(id, merchant);
         loaded.links.insert(id, link);
@@ -305,6 +444,7 @@ pub async fn load(tx: &mut Tx<'_>, commands: &[&Command]) -> Result<Loaded, Stor
     if !again.is_empty() {
         load_references(tx, &mut loaded, again).await?;
     }
+    load_told(tx, &mut loaded, &about).await?;
     Ok(loaded)
 }
 
@@ -344,7 +484,11 @@ struct Rows {
     references: Vec<Value>,
     callbacks: Vec<Value>,
     history: Vec<Value>,
-    exceptions: Vec<Value>,
+    /// By what they are known by: each is written once, as it was told last.
+    exceptions: BTreeMap<(Connector, Reference, i64), [Value; 7]>,
+    proposals: Vec<Value>,
+    resolved: BTreeMap<ExceptionKey, [Value; 2]>,
+    identified: Vec<Value>,
     credits: Vec<Value>,
     journal: Vec<Value>,
     new_payouts: Vec<Value>,
@@ -375,6 +519,9 @@ pub async fn write(
             rows.journal(row, link);
         }
     }
+    // What was told again after it was resolved is open.
+    let open = |key: &ExceptionKey| loaded.snapshot.exceptions.get(key).is_some_and(|known| known.open);
+    rows.resolved.retain(|key, _| !open(key));
     for id in touched {
         let payout = loaded.snapshot.payouts.get(&id).ok_or(StoreError::Conflict)?;
         rows.payout(payout, loaded.versions.get(&id).copied());
@@ -387,12 +534,18 @@ pub async fn write(
 
 impl Rows {
     async fn write(self, tx: &mut Tx<'_>) -> Result<u64, StoreError> {
+        let resolved = self.resolved.into_iter().flat_map(|((connector, reference, kind), [at, proposal])| {
+            [at, proposal, text(connector.as_str()), text(&reference), Value::Int(kind as i64)]
+        });
         let writes = [
             (&ADD_REFERENCES, self.references),
             (&ADD_CALLBACKS, self.callbacks),
             (&ADD_HISTORY, self.history),
-            (&ADD_EXCEPTIONS, self.exceptions),
+            (&ADD_EXCEPTIONS, self.exceptions.into_values().flatten().collect()),
+            (&END_PROPOSALS, self.proposals),
+            (&RESOLVE_EXCEPTIONS, resolved.collect()),
             (&ADD_CREDITS, self.credits),
+            (&IDENTIFY_CREDITS, self.identified),
             (&ADD_JOURNAL, self.journal),
             (&ADD_PAYOUTS, self.new_payouts),
             (&CHANGE_PAYOUTS, self.payouts),
@@ -449,7 +602,8 @@ impl Rows {
             ]);
         }
         if let Some(exception) = &transition.exception {
-            self.exceptions.extend([
+            let key = (exception.connector, exception.reference, exception.kind as i64);
+            let values = [
                 text(exception.connector.as_str()),
                 text(exception.reference.as_str()),
                 Value::Int(exception.kind as i64),
@@ -457,7 +611,11 @@ impl Rows {
                 exception.payout.map(|(_, payout)| payout.0).into(),
                 text(&exception.detail),
                 Value::Int(now.0),
-            ]);
+            ];
+            self.exceptions.insert(key, values);
+        }
+        if let Some(by_two) = &transition.by_two {
+            self.by_two(by_two, now);
         }
         if let Some(credit) = &transition.credit {
             self.credits.extend([
@@ -465,6 +623,22 @@ impl Rows {
                 text(&credit.reference),
                 Value::Int(credit.merchant.0),
                 Value::Int(credit.amount.paise()),
+            ]);
+        }
+    }
+
+    /// What becomes of a proposal and of what it was about.
+    fn by_two(&mut self, by_two: &ByTwo, now: Timestamp) {
+        self.proposals.extend(ended(&by_two.proposal));
+        for key in &by_two.resolved {
+            self.resolved.insert(key.clone(), [Value::Int(now.0), Value::Int(by_two.proposal.id)]);
+        }
+        if let Some(credit) = &by_two.identified {
+            self.identified.extend([
+                Value::Int(credit.merchant.0),
+                text(credit.connector.as_str()),
+                text(&credit.reference),
+                Value::Int(MerchantId::HOUSE.0),
             ]);
         }
     }
@@ -480,7 +654,7 @@ impl Rows {
             Value::Int(movement.cost.fee_paise),
             Value::Int(movement.cost.gst_paise),
             row.payout.map(|id| id.0).into(),
-            text_or_null(movement.connector.as_ref().map(Connector::as_str)),
+            text_or_null(Some(&*movement.sides()).filter(|sides| !sides.is_empty())),
             Value::Text(row.actor.to_string()),
             text(&row.memo),
             Value::Int(row.wallet_after.paise()),
@@ -541,7 +715,7 @@ impl Rows {
             Value::Int(accounts.reserved.paise()),
             Value::Int(accounts.fees.paise()),
             Value::Int(accounts.gst.paise()),
-            Value::Text(encode_banks(&accounts.banks)),
+            Value::Text(encode_banks(accounts)),
             Value::Int(accounts.journal_seq),
             Value::Int(accounts.journal_at.0),
             Value::Bytes(link.to_vec()),
@@ -645,7 +819,8 @@ fn decode_merchant(mut row: Row) -> Result<(MerchantId, Merchant, [u8; 32]), Sto
 pub fn decode_balances(row: &mut Row) -> Result<Accounts, StoreError> {
     let mut balance = || row.int().map(Balance::from_paise);
     let (wallet, reserved, fees, gst) = (balance()?, balance()?, balance()?, balance()?);
-    let accounts = Accounts { wallet, reserved, fees, gst, banks: decode_banks(&row.text()?)?, ..Accounts::default() };
+    let mut accounts = Accounts { wallet, reserved, fees, gst, ..Accounts::default() };
+    decode_banks(&row.text()?, &mut accounts)?;
     // They sum to zero whatever happens (I2), so a balance that has rotted on the disk is neither shown nor built on.
     if accounts.sum() != Some(0) && !planted(Plant::RottenBalance) {
         return Err(StoreError::Corrupt("a merchant's accounts do not sum to zero".into()));
@@ -690,25 +865,38 @@ pub fn decode_actor(text: &str) -> Result<Actor, StoreError> {
     actor.ok_or_else(|| StoreError::Corrupt("an actor is not valid".into()))
 }
 
-/// `sandbox=-1200,other=500`: the balances of the bank accounts of one merchant, by name.
-pub fn decode_banks(text: &str) -> Result<Vec<(Connector, Balance)>, StoreError> {
-    let bank = |entry: &str| {
+/// What the name of an account of the house begins with, which no connector's name holds.
+const OF_THE_HOUSE: &str = "house:";
+
+/// `sandbox=-1200,other=500,house:loss=-300`: the balances of the bank accounts of one merchant by name, and of the house's
+/// own accounts.
+pub fn decode_banks(text: &str, accounts: &mut Accounts) -> Result<(), StoreError> {
+    let mut entry = |entry: &str| {
         let (name, paise) = entry.split_once('=')?;
-        Some((Connector::parse(name)?, Balance::from_paise(paise.parse().ok()?)))
+        let balance = Balance::from_paise(paise.parse().ok()?);
+        match name.strip_prefix(OF_THE_HOUSE) {
+            Some(name) => accounts.house[HouseAccount::parse(name)? as usize] = balance,
+            None => accounts.banks.push((Connector::parse(name)?, balance)),
+        }
+        Some(())
     };
-    let entries = text.split(',').filter(|entry| !entry.is_empty());
-    entries
-        .map(bank)
-        .collect::<Option<_>>()
-        .ok_or_else(|| StoreError::Corrupt("a merchant's bank balances are not valid".into()))
+    text.split(',')
+        .filter(|one| !one.is_empty())
+        .try_for_each(|one| entry(one).ok_or(()))
+        .map_err(|()| StoreError::Corrupt("a merchant's bank balances are not valid".into()))
 }
 
-fn encode_banks(banks: &[(Connector, Balance)]) -> String {
+fn encode_banks(accounts: &Accounts) -> String {
     let mut text = String::new();
-    for (connector, balance) in banks {
+    // Writing to a string cannot fail.
+    for (connector, balance) in &accounts.banks {
         let comma = if text.is_empty() { "" } else { "," };
-        // Writing to a string cannot fail.
         write!(text, "{comma}{connector}={}", balance.paise()).unwrap_or_default();
+    }
+    let own = HouseAccount::ALL.iter().zip(&accounts.house);
+    for (account, balance) in own.filter(|(_, balance)| **balance != Balance::ZERO) {
+        let comma = if text.is_empty() { "" } else { "," };
+        write!(text, "{comma}{OF_THE_HOUSE}{}={}", account.name(), balance.paise()).unwrap_or_default();
     }
     text
 }

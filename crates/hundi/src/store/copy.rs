@@ -1,8 +1,8 @@
 //! Copies a whole store into an empty one: the way from the embedded database to PostgreSQL.
 
 use super::batch::{
-    ACCOUNT_COLUMNS, ADD_CALLBACKS, ADD_CREDITS, ADD_EXCEPTIONS, ADD_HISTORY, ADD_JOURNAL, ADD_PAYOUTS, ADD_REFERENCES,
-    BYTES, INT, TEXT,
+    ACCOUNT_COLUMNS, ADD_CALLBACKS, ADD_CREDITS, ADD_HISTORY, ADD_JOURNAL, ADD_PAYOUTS, ADD_REFERENCES, BYTES, INT,
+    TEXT,
 };
 use super::statements::{ADD_LINES, ADD_STATEMENTS};
 use super::{Many, Store, StoreError, Value};
@@ -88,8 +88,51 @@ static PROCESSES: Many = Many::insert("processes", &[("process", INT), ("lease_u
 static CONNECTORS: Many =
     Many::insert("connectors", &[("connector", TEXT), ("paused_at", INT), ("actor", TEXT), ("reason", TEXT)], "");
 
+static EXCEPTIONS: Many = Many::insert(
+    "exceptions",
+    &[
+        ("connector", TEXT),
+        ("reference", TEXT),
+        ("kind", INT),
+        ("merchant_id", INT),
+        ("payout_id", INT),
+        ("detail", TEXT),
+        ("at", INT),
+        ("assignee", TEXT),
+        ("resolved_at", INT),
+        ("proposal_id", INT),
+    ],
+    "",
+);
+static PROPOSALS: Many = Many::insert(
+    "proposals",
+    &[
+        ("proposal_id", INT),
+        ("what", INT),
+        ("subject", TEXT),
+        ("merchant_id", INT),
+        ("payout_id", INT),
+        ("connector", TEXT),
+        ("reference", TEXT),
+        ("bank_reference", TEXT),
+        ("amount_paise", INT),
+        ("sides", TEXT),
+        ("kind", INT),
+        ("detail", TEXT),
+        ("reason", TEXT),
+        ("proposed_by", TEXT),
+        ("proposed_at", INT),
+        ("expires_at", INT),
+        ("state", INT),
+        ("decided_by", TEXT),
+        ("decided_at", INT),
+        ("decided_why", TEXT),
+    ],
+    "",
+);
+
 /// Every table, each with its columns.
-static TABLES: [&Many; 19] = [
+static TABLES: [&Many; 20] = [
     &META,
     &PROCESSES,
     &CONNECTORS,
@@ -106,7 +149,8 @@ static TABLES: [&Many; 19] = [
     &ADD_REFERENCES,
     &ADD_CREDITS,
     &BANK_MESSAGES,
-    &ADD_EXCEPTIONS,
+    &EXCEPTIONS,
+    &PROPOSALS,
     &ADD_STATEMENTS,
     &ADD_LINES,
 ];

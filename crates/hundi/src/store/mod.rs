@@ -8,6 +8,7 @@
 pub mod batch;
 pub mod copy;
 mod postgres;
+pub mod proposals;
 pub mod reads;
 pub mod rows;
 pub mod scratch;
@@ -27,6 +28,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0001.sql"),
     include_str!("../../migrations/0002.sql"),
     include_str!("../../migrations/0003.sql"),
+    include_str!("../../migrations/0004.sql"),
 ];
 
 /// A value on its way into a statement.

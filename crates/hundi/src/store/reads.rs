@@ -1,7 +1,7 @@
 //! Lookups, lists and streams. Nothing here decides anything about money.
 
 use super::batch::{
-    BY_ID, amount, decode_actor, decode_balances, decode_connector, decode_merchant_state, decode_payout,
+    BY_ID, amount, decode_actor, decode_balances, decode_banks, decode_connector, decode_merchant_state, decode_payout,
     payout_columns,
 };
 use super::rows::CallbackKey;
@@ -11,7 +11,7 @@ use hundi_core::ids::{Connector, MerchantId, OrderId, PayoutId, Reference};
 use hundi_core::money::{Amount, Balance};
 use hundi_core::payout::{News, Payout};
 use hundi_core::plant::{Plant, planted};
-use hundi_core::postings::{Cost, JournalRow, Movement, MovementKind};
+use hundi_core::postings::{Accounts, Cost, JournalRow, Movement, MovementKind};
 use hundi_core::schedule::Timestamp;
 
 /// A token as a call is judged by it.
@@ -177,6 +177,25 @@ pub struct ExceptionView {
     pub detail: String,
     /// When.
     pub at: Timestamp,
+    /// The operator who looks at it.
+    pub assignee: Option<String>,
+    /// Since when it needs nobody any more.
+    pub resolved_at: Option<Timestamp>,
+    /// The proposal by which it was resolved.
+    pub proposal: Option<i64>,
+}
+
+/// A book: a merchant's, or the house's.
+#[derive(Clone, Debug)]
+pub struct BookView {
+    /// Whose.
+    pub id: MerchantId,
+    /// His ID, or `house`; `None` if there is no such merchant.
+    pub merchant: Option<String>,
+    /// The balances as they are stored, with the number of the last journal row.
+    pub accounts: Accounts,
+    /// The link of the last journal row.
+    pub journal_link: [u8; 32],
 }
 
 /// A complaint.
@@ -249,16 +268,36 @@ const TOKENS: &str = "SELECT token_id, merchant_id, allow_ip, rate_per_minute, a
     WHERE merchant_id = $1 ORDER BY token_id";
 const TOKENS_ALL: &str = "SELECT token_id, merchant_id, allow_ip, rate_per_minute, actor, created_at, revoked_at FROM tokens \
     ORDER BY token_id";
-// What a statement lacked and another had, and a credit that has funded a wallet since, need nobody any more.
-const EXCEPTION_COLUMNS: &str = "SELECT e.connector, e.reference, e.kind, e.payout_id, e.detail, e.at FROM exceptions e \
-    WHERE NOT (e.kind = 6 AND EXISTS (SELECT 1 FROM statement_lines l WHERE l.connector = e.connector \
-    AND l.reference = e.reference AND l.side = 2)) AND NOT (e.kind = 6 AND EXISTS (SELECT 1 FROM statement_lines b \
-    WHERE b.merchant_id = e.merchant_id AND b.payout_id = e.payout_id AND b.matched = 2 AND b.side = 2)) \
-    AND NOT (e.kind = 10 AND EXISTS (SELECT 1 FROM statement_lines f JOIN bank_credits c ON c.connector = f.connector \
-    AND c.reference = f.reference AND c.amount_paise = f.amount_paise WHERE f.connector = e.connector \
-    AND f.reference = e.reference AND f.kind = 10)) ORDER BY e.at DESC, e.connector, e.reference LIMIT $1";
-const EXCEPTION_BY_KEY: &str = "SELECT connector, reference, kind, payout_id, detail, at FROM exceptions \
-    WHERE connector = $1 AND reference = $2 AND kind = $3";
+const BOOKS: &str = "SELECT a.merchant_id, CASE WHEN a.merchant_id = 0 THEN 'house' ELSE m.merchant END, a.wallet_paise, \
+    a.reserved_paise, a.fees_paise, a.gst_paise, a.banks, a.journal_seq, a.journal_at, a.journal_link \
+    FROM accounts a LEFT JOIN merchants m ON m.merchant_id = a.merchant_id ORDER BY a.merchant_id";
+// What a statement lacked and another had, and a credit that has funded a wallet since, need nobody any more. One that lies
+// in the house's suspense still does.
+macro_rules! open_exceptions {
+    ($select:literal, $end:literal) => {
+        concat!(
+            "SELECT ",
+            $select,
+            " FROM exceptions e WHERE e.resolved_at IS NULL \
+             AND NOT (e.kind = 6 AND EXISTS (SELECT 1 FROM statement_lines l WHERE l.connector = e.connector \
+             AND l.reference = e.reference AND l.side = 2)) AND NOT (e.kind = 6 AND EXISTS (SELECT 1 FROM statement_lines b \
+             WHERE b.merchant_id = e.merchant_id AND b.payout_id = e.payout_id AND b.matched = 2 AND b.side = 2)) \
+             AND NOT (e.kind = 10 AND EXISTS (SELECT 1 FROM statement_lines f JOIN bank_credits c \
+             ON c.connector = f.connector AND c.reference = f.reference AND c.amount_paise = f.amount_paise \
+             AND c.merchant_id > 0 WHERE f.connector = e.connector AND f.reference = e.reference AND f.kind = 10))",
+            $end
+        )
+    };
+}
+const EXCEPTIONS_OPEN: &str = open_exceptions!(
+    "e.connector, e.reference, e.kind, e.payout_id, e.detail, e.at, e.assignee, e.resolved_at, e.proposal_id",
+    " ORDER BY e.at DESC, e.connector, e.reference LIMIT $1"
+);
+const EXCEPTIONS_OPEN_COUNTED: &str = open_exceptions!("COUNT(*)", "");
+const EXCEPTIONS_ALL: &str = "SELECT e.connector, e.reference, e.kind, e.payout_id, e.detail, e.at, e.assignee, e.resolved_at, \
+    e.proposal_id FROM exceptions e ORDER BY e.at DESC, e.connector, e.reference LIMIT $1";
+const EXCEPTION_BY_KEY: &str = "SELECT connector, reference, kind, payout_id, detail, at, assignee, resolved_at, proposal_id \
+    FROM exceptions WHERE connector = $1 AND reference = $2 AND kind = $3";
 const COMPLAINTS: &str = "SELECT c.merchant_id, m.merchant, c.complaint_id, c.payout_id, c.state, c.text, c.created_at FROM complaints c \
     JOIN merchants m ON m.merchant_id = c.merchant_id ORDER BY c.state, c.created_at DESC LIMIT $1";
 const COMPLAINT_BY_KEY: &str = "SELECT c.merchant_id, m.merchant, c.complaint_id, c.payout_id, c.state, c.text, c.created_at \
@@ -610,7 +649,32 @@ impl Store {
 
     /// Everything that waits for the operator, newest first.
     pub async fn exceptions(&self, limit: i64) -> Result<Vec<ExceptionView>, StoreError> {
-        self.query(EXCEPTION_COLUMNS, &[Arg::Int(limit)]).await?.into_iter().map(exception_view).collect()
+        self.query(EXCEPTIONS_OPEN, &[Arg::Int(limit)]).await?.into_iter().map(exception_view).collect()
+    }
+
+    /// How many exceptions wait for the operator.
+    pub async fn exceptions_open(&self) -> Result<i64, StoreError> {
+        self.query(EXCEPTIONS_OPEN_COUNTED, &[]).await?.first_mut().map_or(Ok(0), Row::int)
+    }
+
+    /// All exceptions, the resolved ones too, newest first.
+    pub async fn exceptions_of_all_time(&self, limit: i64) -> Result<Vec<ExceptionView>, StoreError> {
+        self.query(EXCEPTIONS_ALL, &[Arg::Int(limit)]).await?.into_iter().map(exception_view).collect()
+    }
+
+    /// All books, the house's first.
+    pub async fn books(&self) -> Result<Vec<BookView>, StoreError> {
+        let book = |mut row: Row| {
+            let row = &mut row;
+            let (id, merchant) = (MerchantId(row.int()?), row.text_or_null()?);
+            let mut balance = || row.int().map(Balance::from_paise);
+            let (wallet, reserved, fees, gst) = (balance()?, balance()?, balance()?, balance()?);
+            let mut accounts = Accounts { wallet, reserved, fees, gst, ..Accounts::default() };
+            decode_banks(&row.text()?, &mut accounts)?;
+            (accounts.journal_seq, accounts.journal_at) = (row.int()?, Timestamp(row.int()?));
+            Ok(BookView { id, merchant, accounts, journal_link: row.hash()? })
+        };
+        self.query(BOOKS, &[]).await?.into_iter().map(book).collect()
     }
 
     /// One exception.
@@ -698,6 +762,9 @@ fn exception_view(mut row: Row) -> Result<ExceptionView, StoreError> {
         payout: row.int_or_null()?,
         detail: row.text()?,
         at: Timestamp(row.int()?),
+        assignee: row.text_or_null()?,
+        resolved_at: row.int_or_null()?.map(Timestamp),
+        proposal: row.int_or_null()?,
     })
 }
 
@@ -761,11 +828,12 @@ fn linked(mut row: Row) -> Result<Linked, StoreError> {
         .ok_or_else(|| StoreError::Corrupt("a journal row's kind is not valid".into()))?;
     let cost = Cost { amount: stored_amount(row)?, fee_paise: row.int()?, gst_paise: row.int()? };
     let payout = row.int_or_null()?.map(PayoutId);
-    let connector = row.text_or_null()?.map(|name| decode_connector(&name)).transpose()?;
+    let sides = row.text_or_null()?.unwrap_or_default();
+    let movement = Movement::from_sides(kind, &sides, cost)
+        .ok_or_else(|| StoreError::Corrupt("a journal row's other side is not valid".into()))?;
     let actor = decode_actor(&row.text()?)?;
     let memo = row.text()?.into();
     let wallet_after = Balance::from_paise(row.int()?);
-    let movement = Movement { kind, connector, cost };
     Ok((JournalRow { merchant, seq, at, movement, payout, actor, memo, wallet_after }, row.hash()?))
 }
 

@@ -102,6 +102,14 @@ pub fn merchant_add(merchant: &str, fees: &FeePlan, secret: Vec<u8>, actor: &Act
     ])
 }
 
+/// Opens the house's book, which is empty; changes nothing if there is one.
+pub fn house_open() -> Plain {
+    let sql = "INSERT INTO accounts (merchant_id, wallet_paise, reserved_paise, fees_paise, gst_paise, banks, journal_seq, \
+        journal_at, journal_link, day, day_paise) VALUES ($1, 0, 0, 0, 0, '', 0, 0, $2, 0, 0) \
+        ON CONFLICT (merchant_id) DO NOTHING";
+    Plain(vec![(sql, vec![Value::Int(MerchantId::HOUSE.0), Value::Bytes(vec![0; 32])])])
+}
+
 /// One thing about a merchant that the operator can set.
 #[derive(Clone, Debug)]
 pub enum Setting {

@@ -6,6 +6,7 @@ use super::{Arg, Lookup, Many, Row, Store, StoreError, Tx, Value};
 use hundi_core::ids::{Connector, MerchantId, OrderId, PayoutId, Reference};
 use hundi_core::payout::{ExceptionKind, State};
 use hundi_core::schedule::Timestamp;
+use std::collections::HashSet;
 
 pub(super) static ADD_STATEMENTS: Many = Many::insert(
     "statements",
@@ -107,22 +108,26 @@ const LINES_MISPLACED: &str = "SELECT l.connector, l.reference FROM statement_li
 
 /// Plain rows, many at once.
 #[derive(Debug, Default)]
-pub struct Bulk(Vec<(&'static Many, Vec<Value>)>);
+pub struct Bulk {
+    rows: Vec<(&'static Many, Vec<Value>)>,
+    /// What the operator is told already: a statement writes a row once.
+    told: HashSet<(String, i64)>,
+}
 
 impl Bulk {
     pub(crate) async fn write(&self, tx: &mut Tx<'_>) -> Result<u64, StoreError> {
-        Ok(tx.write(&self.0).await?.iter().sum())
+        Ok(tx.write(&self.rows).await?.iter().sum())
     }
 
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        self.0.iter().all(|(_, values)| values.is_empty())
+        self.rows.iter().all(|(_, values)| values.is_empty())
     }
 
     fn extend<const N: usize>(&mut self, many: &'static Many, values: [Value; N]) {
-        match self.0.iter_mut().find(|(known, _)| std::ptr::eq(*known, many)) {
+        match self.rows.iter_mut().find(|(known, _)| std::ptr::eq(*known, many)) {
             Some((_, all)) => all.extend(values),
-            None => self.0.push((many, values.into())),
+            None => self.rows.push((many, values.into())),
         }
     }
 
@@ -187,6 +192,9 @@ impl Bulk {
 
     /// Tells the operator; once of a kind for a reference.
     pub fn exception(&mut self, connector: Connector, exception: &Difference, now: Timestamp) {
+        if !self.told.insert((exception.reference.clone(), exception.kind as i64)) {
+            return;
+        }
         self.extend(
             &ADD_EXCEPTIONS,
             [

@@ -32,6 +32,7 @@ mod sqlite {
     mod poison;
     mod process;
     mod processes;
+    mod proposals;
     mod receivers;
     mod reconcile;
     mod rotten_disk;
@@ -76,6 +77,7 @@ mod postgres {
     mod poison;
     mod process;
     mod processes;
+    mod proposals;
     mod receivers;
     mod reconcile;
     mod routing;

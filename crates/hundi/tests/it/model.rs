@@ -7,10 +7,12 @@
 use super::support::{Answer, START, World, operator};
 use crate::dice::Dice;
 use crate::fuzz::read_csv;
-use crate::naive::{Naive, Order, PLANS, Said, State, rupees};
+use crate::naive::{Naive, Order, PLANS, Payout, Said, State, rupees};
 use crate::score::score;
 use hundi::admin::{self, MerchantChanges};
+use hundi::proposals::{self, Ask};
 use hundi_core::command::MerchantState;
+use hundi_core::ids::Actor;
 use hundi_core::schedule::{DAY, HOUR, MINUTE, SECOND};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
@@ -81,7 +83,7 @@ impl Scene {
 
     /// One step, and a look at everything.
     async fn step(&mut self) {
-        match self.dice.below(20) {
+        match self.dice.below(22) {
             0..=5 => self.create().await,
             6..=9 => self.again().await,
             10..=11 => self.ask().await,
@@ -90,7 +92,9 @@ impl Scene {
             14 => self.settings().await,
             15 => self.complain().await,
             16..=17 => self.bank().await,
-            _ => self.leap().await,
+            18..=19 => self.leap().await,
+            20 => self.withdraw().await,
+            _ => self.declare().await,
         }
         self.fresh += 1;
         if self.fresh > FRESH_MAX {
@@ -241,6 +245,50 @@ impl Scene {
         let place = waits.unwrap_or_else(|| self.dice.index(self.naive.payouts.len()));
         let cancelled = admin::payout_cancel(&self.world.app, &self.known[place].0, &operator()).await;
         assert_eq!(cancelled.is_ok(), self.naive.cancel(place), "{:?}: {cancelled:?}", self.naive.payouts[place]);
+    }
+
+    /// One proposes and another approves; the number of the proposal, and whether it has become true.
+    async fn two(&mut self, ask: Ask) -> (i64, bool) {
+        let app = &self.world.app;
+        let named = |name: &str| Actor::Operator(name.into());
+        let proposed = proposals::propose(app, ask, "the bank has written", &named("asha")).await.unwrap();
+        let number = proposed["proposal_id"].as_i64().unwrap();
+        assert!(proposals::approve(app, number, &named("ASHA")).await.is_err());
+        let approved = proposals::approve(app, number, &named("ravi")).await.is_ok();
+        if !approved {
+            proposals::reject(app, number, "not now", &named("ravi")).await.unwrap();
+        }
+        assert!(proposals::approve(app, number, &named("meena")).await.is_err());
+        (number, approved)
+    }
+
+    /// Two people send money of a wallet back.
+    async fn withdraw(&mut self) {
+        let merchant = self.dice.index(2);
+        let paise = *self.dice.one_of(&[1, 1_00_00, 9_99_999_99]);
+        let utr = format!("W{}", self.compared);
+        let name = self.naive.merchants[merchant].name.to_owned();
+        let (amount, connector) = (rupees(paise), "sandbox".to_owned());
+        let ask = Ask::Withdraw { merchant: name, amount, utr: utr.clone(), connector };
+        let (number, approved) = self.two(ask).await;
+        assert_eq!(approved, self.naive.withdraw(merchant, (number, &utr), paise), "{paise} of {merchant}");
+    }
+
+    /// Two people say what became of a payout of which the bank will never say anything.
+    async fn declare(&mut self) {
+        // Until no request can be on its way.
+        self.settle().await;
+        let silent = |payout: &Payout| payout.state == State::Sent && payout.order.account.ends_with("0333");
+        let Some(place) = self.naive.payouts.iter().position(silent) else { return };
+        let (payout, paid) = (self.known[place].0.clone(), self.dice.below(2) == 0);
+        let ask = match paid {
+            true => Ask::DeclarePaid { payout, utr: "UTR000123456".to_owned(), reference: None },
+            false => Ask::DeclareFailed { payout },
+        };
+        let (number, approved) = self.two(ask).await;
+        assert!(approved, "{:?}", self.naive.payouts[place]);
+        self.naive.declare(place, paid, number);
+        self.settle().await;
     }
 
     /// Suspends, resumes, or sets limits.

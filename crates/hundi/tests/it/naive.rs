@@ -258,6 +258,41 @@ impl Naive {
         queued
     }
 
+    /// Whether a merchant's money may be sent back to him, which two people say in a proposal with this number.
+    pub fn withdraw(&mut self, merchant: usize, (proposal, utr): (i64, &str), paise: i64) -> bool {
+        let merchant = &mut self.merchants[merchant];
+        if merchant.wallet < paise {
+            return false;
+        }
+        merchant.wallet -= paise;
+        merchant.lines.push(Line {
+            kind: "withdraw",
+            payout: None,
+            cost: [paise, 0, 0],
+            change: -paise,
+            bank: Some("sandbox"),
+            memo: format!("proposal {proposal}: {utr}"),
+            by: "operator:ravi".to_owned(),
+        });
+        true
+    }
+
+    /// Two people say what became of a payout of which the bank says nothing.
+    pub fn declare(&mut self, place: usize, paid: bool, proposal: i64) {
+        let by = "operator:ravi".to_owned();
+        if paid {
+            self.write("settle", place, by);
+            self.payouts[place].state = State::Paid;
+            self.payouts[place].news.push("Success");
+        } else {
+            self.end(place, State::Failed, NOT_EXECUTED, &by);
+        }
+        let merchant = &mut self.merchants[self.payouts[place].order.merchant];
+        if let Some(line) = merchant.lines.last_mut() {
+            line.memo = format!("proposal {proposal}");
+        }
+    }
+
     fn fate(&self, place: usize) -> &'static str {
         const FATES: [&str; 9] = ["0222", "0333", "0444", "0555", "0666", "0777", "0888", "0999", "0123"];
         let account = &self.payouts[place].order.account;
