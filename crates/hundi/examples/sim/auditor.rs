@@ -14,6 +14,11 @@ const RESERVE: i64 = 2;
 const RELEASE: i64 = 3;
 const SETTLE: i64 = 4;
 const RESTORE: i64 = 5;
+const WITHDRAW: i64 = 6;
+const SUSPENSE: i64 = 10;
+const IDENTIFY: i64 = 11;
+/// A [`FUND`] that two people have said.
+const IDENTIFIED: i64 = 101;
 /// Due when the operator says so.
 const WAITING: i64 = i64::MAX;
 
@@ -25,6 +30,8 @@ pub struct Ledger {
     pub fees: i64,
     pub gst: i64,
     pub bank: i64,
+    /// Of the house.
+    pub suspense: i64,
     pub at: i64,
     /// The wallet after each row.
     pub wallets: Vec<i64>,
@@ -143,19 +150,24 @@ impl Auditor {
         for (merchant, balances, banks, seq) in accounts {
             self.fold(merchant, &mut touched)?;
             let ledger = self.ledgers.entry(merchant).or_default();
-            let bank: i64 = banks.split(',').filter_map(|bank| bank.split_once('=')?.1.parse::<i64>().ok()).sum();
+            let named = banks.split(',').filter_map(|bank| bank.split_once('='));
+            let sum = |house: bool| -> i64 {
+                let of = named.clone().filter(|(name, _)| name.starts_with("house:") == house);
+                of.filter_map(|(_, paise)| paise.parse::<i64>().ok()).sum()
+            };
+            let (bank, suspense) = (sum(false), sum(true));
             let [wallet, reserved, fees, gst] = balances;
-            if (wallet, reserved, fees, gst, bank)
-                != (ledger.wallet, ledger.reserved, ledger.fees, ledger.gst, ledger.bank)
+            if [wallet, reserved, fees, gst, bank, suspense]
+                != [ledger.wallet, ledger.reserved, ledger.fees, ledger.gst, ledger.bank, ledger.suspense]
             {
                 return Err(format!(
                     "I2: merchant {merchant} has {balances:?} and {banks}, the journal comes to {ledger:?}"
                 ));
             }
-            if wallet < 0 || reserved < 0 {
+            if wallet < 0 || reserved < 0 || suspense < 0 {
                 return Err(format!("I3: merchant {merchant} has {balances:?}"));
             }
-            if wallet + reserved + fees + gst + bank != 0 {
+            if wallet + reserved + fees + gst + bank + suspense != 0 {
                 return Err(format!("I1: the accounts of merchant {merchant} come to more or less than nothing"));
             }
             if seq != ledger.rows.len() as i64 {
@@ -169,16 +181,16 @@ impl Auditor {
     fn fold(&mut self, merchant: i64, touched: &mut BTreeSet<i64>) -> Law {
         let seen = self.ledgers.get(&merchant).map_or(0, |ledger| ledger.rows.len() as i64);
         let rows = self.all(
-            "SELECT seq, at, kind, amount_paise, fee_paise, gst_paise, payout_id, wallet_after_paise FROM journal \
-             WHERE merchant_id = ?1 AND seq > ?2 ORDER BY seq",
+            "SELECT seq, at, kind, amount_paise, fee_paise, gst_paise, payout_id, wallet_after_paise, \
+             memo LIKE 'proposal %' FROM journal WHERE merchant_id = ?1 AND seq > ?2 ORDER BY seq",
             params![merchant, seen],
             |row| {
                 let numbers: [i64; 6] = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?];
-                Ok((numbers, row.get::<_, Option<i64>>(6)?, row.get::<_, i64>(7)?))
+                Ok((numbers, row.get::<_, Option<i64>>(6)?, row.get::<_, i64>(7)?, row.get::<_, bool>(8)?))
             },
         )?;
         let ledger = self.ledgers.entry(merchant).or_default();
-        for ([seq, at, kind, amount, fee, gst], payout, after) in rows {
+        for ([seq, at, kind, amount, fee, gst], payout, after, by_two) in rows {
             let total = amount + fee + gst;
             match kind {
                 FUND => (ledger.wallet, ledger.bank) = (ledger.wallet + amount, ledger.bank - amount),
@@ -194,6 +206,9 @@ impl Auditor {
                     (ledger.bank, ledger.fees, ledger.gst) =
                         (ledger.bank - amount, ledger.fees - fee, ledger.gst - gst);
                 }
+                WITHDRAW => (ledger.wallet, ledger.bank) = (ledger.wallet - amount, ledger.bank + amount),
+                SUSPENSE => (ledger.suspense, ledger.bank) = (ledger.suspense + amount, ledger.bank - amount),
+                IDENTIFY => (ledger.suspense, ledger.bank) = (ledger.suspense - amount, ledger.bank + amount),
                 _ => return Err(format!("I1: a journal row of kind {kind}")),
             }
             let in_order = seq == ledger.rows.len() as i64 + 1 && at > ledger.at;
@@ -204,7 +219,8 @@ impl Auditor {
             }
             ledger.at = at;
             ledger.wallets.push(after);
-            ledger.rows.push((kind, amount, payout));
+            let told = if kind == FUND && by_two { IDENTIFIED } else { kind };
+            ledger.rows.push((told, amount, payout));
             let Some(payout) = payout else { continue };
             touched.insert(payout);
             let known = self.known.entry(payout).or_default();
@@ -380,6 +396,30 @@ impl Auditor {
             return Err(format!("both books: {connector} has paid {paid_paise} paise, the journal says {settled:?}"));
         }
         Ok(())
+    }
+
+    /// What two people have said is in the journal once, in the books that it is about, and nothing that they have not.
+    pub fn by_two(&self) -> Law {
+        let same = "SELECT proposal_id FROM proposals WHERE state = 2 AND \
+            LOWER(REPLACE(decided_by, ' ', '')) = LOWER(REPLACE(proposed_by, ' ', ''))";
+        // 6 withdraw and 8 suspense have a row, 9 identify two; what is declared moves the payout's money.
+        let rows = "SELECT p.proposal_id FROM proposals p WHERE p.what IN (6, 8, 9) AND \
+            (SELECT COUNT(*) FROM journal j WHERE j.memo LIKE 'proposal ' || p.proposal_id || ': %') <> \
+            CASE WHEN p.state <> 2 THEN 0 WHEN p.what = 9 THEN 2 ELSE 1 END";
+        for (law, sql) in [("one person approved his own proposal", same), ("rows of the journal for proposal", rows)] {
+            let broken: Vec<i64> = self.all(sql, [], |row| row.get(0))?;
+            if !broken.is_empty() {
+                return Err(format!("A14: {law} {broken:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The payouts that are open and wait for the operator.
+    pub fn waiting(&self) -> Result<Vec<Stored>, String> {
+        let mut payouts = self.payouts()?;
+        payouts.retain(|payout| payout.state < 4 && payout.next_at == Some(WAITING));
+        Ok(payouts)
     }
 
     /// The references under which a payment was started.

@@ -224,6 +224,9 @@ impl Bank {
         if swarm.strikes(Fault::RefusedHere) {
             return Status::Refused { elsewhere: true };
         }
+        if swarm.strikes(Fault::NeverDecided) {
+            return Status::Accepted;
+        }
         if swarm.strikes(Fault::Undecided) {
             let to = *self.dice.pick(&[Status::Paid, Status::Refused { elsewhere: false }]);
             later(self.dice.between(DAY_MS / 24, 3 * DAY_MS), to);

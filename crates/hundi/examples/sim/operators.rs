@@ -8,6 +8,7 @@ use super::statements::Statement;
 use super::swarm::{Fault, Swarm};
 use hundi::admin::{self, MerchantChanges};
 use hundi::connectors;
+use hundi::proposals::{Ask, approve, propose, reject};
 use hundi::reconcile::{feed, reconcile};
 use hundi_core::command::MerchantState;
 use hundi_core::ids::{Actor, Connector};
@@ -27,6 +28,9 @@ pub enum Job {
     Hold,
     Release,
     Reconcile,
+    Propose,
+    Approve { own: bool },
+    Reject,
 }
 
 /// The operators and what they have done.
@@ -43,6 +47,12 @@ pub struct Operators {
     numbers: BTreeMap<String, i64>,
     /// The installation may be on hold.
     maybe_held: bool,
+    /// What waits for another person.
+    proposed: Vec<i64>,
+    /// The credits that lie in suspense, by what the bank calls them.
+    suspended: Vec<String>,
+    /// What was approved by whoever had proposed it himself.
+    pub abused: bool,
     /// It is on hold for certain; whoever asks for its end makes it uncertain.
     pub held: bool,
     /// What was last said of a whole statement that was read.
@@ -50,7 +60,11 @@ pub struct Operators {
 }
 
 pub fn operator() -> Actor {
-    Actor::Operator("asha".into())
+    named("asha")
+}
+
+fn named(name: &str) -> Actor {
+    Actor::Operator(name.into())
 }
 
 impl Operators {
@@ -63,6 +77,9 @@ impl Operators {
             unsure: BTreeMap::new(),
             numbers: BTreeMap::new(),
             maybe_held: false,
+            proposed: Vec::new(),
+            suspended: Vec::new(),
+            abused: false,
             held: false,
             reconciled: None,
         }
@@ -156,11 +173,70 @@ impl Operators {
             self.maybe_held = true;
             process.operate(number, outbox, |app| async move { admin::hold_set(&app, "a restore", &operator()).await });
             Job::Hold
+        } else if !self.proposed.is_empty() && self.dice.permille(500) {
+            self.decide(number, process, swarm, outbox)
+        } else if swarm.strikes(Fault::Proposed) {
+            self.propose(number, process, name, outbox)
         } else {
             self.fund(number, process, merchants, merchant, swarm, outbox)
         };
         self.jobs.insert(number, (process.number, job.clone()));
         job
+    }
+
+    /// One operator wants something that another must approve.
+    fn propose(&mut self, number: u64, process: &Process, merchant: String, outbox: &Outbox) -> Job {
+        let amount = format!("{}.00", self.dice.between(1, 300));
+        let (connector, utr) = (bank::NAMES[0].to_owned(), format!("UTR{number}"));
+        let suspended = (!self.suspended.is_empty()).then(|| self.dice.pick(&self.suspended).clone());
+        let ask = match (self.dice.below(3), suspended) {
+            (0, Some(reference)) => Ask::Identify { merchant, reference, connector },
+            (0 | 1, _) => {
+                self.suspended.push(utr.clone());
+                Ask::Suspense { amount, reference: utr, connector }
+            }
+            _ => Ask::Withdraw { merchant, amount, utr, connector },
+        };
+        process.operate(number, outbox, |app| async move { propose(&app, ask, "as agreed", &operator()).await });
+        Job::Propose
+    }
+
+    /// Others say yes or no, perhaps several at once, and perhaps it is the same one.
+    fn decide(&mut self, number: u64, process: &Process, swarm: &mut Swarm, outbox: &Outbox) -> Job {
+        let at = self.dice.below(self.proposed.len());
+        let id = self.proposed[at];
+        if swarm.strikes(Fault::Rejected) {
+            self.proposed.swap_remove(at);
+            process.operate(number, outbox, move |app| async move { reject(&app, id, "no", &named("meera")).await });
+            return Job::Reject;
+        }
+        let own = swarm.strikes(Fault::ApprovesHisOwn);
+        let many = swarm.strikes(Fault::ApprovedByMany);
+        if !own {
+            self.proposed.swap_remove(at);
+        }
+        let who = if own { " Asha" } else { "ravi" };
+        process.operate(number, outbox, move |app| async move {
+            let (first, second) = (named(who), named("meera"));
+            match many {
+                false => approve(&app, id, &first).await,
+                true => tokio::join!(approve(&app, id, &first), approve(&app, id, &second)).0,
+            }
+        });
+        Job::Approve { own }
+    }
+
+    /// Two of them say what became of a payout that waits for them.
+    pub fn declare(&self, process: &Process, payout: &str, paid: bool) -> Result<Value, String> {
+        let (app, payout) = (std::sync::Arc::clone(&process.app), payout.to_owned());
+        let ask = match paid {
+            true => Ask::DeclarePaid { payout, utr: "UTR".to_owned(), reference: None },
+            false => Ask::DeclareFailed { payout },
+        };
+        process.ask(async {
+            let proposed = propose(&app, ask, "the bank has said so", &operator()).await?;
+            approve(&app, proposed["proposal_id"].as_i64().unwrap_or(0), &named("ravi")).await
+        })
     }
 
     /// Reads a statement.
@@ -241,6 +317,11 @@ impl Operators {
             Job::Hold => self.held = result.is_ok() && !releases,
             Job::Release => self.maybe_held = false,
             Job::Reconcile => self.reconciled = Some(result.clone()),
+            Job::Propose => {
+                let id = result.as_ref().ok().and_then(|proposed| proposed["proposal_id"].as_i64());
+                self.proposed.extend(id);
+            }
+            Job::Approve { own: true } => self.abused |= result.is_ok(),
             _ => {}
         }
         let answer = result.as_ref().ok()?;
@@ -256,6 +337,7 @@ impl Operators {
             }
             Job::Revoke { merchant, token } => merchants.all[merchant].revoked.push((token, now_ms)),
             Job::Cancel | Job::Settings | Job::Hold | Job::Release | Job::Reconcile => {}
+            Job::Propose | Job::Approve { .. } | Job::Reject => {}
         }
         None
     }

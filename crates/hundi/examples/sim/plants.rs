@@ -32,6 +32,8 @@ pub const CAUGHT: &[Plant] = &[
     Plant::StartsOnHold,
     Plant::ElsewhereAfterSilence,
     Plant::SecondDebitKnown,
+    Plant::OwnApproval,
+    Plant::ApprovedTwice,
 ];
 
 /// The planted bug with this name.

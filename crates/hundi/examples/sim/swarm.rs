@@ -58,6 +58,7 @@ faults! {
     Deemed "deemed" 40;
     LateRefusal "accepted, refused later" 50;
     Undecided "accepted, undecided for days" 15;
+    NeverDecided "accepted, never decided" 10;
     Refused "refused" 60;
     RefusedHere "refused, another bank may try" 30;
     NotFoundThenPaid "not found, then paid" 250;
@@ -102,6 +103,11 @@ faults! {
     TokenRevoked "token revoked" 60;
     Paused "connector paused" 60;
     OnHold "installation on hold" 30;
+    Proposed "operator proposes" 250;
+    ApprovesHisOwn "operator approves his own" 200;
+    ApprovedByMany "approved by several at once" 300;
+    Rejected "proposal rejected" 250;
+    Declared "what waits is declared by two" 0;
 }
 
 /// How often each fault struck.

@@ -35,6 +35,8 @@ const TURN_ALONE_MS: i64 = 1_000;
 const ROUNDS_MAX: usize = 40;
 /// So many moments at which something is due may pass until nothing is.
 const ROUNDS_OF_DAYS_MAX: usize = 12_000;
+/// The operator looks whether anything is on hold or paused each time so many have passed.
+const ROUNDS_OF_A_LOOK: usize = 5;
 /// After so many, everybody has his answer.
 const ROUNDS_OF_QUESTIONS_MAX: usize = 20;
 /// So many orders are made again after 30 days.
@@ -165,6 +167,7 @@ impl World {
         self.auditor.fold_all(&self.merchants)?;
         self.heal();
         self.recover()?;
+        self.declare()?;
         self.last_statements()?;
         self.recover()?;
         self.at_rest()?;
@@ -324,6 +327,9 @@ impl World {
                 Outgoing::Operated { job, result } => {
                     self.note(format_args!("operator's {job}: {}", result.is_ok()));
                     let replaced = self.operators.done(job, &result, self.now_ms, &mut self.merchants);
+                    if self.operators.abused {
+                        return Err("A14: an operator has approved what he had proposed himself".to_owned());
+                    }
                     if self.operators.held && self.started_before_hold.is_none() {
                         self.started_before_hold = Some(self.auditor.references()?);
                     }
@@ -470,6 +476,24 @@ impl World {
         };
         self.operators.reconcile(&self.processes[at], statement, &self.outbox);
         self.perhaps_crash(Some(at))
+    }
+
+    /// Two people say of what waits for them what the bank's book says.
+    fn declare(&mut self) -> Law {
+        for payout in self.auditor.waiting()? {
+            let merchant = usize::try_from(payout.merchant - 1).unwrap_or(usize::MAX);
+            let Some(order) = self.merchants.orders.find(merchant, &payout.order_id) else { continue };
+            if order.differs || order.reversed {
+                continue;
+            }
+            let paid = order.executed;
+            let said = self.operators.declare(&self.processes[0], &payout.id.to_string(), paid);
+            self.note(format_args!("payout {} is declared paid ({paid}): {said:?}", payout.id));
+            if said.is_ok() {
+                self.swarm.counters.count(Fault::Declared);
+            }
+        }
+        self.auditor.look(&self.merchants)
     }
 
     /// All that the banks have ever booked, once more: what was a lie is found, and nothing else is said.
@@ -782,8 +806,11 @@ impl World {
             // Every number of a process may be leased, until a clock that was wrong says so no more.
             self.step(i64::MAX)?;
         }
-        self.let_pay()?;
         for round in 0..ROUNDS_OF_DAYS_MAX {
+            if round % ROUNDS_OF_A_LOOK == 0 {
+                // What was asked for before may take effect only now.
+                self.let_pay()?;
+            }
             if round > ROUNDS_OF_QUESTIONS_MAX && !self.merchants.unsure.is_empty() {
                 return Err(format!("I9: nobody ever answers {:?}", self.merchants.unsure));
             }
@@ -871,6 +898,7 @@ impl World {
     /// All books are compared.
     fn at_rest(&mut self) -> Law {
         self.auditor.fold_all(&self.merchants)?;
+        self.auditor.by_two()?;
         let all_agree = self.auditor.at_rest(&self.merchants)?;
         for (bank, name) in self.banks.iter().zip(bank::NAMES) {
             self.auditor.both_books(name, bank.paid_paise(), all_agree)?;
