@@ -1,10 +1,9 @@
 //! Why the rules say no, and in which words.
 
-use super::Decision;
 use crate::postings::PostingError;
 
 /// Why the rules say no. A create that is refused for the reasons marked * is recorded as a failed payout, so it comes
-/// back as [`Decision::Done`], with the reason's text in the payout.
+/// back as [`super::Decision::Done`], with the reason's text in the payout.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refusal {
     /// There is no such merchant.
