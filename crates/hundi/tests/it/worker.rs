@@ -443,7 +443,10 @@ async fn a_changed_row_and_a_cut_tail_are_found() {
         ("DELETE FROM journal WHERE seq = 3", "I11"),
         ("DELETE FROM journal WHERE seq = (SELECT MAX(seq) FROM journal)", "I11"),
         ("UPDATE accounts SET wallet_paise = wallet_paise + 1", "I2"),
-        ("UPDATE accounts SET reserved_paise = reserved_paise + 1, wallet_paise = wallet_paise - 1", "I8"),
+        (
+            "UPDATE accounts SET reserved_paise = reserved_paise + 1, wallet_paise = wallet_paise - 1 WHERE merchant_id = 1",
+            "I8",
+        ),
         ("UPDATE payouts SET state = 5", "I7"),
         ("UPDATE payouts SET amount_paise = amount_paise + 1", "I7"),
         ("DELETE FROM payouts", "I7"),
