@@ -34,6 +34,8 @@ pub fn rules(attempts_max: u32, queue_us: i64) -> Rules {
         first_lease_us: 30 * SECOND,
         resend_pause_us: 3 * SECOND,
         connectors: vec![rules("sandbox", Some(5 * SECOND)), rules("other", None)],
+        installation: "test".into(),
+        holds_by_itself: true,
     }
 }
 
@@ -89,5 +91,6 @@ pub fn reloaded(snapshot: &Snapshot) -> Snapshot {
         references: snapshot.references.clone(),
         credits: snapshot.credits.clone(),
         on_hold: snapshot.on_hold,
+        forgotten: snapshot.forgotten.clone(),
     }
 }

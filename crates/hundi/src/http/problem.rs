@@ -431,7 +431,8 @@ impl From<Refusal> for Problem {
             | Refusal::NotNow
             | Refusal::ReferenceTaken
             | Refusal::CreditReused
-            | Refusal::OnHold => Problem::Unknown,
+            | Refusal::OnHold
+            | Refusal::Forgotten => Problem::Unknown,
         }
     }
 }

@@ -3,8 +3,10 @@
 //! [`load`] fills a [`Snapshot`] with everything that the commands name; [`write()`] writes what was decided: the last
 //! state of each payout once, however often the batch changed it, and every journal row with its link.
 
+use super::forgotten::{self, FORGOTTEN};
+use super::rows;
 use super::{Does, Kind, Lookup, Many, Row, StoreError, Tx, Value};
-use hundi_core::command::{CallbackWish, Command, Merchant, MerchantState, Snapshot, Transition};
+use hundi_core::command::{CallbackWish, Command, Merchant, MerchantState, Rules, Snapshot, Transition};
 use hundi_core::fees::FeePlan;
 use hundi_core::ids::{Actor, Connector, MerchantId, OrderId, PayoutId, Reference};
 use hundi_core::money::{Amount, Balance};
@@ -71,6 +73,7 @@ static CREDITS: Lookup = Lookup::new(
 static META: Lookup = Lookup::new("name", "meta", "", &[("name", TEXT)]);
 /// Where it is kept that the installation is on hold; its value says since when, by whom and why.
 pub const HOLD: &str = "hold";
+static ADD_META: Many = Many::insert("meta", &[("name", TEXT), ("value", TEXT)], "ON CONFLICT (name) DO NOTHING");
 
 /// What changes about a payout, with the columns before and after it; `Rows::payout` gives the values in this order.
 macro_rules! payout_changes {
@@ -213,16 +216,19 @@ pub(super) static ADD_EXCEPTIONS: Many = Many::insert(
 
 /// Whether a hold of the installation has a say in it.
 fn is_held_back(command: &Command) -> bool {
-    matches!(command, Command::CreatePayout(_) | Command::Start { .. } | Command::Expire { .. })
+    matches!(
+        command,
+        Command::CreatePayout(_) | Command::Start { .. } | Command::Expire { .. } | Command::Cancel { .. }
+    )
 }
 
 /// Reads everything that the commands name, and locks the wallets.
-pub async fn load(tx: &mut Tx<'_>, commands: &[&Command]) -> Result<Loaded, StoreError> {
+pub async fn load(tx: &mut Tx<'_>, commands: &[&Command], rules: &Rules) -> Result<Loaded, StoreError> {
     let mut loaded = Loaded::default();
     let (mut merchants, mut orders, mut payouts) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     let (mut created, mut credits) = (BTreeSet::new(), BTreeSet::new());
     let (mut spoken_of, mut taken) = (BTreeSet::new(), Vec::new());
-    let hold = if commands.iter().any(|command| is_held_back(command)) { vec![text(HOLD)] } else { Vec::new() };
+    let mut hold = commands.iter().any(|command| is_held_back(command));
     for command in commands {
         match command {
             Command::CreatePayout(order) => {
@@ -260,7 +266,10 @@ pub async fn load(tx: &mut Tx<'_>, commands: &[&Command]) -> Result<Loaded, Stor
             merchants.insert(merchant);
             payouts.insert((merchant, payout));
         }
+        // What is not known may have been forgotten.
+        hold |= loaded.snapshot.references.len() < spoken_of.len();
     }
+    let hold = if hold { vec![text(HOLD), text(FORGOTTEN)] } else { Vec::new() };
     let mut found = tx
         .find(&[
             (&ACCOUNTS, merchants.iter().map(|merchant| Value::Int(merchant.0)).collect()),
@@ -297,7 +306,15 @@ pub async fn load(tx: &mut Tx<'_>, commands: &[&Command]) -> Result<Loaded, Stor
         loaded.snapshot.credits.insert((connector, reference.into()), credit);
     }
     decode_references(&mut loaded, next())?;
-    loaded.snapshot.on_hold = !next().is_empty();
+    let mut any_forgotten = false;
+    for mut row in next() {
+        let name = row.text()?;
+        loaded.snapshot.on_hold |= name == HOLD;
+        any_forgotten |= name == FORGOTTEN;
+    }
+    if any_forgotten {
+        load_forgotten(tx, &mut loaded.snapshot, rules, &orders, &spoken_of).await?;
+    }
     // The second is for the case that the first is taken.
     let again =
         taken.iter().filter(|(connector, [first, _])| loaded.snapshot.references.contains_key(&(*connector, *first)));
@@ -314,6 +331,32 @@ fn text(text: &str) -> Value {
 
 fn reference_key(connector: Connector, reference: Reference) -> [Value; 2] {
     [text(connector.as_str()), text(reference.as_str())]
+}
+
+/// Reads what banks have said of the references that the orders may have had, and of those that they speak of now.
+async fn load_forgotten(
+    tx: &mut Tx<'_>,
+    snapshot: &mut Snapshot,
+    rules: &Rules,
+    orders: &BTreeSet<(MerchantId, &str)>,
+    spoken_of: &BTreeSet<(Connector, Reference)>,
+) -> Result<(), StoreError> {
+    let mut names: BTreeSet<Reference> = spoken_of.iter().map(|(_, reference)| *reference).collect();
+    let new = orders.iter().filter_map(|(merchant, order)| Some((*merchant, OrderId::parse(order)?)));
+    let queued = snapshot.payouts.values().filter(|payout| payout.state == State::Queued);
+    let queued = queued.map(|payout| (payout.order.merchant, payout.order.order.clone()));
+    for (merchant, order) in new.chain(queued) {
+        names.extend(hundi_core::forgotten::references(rules, merchant, &order).map(|(_, reference)| reference));
+    }
+    let keys: Vec<Value> = names.iter().map(|reference| text(reference.as_str())).collect();
+    if keys.is_empty() {
+        return Ok(());
+    }
+    for mut row in tx.find(&[(&forgotten::BY_REFERENCE, keys)]).await?.into_iter().flatten() {
+        let one = forgotten::decode(&mut row)?;
+        snapshot.forgotten.entry(one.reference).or_default().push(one);
+    }
+    Ok(())
 }
 
 async fn load_references(
@@ -346,6 +389,8 @@ struct Rows {
     history: Vec<Value>,
     exceptions: Vec<Value>,
     credits: Vec<Value>,
+    forgotten: Vec<Value>,
+    meta: Vec<Value>,
     journal: Vec<Value>,
     new_payouts: Vec<Value>,
     payouts: Vec<Value>,
@@ -362,7 +407,9 @@ pub async fn write(
 ) -> Result<u64, StoreError> {
     let mut rows = Rows::default();
     let mut touched = BTreeSet::new();
+    let mut changed = 0;
     for transition in transitions {
+        changed += write_rare(tx, transition, now).await?;
         if let Some(payout) = &transition.payout {
             touched.insert(payout.order.id);
         }
@@ -382,7 +429,33 @@ pub async fn write(
     for (id, merchant) in loaded.snapshot.merchants.iter().filter(|(_, merchant)| merchant.changed) {
         rows.accounts(*id, merchant, loaded.links.get(id).ok_or(StoreError::Conflict)?);
     }
-    rows.write(tx).await
+    Ok(changed + rows.write(tx).await?)
+}
+
+/// What is so rare that each has its own statement: that the installation goes on hold, and what becomes of the line of a
+/// statement whose payout was forgotten.
+async fn write_rare(tx: &mut Tx<'_>, transition: &Transition, now: Timestamp) -> Result<u64, StoreError> {
+    let mut changed = 0;
+    if let Some(why) = &transition.hold {
+        let line = rows::settings_line(MerchantId::HOUSE, &format!("hold set: {why}"), &Actor::System, now);
+        for (sql, values) in line.steps() {
+            changed += tx.execute(sql, &values.iter().map(Value::arg).collect::<Vec<_>>()).await?;
+        }
+    }
+    for attempt in &transition.recognised {
+        let Some(payout) = &transition.payout else { continue };
+        let differs = transition.exception.as_ref().filter(|told| payout.held && told.reference == attempt.reference);
+        let kind = differs.map(|told| told.kind as i64);
+        // 2: it moved its payout; 4: it is told to the operator.
+        let result = if kind.is_some() { 4 } else { 2 };
+        let values = forgotten::line_recognised(
+            (attempt.connector, attempt.reference),
+            (attempt.merchant, attempt.payout, attempt.attempt),
+            (result, kind, payout.order.rail as i64),
+        );
+        changed += tx.execute(forgotten::LINE_RECOGNISED, &values.iter().map(Value::arg).collect::<Vec<_>>()).await?;
+    }
+    Ok(changed)
 }
 
 impl Rows {
@@ -393,6 +466,8 @@ impl Rows {
             (&ADD_HISTORY, self.history),
             (&ADD_EXCEPTIONS, self.exceptions),
             (&ADD_CREDITS, self.credits),
+            (&forgotten::ADD_FORGOTTEN, self.forgotten),
+            (&ADD_META, self.meta),
             (&ADD_JOURNAL, self.journal),
             (&ADD_PAYOUTS, self.new_payouts),
             (&CHANGE_PAYOUTS, self.payouts),
@@ -420,6 +495,21 @@ impl Rows {
                 Value::Int(attempt.payout.0),
                 Value::Int(i64::from(attempt.attempt)),
             ]);
+        }
+        for attempt in &transition.recognised {
+            self.references.extend(reference_key(attempt.connector, attempt.reference));
+            self.references.extend([
+                Value::Int(attempt.merchant.0),
+                Value::Int(attempt.payout.0),
+                Value::Int(i64::from(attempt.attempt)),
+            ]);
+        }
+        if let Some(one) = &transition.forgotten {
+            self.forgotten.extend(forgotten::values(one, now));
+            self.meta.extend([text(FORGOTTEN), text("a bank has spoken of references of ours that are not known")]);
+        }
+        if let Some(why) = &transition.hold {
+            self.meta.extend([text(HOLD), Value::Text(format!("since {now} by {}: {why}", Actor::System))]);
         }
         for callback in &transition.callbacks {
             // All are due at once; that news waits for older news of its payout is seen to when what is due is read.

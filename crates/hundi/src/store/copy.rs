@@ -1,9 +1,11 @@
 //! Copies a whole store into an empty one: the way from the embedded database to PostgreSQL.
 
+use super::alerts::ADD_ALERTS;
 use super::batch::{
     ACCOUNT_COLUMNS, ADD_CALLBACKS, ADD_CREDITS, ADD_EXCEPTIONS, ADD_HISTORY, ADD_JOURNAL, ADD_PAYOUTS, ADD_REFERENCES,
     BYTES, INT, TEXT,
 };
+use super::forgotten::ADD_FORGOTTEN;
 use super::statements::{ADD_LINES, ADD_STATEMENTS};
 use super::{Many, Store, StoreError, Value};
 
@@ -89,7 +91,7 @@ static CONNECTORS: Many =
     Many::insert("connectors", &[("connector", TEXT), ("paused_at", INT), ("actor", TEXT), ("reason", TEXT)], "");
 
 /// Every table, each with its columns.
-static TABLES: [&Many; 19] = [
+static TABLES: [&Many; 21] = [
     &META,
     &PROCESSES,
     &CONNECTORS,
@@ -109,6 +111,8 @@ static TABLES: [&Many; 19] = [
     &ADD_EXCEPTIONS,
     &ADD_STATEMENTS,
     &ADD_LINES,
+    &ADD_FORGOTTEN,
+    &ADD_ALERTS,
 ];
 
 /// How many rows of a table were copied.

@@ -249,14 +249,26 @@ const TOKENS: &str = "SELECT token_id, merchant_id, allow_ip, rate_per_minute, a
     WHERE merchant_id = $1 ORDER BY token_id";
 const TOKENS_ALL: &str = "SELECT token_id, merchant_id, allow_ip, rate_per_minute, actor, created_at, revoked_at FROM tokens \
     ORDER BY token_id";
-// What a statement lacked and another had, and a credit that has funded a wallet since, need nobody any more.
-const EXCEPTION_COLUMNS: &str = "SELECT e.connector, e.reference, e.kind, e.payout_id, e.detail, e.at FROM exceptions e \
-    WHERE NOT (e.kind = 6 AND EXISTS (SELECT 1 FROM statement_lines l WHERE l.connector = e.connector \
-    AND l.reference = e.reference AND l.side = 2)) AND NOT (e.kind = 6 AND EXISTS (SELECT 1 FROM statement_lines b \
-    WHERE b.merchant_id = e.merchant_id AND b.payout_id = e.payout_id AND b.matched = 2 AND b.side = 2)) \
-    AND NOT (e.kind = 10 AND EXISTS (SELECT 1 FROM statement_lines f JOIN bank_credits c ON c.connector = f.connector \
-    AND c.reference = f.reference AND c.amount_paise = f.amount_paise WHERE f.connector = e.connector \
-    AND f.reference = e.reference AND f.kind = 10)) ORDER BY e.at DESC, e.connector, e.reference LIMIT $1";
+/// Which exceptions (`e`) wait for a person. What a statement lacked and another had, a credit that has funded a wallet
+/// since, and a payment that was forgotten and recognised need nobody any more.
+macro_rules! open_exceptions {
+    () => {
+        "NOT (e.kind = 6 AND EXISTS (SELECT 1 FROM statement_lines l WHERE l.connector = e.connector \
+         AND l.reference = e.reference AND l.side = 2)) AND NOT (e.kind = 6 AND EXISTS (SELECT 1 FROM statement_lines b \
+         WHERE b.merchant_id = e.merchant_id AND b.payout_id = e.payout_id AND b.matched = 2 AND b.side = 2)) \
+         AND NOT (e.kind = 10 AND EXISTS (SELECT 1 FROM statement_lines f JOIN bank_credits c ON c.connector = f.connector \
+         AND c.reference = f.reference AND c.amount_paise = f.amount_paise WHERE f.connector = e.connector \
+         AND f.reference = e.reference AND f.kind = 10)) \
+         AND NOT (e.kind = 4 AND EXISTS (SELECT 1 FROM bank_references r WHERE r.connector = e.connector \
+         AND r.reference = e.reference))"
+    };
+}
+pub(super) use open_exceptions;
+const EXCEPTION_COLUMNS: &str = concat!(
+    "SELECT e.connector, e.reference, e.kind, e.payout_id, e.detail, e.at FROM exceptions e WHERE ",
+    open_exceptions!(),
+    " ORDER BY e.at DESC, e.connector, e.reference LIMIT $1"
+);
 const EXCEPTION_BY_KEY: &str = "SELECT connector, reference, kind, payout_id, detail, at FROM exceptions \
     WHERE connector = $1 AND reference = $2 AND kind = $3";
 const COMPLAINTS: &str = "SELECT c.merchant_id, m.merchant, c.complaint_id, c.payout_id, c.state, c.text, c.created_at FROM complaints c \
@@ -755,7 +767,11 @@ fn due_callback(mut row: Row) -> Result<DueCallback, StoreError> {
 }
 
 fn linked(mut row: Row) -> Result<Linked, StoreError> {
-    let row = &mut row;
+    linked_in(&mut row)
+}
+
+/// The journal row at the beginning of a row.
+pub(super) fn linked_in(row: &mut Row) -> Result<Linked, StoreError> {
     let (merchant, seq, at) = (MerchantId(row.int()?), row.int()?, Timestamp(row.int()?));
     let kind = MovementKind::from_number(row.int()?)
         .ok_or_else(|| StoreError::Corrupt("a journal row's kind is not valid".into()))?;

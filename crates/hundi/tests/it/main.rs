@@ -19,6 +19,7 @@ mod sqlite {
     pub const ENGINE: super::database::Engine = super::database::Engine::Sqlite;
 
     mod admin;
+    mod alerts;
     mod api;
     mod behind;
     mod bench;
@@ -34,6 +35,8 @@ mod sqlite {
     mod processes;
     mod receivers;
     mod reconcile;
+    mod report;
+    mod restore;
     mod rotten_disk;
     mod routing;
     mod store;
@@ -68,6 +71,7 @@ mod postgres {
     pub const ENGINE: super::database::Engine = super::database::Engine::Postgres;
 
     mod admin;
+    mod alerts;
     mod api;
     mod bench;
     mod callbacks;
@@ -78,6 +82,8 @@ mod postgres {
     mod processes;
     mod receivers;
     mod reconcile;
+    mod report;
+    mod restore;
     mod routing;
     mod store;
     #[allow(dead_code, reason = "some of it helps the tests of one engine only")]
