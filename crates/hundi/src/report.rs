@@ -276,14 +276,17 @@ impl Run<'_> {
         store.each_journal_row_between(id, (seqs.0 - 1, seqs.0), &mut before).await?;
         book.opening_paise[0] = wallet;
         let mut day = [0; 2];
+        let mut odd = None;
         let (mut banks, mut late) = (std::mem::take(&mut self.banks), Vec::new());
         let mut each = |row: JournalRow, paying: Option<Paying>| {
+            let (own, bank) = changes(&row)?;
+            let follows = wallet.checked_add(own[0]) == Some(row.wallet_after.paise());
+            odd = odd.or((!follows).then_some(row.seq));
             wallet = row.wallet_after.paise();
             let kind = row.movement.kind;
             if kind == MovementKind::Restore && planted(Plant::ReportForgetsReversals) {
                 return Ok(());
             }
-            let (own, bank) = changes(&row)?;
             add(&mut day, own)?;
             let cost = &row.movement.cost;
             let (amount_paise, fee_paise, gst_paise) = (cost.amount.paise(), cost.fee_paise, cost.gst_paise);
@@ -331,6 +334,12 @@ impl Run<'_> {
         };
         store.each_movement(id, (seqs.1, i64::MAX), &mut each).await?;
         self.report.tell_open(&known.merchant, opened.drain(..), self.end, self.repo_basis_points)?;
+        if let Some(seq) = odd {
+            self.report.broken.push(format!(
+                "merchant {}: the wallet that journal row {seq} kept does not follow from the row before it",
+                book.merchant
+            ));
+        }
         let now = [known.balances[0].paise(), known.balances[1].paise()];
         book.closing_paise[1] = now[1].checked_sub(after[1]).ok_or_else(too_large)?;
         book.opening_paise[1] = book.closing_paise[1].checked_sub(day[1]).ok_or_else(too_large)?;
