@@ -77,7 +77,7 @@ pub struct Forgotten {
     pub rrn: Box<str>,
 }
 
-/// Hears of a reference that carries our mark and is not known: keeps it, and puts the installation on hold at its first
+/// Hears of a reference that carries our mark and is not known at any connector: keeps it, and puts the installation on hold at its first
 /// mention. A hold that was released is not set again by the same reference.
 pub(crate) fn hear(
     snapshot: &mut Snapshot,
@@ -97,6 +97,10 @@ pub(crate) fn hear(
         // What gives money back is confirmed by a statement or a question of ours.
         (_, Outcome::Accepted | Outcome::Silent | Outcome::Reversed) => Said::Spoken,
     };
+    // What goes over several connectors of one account, or into the wrong one's statement, is not forgotten.
+    if rules.connectors.iter().any(|rules| snapshot.references.contains_key(&(rules.connector, reference))) {
+        return;
+    }
     let kept = snapshot.forgotten.entry(reference).or_default();
     if kept.is_empty() && rules.holds_by_itself && !snapshot.on_hold {
         snapshot.on_hold = true;

@@ -31,6 +31,7 @@ fn load(store: &Snapshot, command: &Command) -> Snapshot {
         }
         Command::Record { connector, reference, .. } => {
             names.push((*connector, *reference));
+            names.extend(BANKS.map(|bank| (common::connector(bank), *reference)));
             payouts.extend(store.references.get(&(*connector, *reference)).map(|(payout, _)| *payout));
             merchants.extend(payouts.iter().map(|payout| store.payouts[payout].order.merchant));
         }

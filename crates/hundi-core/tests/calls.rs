@@ -204,6 +204,12 @@ fn only_who_proves_it_puts_us_on_hold() {
             assert_eq!(first.as_ref().is_some_and(|done| done.hold.is_some()), held);
             // It is known that it was forgotten even where nobody is to be stopped by it.
             assert_eq!(first.is_some_and(|done| done.forgotten.is_some()), holds);
+            // An account that several connectors use is on several statements.
+            let mut shared = World::new();
+            (shared.rules.holds_by_itself, shared.reference) = (allowed, reference);
+            shared.snapshot.references.insert((connector("other"), reference), (PayoutId(9), 1));
+            assert!(shared.decided(outcome, source).is_none_or(|done| done.hold.is_none() && done.forgotten.is_none()));
+            assert!(!shared.snapshot.on_hold);
             if twice {
                 world.snapshot.on_hold = false;
                 let again = world.decided(outcome, source);

@@ -27,7 +27,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub type Answer = Result<Value, String>;
 
 /// Words about forgotten payments that `hundi hold status` lists.
-const FORGOTTEN_MAX: i64 = 10_000;
+const FORGOTTEN_MAX: i64 = 100_000;
 /// Rows in a list, unless told otherwise.
 pub const LIST_MAX: i64 = 100;
 

@@ -151,7 +151,10 @@ async fn turn(app: &App) -> Result<(), String> {
     }
     let Some((url, secret)) = &app.alerts.call else { return Ok(()) };
     for alert in app.store.alerts_due(app.clock.now(), CALLS_MAX).await.map_err(text)? {
-        tell(app, &alert, (url, secret)).await?;
+        if !tell(app, &alert, (url, secret)).await? {
+            // A machine that does not answer must not keep us from measuring.
+            break;
+        }
     }
     Ok(())
 }
@@ -245,11 +248,11 @@ async fn measure(app: &App, now: Timestamp) -> Result<BTreeMap<(Kind, String), S
     Ok(raised)
 }
 
-/// Tells the operator's machine of one change, if nobody else does.
-async fn tell(app: &App, alert: &AlertRow, (url, secret): (&str, &[u8])) -> Result<(), String> {
+/// Tells the operator's machine of one change, if nobody else does; false if it could not be told.
+async fn tell(app: &App, alert: &AlertRow, (url, secret): (&str, &[u8])) -> Result<bool, String> {
     let claimed = app.clock.now().after(LEASE_US);
     if app.writer.write(alert_claim(alert, claimed)).await.map_err(text)? == 0 {
-        return Ok(());
+        return Ok(true);
     }
     let reply = (app.http_out)(request(alert, url, secret, app.clock.now(), app.alerts.reach)).await;
     let (delivered, result) = match &reply {
@@ -267,7 +270,8 @@ async fn tell(app: &App, alert: &AlertRow, (url, secret): (&str, &[u8])) -> Resu
             None => tracing::error!(kind, subject, result, "an alert was not told, and is given up"),
         }
     }
-    app.writer.write(alert_result(alert, claimed, next, &result)).await.map(drop).map_err(text)
+    app.writer.write(alert_result(alert, claimed, next, &result)).await.map_err(text)?;
+    Ok(delivered)
 }
 
 /// The call: JSON, signed after Standard Webhooks. Its id is the same however often it is made.

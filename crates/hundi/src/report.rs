@@ -11,6 +11,7 @@
 
 use crate::admin::{age, csv_cell};
 use crate::config::Config;
+use crate::store::reads::MerchantView;
 use crate::store::report::{Booked, Lines, OpenPayout, Paying};
 use crate::store::{Store, StoreError};
 use hundi_core::ids::{Connector, MerchantId, PayoutId};
@@ -236,7 +237,9 @@ struct Needed {
 }
 
 /// What a row changes in wallet and reserve, paise, and the bank's leg.
-fn changes(row: &JournalRow) -> Result<([i64; 2], Option<(Connector, i64)>), StoreError> {
+type Changes = ([i64; 2], Option<(Connector, i64)>);
+
+fn changes(row: &JournalRow) -> Result<Changes, StoreError> {
     let legs = row.movement.legs().ok_or_else(too_large)?;
     let (mut own, mut bank) = ([0; 2], None);
     for (account, paise) in legs {
@@ -260,24 +263,46 @@ fn add(to: &mut [i64; 2], change: [i64; 2]) -> Result<(), StoreError> {
 impl Run<'_> {
     /// A merchant's day. `since` gets the payouts that the journal, whose times only rise, has reserved after the end though
     /// they were accepted before it.
-    async fn book(
-        &mut self,
-        known: &crate::store::reads::MerchantView,
-        since: &mut BTreeSet<PayoutId>,
-    ) -> Result<Needed, StoreError> {
-        let (store, id, end) = (self.store, known.id, self.to);
+    async fn book(&mut self, known: &MerchantView, since: &mut BTreeSet<PayoutId>) -> Result<Needed, StoreError> {
+        let (store, id) = (self.store, known.id);
         let seqs = (store.journal_seq_at(id, self.from).await?, store.journal_seq_at(id, self.to).await?);
         let mut book = Book { merchant: known.merchant.clone(), ..Book::default() };
-        let mut wallet = 0;
         let mut before = |(row, _): (JournalRow, [u8; 32])| {
-            wallet = row.wallet_after.paise();
+            book.opening_paise[0] = row.wallet_after.paise();
             Ok(())
         };
         store.each_journal_row_between(id, (seqs.0 - 1, seqs.0), &mut before).await?;
-        book.opening_paise[0] = wallet;
-        let mut day = [0; 2];
-        let mut odd = None;
-        let (mut banks, mut late) = (std::mem::take(&mut self.banks), Vec::new());
+        let day = self.day(id, seqs, &mut book).await?;
+        let (after, needed) = self.since(known, seqs.1, since).await?;
+        book.closing_paise[1] = known.balances[1].paise().checked_sub(after[1]).ok_or_else(too_large)?;
+        book.opening_paise[1] = book.closing_paise[1].checked_sub(day[1]).ok_or_else(too_large)?;
+        let said = |from: i64, moved: i64, to: i64, ends: &str| {
+            let comes_to = from.checked_add(moved).ok_or_else(too_large)?;
+            let [from, shown, to_shown] = [from, comes_to, to].map(rupees);
+            let said = format!(
+                "merchant {}: {from} and what moved come to {shown}, and the wallet {ends} {to_shown}",
+                known.merchant
+            );
+            Ok::<_, StoreError>((comes_to != to).then_some(said))
+        };
+        let [opening, closing] = [book.opening_paise[0], book.closing_paise[0]];
+        self.report.broken.extend(said(opening, day[0], closing, "ended with")?);
+        self.report.broken.extend(said(closing, after[0], known.balances[0].paise(), "holds")?);
+        let sum = &mut self.report.sum;
+        add(&mut sum.opening_paise, book.opening_paise)?;
+        add(&mut sum.closing_paise, book.closing_paise)?;
+        for (key, tally) in &book.moved {
+            sum.moved.entry(*key).or_default().add(*tally)?;
+        }
+        self.seqs.insert(id, seqs);
+        self.report.merchants.push(book);
+        Ok(needed)
+    }
+
+    /// Folds the day's rows into the book; gives what they change in wallet and reserve.
+    async fn day(&mut self, id: MerchantId, seqs: (i64, i64), book: &mut Book) -> Result<[i64; 2], StoreError> {
+        let (mut wallet, mut day, mut odd) = (book.opening_paise[0], [0; 2], None);
+        let (banks, report, repo) = (&mut self.banks, &mut self.report, self.repo_basis_points);
         let mut each = |row: JournalRow, paying: Option<Paying>| {
             let (own, bank) = changes(&row)?;
             let follows = wallet.checked_add(own[0]) == Some(row.wallet_after.paise());
@@ -297,89 +322,58 @@ impl Run<'_> {
                 let side = if paise > 0 { out } else { back };
                 side.add(Tally::of(1, paise.checked_abs().ok_or_else(too_large)?))?;
             }
-            if let (Some(paying), Some(payout)) = (paying, row.payout) {
-                late.extend(ended_late(self.repo_basis_points, &row, paying).map(|one| (payout, one)));
-                if late.len() > LISTED_MAX {
-                    tell_late(&mut self.report.late, &known.merchant, late.drain(..))?;
-                }
+            match (row.payout, paying.and_then(|paying| ended_late(repo, &row, paying, &book.merchant))) {
+                (Some(payout), Some(late)) => report.late.add(payout, late),
+                _ => Ok(()),
             }
-            Ok(())
         };
-        store.each_movement(id, seqs, &mut each).await?;
-        tell_late(&mut self.report.late, &known.merchant, late.drain(..))?;
-        self.banks = banks;
+        self.store.each_movement(id, seqs, &mut each).await?;
         book.closing_paise[0] = wallet;
-        let mut after = [0; 2];
-        let mut needed = Needed { merchant: id, reserved_paise: 0 };
-        let mut opened = Vec::new();
+        if let Some(seq) = odd {
+            let merchant = &book.merchant;
+            self.report.broken.push(format!(
+                "merchant {merchant}: the wallet that journal row {seq} kept does not follow from the row before it"
+            ));
+        }
+        Ok(day)
+    }
+
+    /// Folds the rows after the day: what they change, and what payouts needed at its end that have ended since.
+    async fn since(
+        &mut self,
+        known: &MerchantView,
+        from_seq: i64,
+        since: &mut BTreeSet<PayoutId>,
+    ) -> Result<([i64; 2], Needed), StoreError> {
+        let (id, to, end, repo) = (known.id, self.to, self.end, self.repo_basis_points);
+        let (mut after, mut needed) = ([0; 2], Needed { merchant: id, reserved_paise: 0 });
+        let report = &mut self.report;
         let mut each = |row: JournalRow, paying: Option<Paying>| {
             let (own, _) = changes(&row)?;
             add(&mut after, own)?;
-            let (Some(payout), Some(paying)) = (row.payout, paying.filter(|paying| paying.created_at < end)) else {
+            let (Some(payout), Some(paying)) = (row.payout, paying.filter(|paying| paying.created_at < to)) else {
                 return Ok(());
             };
             match row.movement.kind {
                 MovementKind::Reserve => drop(since.insert(payout)),
                 MovementKind::Release | MovementKind::Settle if !since.contains(&payout) => {
                     needed.reserved_paise = needed.reserved_paise.checked_sub(own[1]).ok_or_else(too_large)?;
-                    let (merchant, amount_paise) = (id, row.movement.cost.amount.paise());
-                    opened.push(OpenPayout { merchant, payout, amount_paise, reserved_paise: -own[1], paying });
-                    if opened.len() > LISTED_MAX {
-                        self.report.tell_open(&known.merchant, opened.drain(..), self.end, self.repo_basis_points)?;
-                    }
+                    let (amount_paise, reserved_paise) = (row.movement.cost.amount.paise(), -own[1]);
+                    let open = OpenPayout { merchant: id, payout, amount_paise, reserved_paise, paying };
+                    report.tell_open(&known.merchant, &open, end, repo)?;
                 }
                 _ => {}
             }
             Ok(())
         };
-        store.each_movement(id, (seqs.1, i64::MAX), &mut each).await?;
-        self.report.tell_open(&known.merchant, opened.drain(..), self.end, self.repo_basis_points)?;
-        if let Some(seq) = odd {
-            self.report.broken.push(format!(
-                "merchant {}: the wallet that journal row {seq} kept does not follow from the row before it",
-                book.merchant
-            ));
-        }
-        let now = [known.balances[0].paise(), known.balances[1].paise()];
-        book.closing_paise[1] = now[1].checked_sub(after[1]).ok_or_else(too_large)?;
-        book.opening_paise[1] = book.closing_paise[1].checked_sub(day[1]).ok_or_else(too_large)?;
-        let mut ends = [book.opening_paise[0], 0];
-        add(&mut ends, [day[0], 0])?;
-        if ends[0] != book.closing_paise[0] {
-            self.report.broken.push(format!(
-                "merchant {}: {} and what moved come to {}, and the wallet ended with {}",
-                book.merchant,
-                rupees(book.opening_paise[0]),
-                rupees(ends[0]),
-                rupees(book.closing_paise[0])
-            ));
-        }
-        let mut today = [book.closing_paise[0], 0];
-        add(&mut today, [after[0], 0])?;
-        if today[0] != now[0] {
-            self.report.broken.push(format!(
-                "merchant {}: the day ended with {}, with what moved since {}, and the wallet holds {}",
-                book.merchant,
-                rupees(book.closing_paise[0]),
-                rupees(today[0]),
-                rupees(now[0])
-            ));
-        }
-        let sum = &mut self.report.sum;
-        add(&mut sum.opening_paise, book.opening_paise)?;
-        add(&mut sum.closing_paise, book.closing_paise)?;
-        for (key, tally) in &book.moved {
-            sum.moved.entry(*key).or_default().add(*tally)?;
-        }
-        self.seqs.insert(id, seqs);
-        self.report.merchants.push(book);
-        Ok(needed)
+        self.store.each_movement(id, (from_seq, i64::MAX), &mut each).await?;
+        Ok((after, needed))
     }
 
     /// What is open now and was open at the end.
     async fn open(
         &mut self,
-        merchants: &[crate::store::reads::MerchantView],
+        merchants: &[MerchantView],
         needed: &mut [Needed],
         since: &BTreeSet<PayoutId>,
     ) -> Result<(), StoreError> {
@@ -391,7 +385,7 @@ impl Run<'_> {
                 let sum = needed.reserved_paise.checked_add(open.reserved_paise);
                 needed.reserved_paise = sum.ok_or_else(too_large)?;
             }
-            report.tell_open(name, [open].into_iter(), self.end, self.repo_basis_points)
+            report.tell_open(name, &open, self.end, self.repo_basis_points)
         };
         self.store.each_open_payout(self.to, &mut each).await
     }
@@ -471,7 +465,7 @@ async fn exception_of(
 }
 
 /// A payout that ended with this row, if it was late.
-fn ended_late(repo_basis_points: Option<i64>, row: &JournalRow, paying: Paying) -> Option<Listed> {
+fn ended_late(repo_basis_points: Option<i64>, row: &JournalRow, paying: Paying, merchant: &str) -> Option<Listed> {
     let ends = match row.movement.kind {
         MovementKind::Release | MovementKind::Restore => true,
         // One that came back is told when it came back.
@@ -481,21 +475,13 @@ fn ended_late(repo_basis_points: Option<i64>, row: &JournalRow, paying: Paying) 
     let amount_paise = row.movement.cost.amount.paise();
     let clock = paying.rail.rules().turn_round.clock(paying.send_before, row.at, amount_paise, repo_basis_points);
     (ends && paying.attempts > 0 && clock.late_days > 0).then(|| Listed {
-        merchant: String::new(),
+        merchant: merchant.to_owned(),
         rail: paying.rail,
         amount_paise,
         note: format!("{} at {}, due by {}", row.movement.kind.name(), row.at, clock.deadline),
         late_days: clock.late_days,
         compensation_paise: clock.compensation_paise,
     })
-}
-
-fn tell_late(
-    late: &mut Payouts,
-    merchant: &str,
-    some: impl Iterator<Item = (PayoutId, Listed)>,
-) -> Result<(), StoreError> {
-    some.into_iter().try_for_each(|(payout, one)| late.add(payout, Listed { merchant: merchant.to_owned(), ..one }))
 }
 
 impl Report {
@@ -507,29 +493,25 @@ impl Report {
     fn tell_open(
         &mut self,
         merchant: &str,
-        some: impl Iterator<Item = OpenPayout>,
+        open: &OpenPayout,
         end: Timestamp,
         repo_basis_points: Option<i64>,
     ) -> Result<(), StoreError> {
-        for open in some {
-            let Paying { rail, created_at, send_before, attempts, .. } = open.paying;
-            let clock = rail.rules().turn_round.clock(send_before, end, open.amount_paise, repo_basis_points);
-            let late = attempts > 0 && clock.late_days > 0;
-            let open_for = age(end.0.saturating_sub(created_at.0));
-            let mut one = Listed {
-                merchant: merchant.to_owned(),
-                rail,
-                amount_paise: open.amount_paise,
-                note: format!("open for {open_for}"),
-                late_days: 0,
-                compensation_paise: Some(0),
-            };
-            self.open.add(open.payout, one.clone())?;
-            if late {
-                one.note = format!("open, due by {}", clock.deadline);
-                (one.late_days, one.compensation_paise) = (clock.late_days, clock.compensation_paise);
-                self.late.add(open.payout, one)?;
-            }
+        let Paying { rail, created_at, send_before, attempts, .. } = open.paying;
+        let clock = rail.rules().turn_round.clock(send_before, end, open.amount_paise, repo_basis_points);
+        let mut one = Listed {
+            merchant: merchant.to_owned(),
+            rail,
+            amount_paise: open.amount_paise,
+            note: format!("open for {}", age(end.0.saturating_sub(created_at.0))),
+            late_days: 0,
+            compensation_paise: Some(0),
+        };
+        self.open.add(open.payout, one.clone())?;
+        if attempts > 0 && clock.late_days > 0 {
+            one.note = format!("open, due by {}", clock.deadline);
+            (one.late_days, one.compensation_paise) = (clock.late_days, clock.compensation_paise);
+            self.late.add(open.payout, one)?;
         }
         Ok(())
     }

@@ -260,15 +260,11 @@ pub async fn load(tx: &mut Tx<'_>, commands: &[&Command], rules: &Rules) -> Resu
         }
     }
     // Which payout a reference belongs to never changes, so this needs no lock; it says whose lock is needed.
-    if !spoken_of.is_empty() {
-        let keys = spoken_of.iter().flat_map(|(connector, reference)| reference_key(*connector, *reference)).collect();
-        for (merchant, payout) in load_references(tx, &mut loaded, keys).await? {
-            merchants.insert(merchant);
-            payouts.insert((merchant, payout));
-        }
-        // What is not known may have been forgotten.
-        hold |= loaded.snapshot.references.len() < spoken_of.len();
-    }
+    let known = load_spoken_of(tx, &mut loaded, rules, &spoken_of).await?;
+    merchants.extend(known.iter().map(|(merchant, _)| *merchant));
+    payouts.extend(known);
+    // What is not known may have been forgotten.
+    hold |= spoken_of.iter().any(|key| !loaded.snapshot.references.contains_key(key));
     let hold = if hold { vec![text(HOLD), text(FORGOTTEN)] } else { Vec::new() };
     let mut found = tx
         .find(&[
@@ -306,13 +302,9 @@ pub async fn load(tx: &mut Tx<'_>, commands: &[&Command], rules: &Rules) -> Resu
         loaded.snapshot.credits.insert((connector, reference.into()), credit);
     }
     decode_references(&mut loaded, next())?;
-    let mut any_forgotten = false;
-    for mut row in next() {
-        let name = row.text()?;
-        loaded.snapshot.on_hold |= name == HOLD;
-        any_forgotten |= name == FORGOTTEN;
-    }
-    if any_forgotten {
+    let names = next().iter_mut().map(Row::text).collect::<Result<Vec<_>, _>>()?;
+    loaded.snapshot.on_hold = names.iter().any(|name| name == HOLD);
+    if names.iter().any(|name| name == FORGOTTEN) {
         load_forgotten(tx, &mut loaded.snapshot, rules, &orders, &spoken_of).await?;
     }
     // The second is for the case that the first is taken.
@@ -331,6 +323,29 @@ fn text(text: &str) -> Value {
 
 fn reference_key(connector: Connector, reference: Reference) -> [Value; 2] {
     [text(connector.as_str()), text(reference.as_str())]
+}
+
+/// Reads whose the references are that banks speak of; and of those with our mark that nobody knows at their connector,
+/// whether another one knows them.
+async fn load_spoken_of(
+    tx: &mut Tx<'_>,
+    loaded: &mut Loaded,
+    rules: &Rules,
+    spoken_of: &BTreeSet<(Connector, Reference)>,
+) -> Result<Vec<(MerchantId, PayoutId)>, StoreError> {
+    if spoken_of.is_empty() {
+        return Ok(Vec::new());
+    }
+    let keys = spoken_of.iter().flat_map(|(connector, reference)| reference_key(*connector, *reference)).collect();
+    let known = load_references(tx, loaded, keys).await?;
+    let unknown = spoken_of.iter().filter(|key| !loaded.snapshot.references.contains_key(key));
+    let ours = unknown.filter(|(_, reference)| reference.is_of(&rules.installation));
+    let all = |reference| rules.connectors.iter().map(move |rules| reference_key(rules.connector, reference));
+    let keys: Vec<Value> = ours.flat_map(|(_, reference)| all(*reference)).flatten().collect();
+    if !keys.is_empty() {
+        load_references(tx, loaded, keys).await?;
+    }
+    Ok(known)
 }
 
 /// Reads what banks have said of the references that the orders may have had, and of those that they speak of now.

@@ -59,7 +59,7 @@ async fn watched() -> World {
 /// What the operator's machine was told, in words, as often as it was.
 fn told(world: &World) -> Vec<String> {
     let calls = world.receivers.calls();
-    calls.iter().filter(|call| call.url == DESK).map(|call| word(call)).collect()
+    calls.iter().filter(|call| call.url == DESK).map(word).collect()
 }
 
 fn word(call: &Received) -> String {

@@ -22,6 +22,10 @@ fn since() -> usize {
 }
 
 async fn read_statement(world: &World, date: &str) -> Report {
+    read_statement_of(world, date, "sandbox").await
+}
+
+async fn read_statement_of(world: &World, date: &str, connector: &str) -> Report {
     let path = format!("/statement?date={date}");
     let bytes = world.bank.handle("GET", &path, Default::default()).await.unwrap().body;
     let mut said = Vec::new();
@@ -29,7 +33,7 @@ async fn read_statement(world: &World, date: &str) -> Report {
     let (to, mut fed) = mpsc::channel(2);
     to.try_send(Fed::Said(said)).unwrap();
     to.try_send(Fed::Ended([7; 32])).unwrap();
-    reconcile(&world.app, &mut fed, Connector::parse("sandbox").unwrap(), &operator()).await.unwrap()
+    reconcile(&world.app, &mut fed, Connector::parse(connector).unwrap(), &operator()).await.unwrap()
 }
 
 /// Restores what [`World::back_up`] kept, and starts it again.
@@ -280,4 +284,23 @@ async fn nobody_else_puts_us_on_hold() {
         }
         world.verify().await;
     }
+}
+
+/// Two connectors may pay from one account: what the other one knows is not forgotten.
+#[tokio::test(start_paused = true)]
+async fn what_another_connector_knows_puts_nobody_on_hold() {
+    let world = World::with(|config| {
+        let sandbox = config.sandbox.clone().unwrap();
+        config.connectors.insert("other".to_owned(), hundi::config::Connector::Sandbox(sandbox));
+    })
+    .await;
+    assert_eq!(world.pay("A", 100, ENDS[0]).await.code(), 1);
+    let knows = "SELECT COUNT(*) FROM bank_references WHERE connector = 'sandbox'";
+    let (by, other) = if world.number(knows).await == 1 { ("sandbox", "other") } else { ("other", "sandbox") };
+    let report = read_statement_of(&world, "2026-11-22", other).await;
+    assert_eq!(report.told.get("unknown_reference"), Some(&1), "{:#}", report.document());
+    let shown = on_hold(&world).await;
+    assert_eq!((&shown["on_hold"], &shown["forgotten"]), (&json!(false), &json!(0)));
+    assert!(read_statement_of(&world, "2026-11-22", by).await.clean());
+    world.verify().await;
 }
