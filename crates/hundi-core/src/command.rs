@@ -5,6 +5,7 @@
 //! what N batches of one decide.
 
 use crate::fees::FeePlan;
+use crate::forgotten::{self, Forgotten};
 use crate::ids::{Actor, Connector, MerchantId, OrderId, PayoutId, Reference};
 use crate::money::{Amount, Balance};
 use crate::payout::{Due, Event, ExceptionKind, Fact, Money, News, Order, Payout, Room, Standing, State, Step, step};
@@ -203,6 +204,10 @@ pub struct Rules {
     pub resend_pause_us: i64,
     /// The connectors, in the order in which they are tried.
     pub connectors: Vec<ConnectorRules>,
+    /// What the references of this installation are derived from, and marked with.
+    pub installation: Box<str>,
+    /// Whether a bank that speaks of a reference with our mark that is not known puts the installation on hold.
+    pub holds_by_itself: bool,
 }
 
 /// What a connector's contract says.
@@ -281,6 +286,8 @@ pub struct Snapshot {
     /// The installation is on hold: it may have forgotten what it has paid (a restored backup), so nothing is started, nothing
     /// new is taken, and nothing expires. What banks say is heard.
     pub on_hold: bool,
+    /// What banks have said of references of ours that are not known: of those that the commands may be about.
+    pub forgotten: BTreeMap<Reference, Vec<Forgotten>>,
 }
 
 /// What an exception is known by: who spoke, about what, and what is wrong.
@@ -318,6 +325,12 @@ pub struct Transition {
     pub credit: Option<Credit>,
     /// What becomes true of a proposal. Rare, so it takes no room where there is none.
     pub by_two: Option<Box<ByTwo>>,
+    /// What a bank said of a reference of ours that is not known.
+    pub forgotten: Option<Forgotten>,
+    /// Why the installation goes on hold.
+    pub hold: Option<Box<str>>,
+    /// The attempts of a forgotten time that a new order turns out to have had.
+    pub recognised: Vec<Attempt>,
 }
 
 /// What becomes true of a proposal that was approved or rejected.
@@ -420,6 +433,9 @@ pub fn decide(snapshot: &mut Snapshot, rules: &Rules, command: &Command, now: Ti
             if snapshot.on_hold && !planted(Plant::StartsOnHold) {
                 return postpone(snapshot, rules, *merchant, *payout, now);
             }
+            if let Some(known) = forgotten::queued(snapshot, rules, (*merchant, *payout), now) {
+                return known;
+            }
             let Some(reference) = free_reference(snapshot, *connector, *references, *payout) else {
                 return Decision::Refused(Refusal::ReferenceTaken);
             };
@@ -462,6 +478,9 @@ pub fn decide(snapshot: &mut Snapshot, rules: &Rules, command: &Command, now: Ti
         Command::Expire { merchant, payout } => match snapshot.payouts.get(payout) {
             Some(known) if now < known.queue_until => Err(Refusal::NotNow),
             _ => {
+                if let Some(known) = forgotten::queued(snapshot, rules, (*merchant, *payout), now) {
+                    return known;
+                }
                 let change = Change::of(Event::Expire, &Actor::System, "Not sent in time");
                 apply(snapshot, rules, *merchant, *payout, &change, now)
             }
@@ -469,6 +488,9 @@ pub fn decide(snapshot: &mut Snapshot, rules: &Rules, command: &Command, now: Ti
         // The bank may have paid it in the time that was forgotten.
         Command::Cancel { .. } if snapshot.on_hold && !planted(Plant::CancelsOnHold) => Err(Refusal::OnHold),
         Command::Cancel { merchant, payout, actor } => {
+            if let Some(known) = forgotten::queued(snapshot, rules, (*merchant, *payout), now) {
+                return known;
+            }
             let change = Change::of(Event::Cancel, actor, "Cancelled by the operator");
             apply(snapshot, rules, *merchant, *payout, &change, now)
         }
@@ -530,9 +552,31 @@ fn create(snapshot: &mut Snapshot, rules: &Rules, order: &Order, now: Timestamp)
     if snapshot.on_hold {
         return Err(Refusal::OnHold);
     }
+    if let Some(recognised) = forgotten::ordered(snapshot, rules, order, now) {
+        return recognised;
+    }
     let merchant = snapshot.merchants.get_mut(&order.merchant).ok_or(Refusal::MerchantUnknown)?;
+    let mut payout = new_payout(merchant, rules, order, now);
+    let mut transition = Transition { created: true, ..Transition::default() };
+    match reserve(merchant, &payout, now) {
+        Ok(row) => transition.journal.push(row),
+        Err(Refusal::Overflow) => return Err(Refusal::Overflow),
+        Err(refusal) => {
+            payout.state = State::Failed;
+            payout.next_at = None;
+            payout.reason = refusal.as_str().into();
+        }
+    }
+    snapshot.orders.insert((order.merchant, order.order.clone()), order.id);
+    snapshot.payouts.insert(order.id, payout.clone());
+    transition.payout = Some(payout);
+    Ok(Decision::Done(Box::new(transition)))
+}
+
+/// A payout that has just been ordered, priced by the merchant's plan.
+pub(crate) fn new_payout(merchant: &Merchant, rules: &Rules, order: &Order, now: Timestamp) -> Payout {
     let fee = merchant.fees[order.rail as usize].fee(order.amount);
-    let mut payout = Payout {
+    Payout {
         order: Order { created_at: now, ..order.clone() },
         fee_paise: fee.fee_paise,
         gst_paise: fee.gst_paise,
@@ -552,21 +596,7 @@ fn create(snapshot: &mut Snapshot, rules: &Rules, order: &Order, now: Timestamp)
         updated_at: now,
         news: 0,
         version: 1,
-    };
-    let mut transition = Transition { created: true, ..Transition::default() };
-    match reserve(merchant, &payout, now) {
-        Ok(row) => transition.journal.push(row),
-        Err(Refusal::Overflow) => return Err(Refusal::Overflow),
-        Err(refusal) => {
-            payout.state = State::Failed;
-            payout.next_at = None;
-            payout.reason = refusal.as_str().into();
-        }
     }
-    snapshot.orders.insert((order.merchant, order.order.clone()), order.id);
-    snapshot.payouts.insert(order.id, payout.clone());
-    transition.payout = Some(payout);
-    Ok(Decision::Done(Box::new(transition)))
 }
 
 /// The merchant's state, then his limits, then his balance; if all allow it, the money is set aside.
@@ -663,7 +693,7 @@ fn wait(
 }
 
 /// The one door for facts.
-fn record(
+pub(crate) fn record(
     snapshot: &mut Snapshot,
     rules: &Rules,
     connector: Connector,
@@ -673,7 +703,7 @@ fn record(
     now: Timestamp,
 ) -> Result<Decision, Refusal> {
     let Some((id, attempt)) = snapshot.references.get(&(connector, reference)).copied() else {
-        if source == Source::UnsignedCallback {
+        if source == Source::UnsignedCallback && !planted(Plant::UnsignedHold) {
             // Anybody can make references up; only the bank's own word is worth a person's time.
             return Err(Refusal::PayoutUnknown);
         }
@@ -685,7 +715,11 @@ fn record(
             payout: None,
             detail: detail.into(),
         };
-        return Ok(Decision::Done(Box::new(Transition { exception: Some(exception), ..Transition::default() })));
+        let mut transition = Transition { exception: Some(exception), ..Transition::default() };
+        if reference.is_of(&rules.installation) {
+            forgotten::hear(snapshot, rules, &mut transition, (connector, reference), word, source);
+        }
+        return Ok(Decision::Done(Box::new(transition)));
     };
     let payout = snapshot.payouts.get_mut(&id).ok_or(Refusal::PayoutUnknown)?;
     let standing = payout.standing(attempt, connector);

@@ -169,8 +169,11 @@ impl fmt::Display for Connector {
 
 /// So many characters at the end of an OrderID are taken for the ones that count up.
 const COUNTED: usize = 3;
-/// So many characters of a reference are those of its neighbours too. Within them 36^10 references are told apart.
+/// So many characters of a reference are those of its neighbours too.
 const NEIGHBOURS: usize = 5;
+/// So many characters at its end mark it as this installation's: of a million and a half strangers' words of this shape one
+/// fits by chance. All but these tell 36^11 references apart, 36^6 of them within neighbours.
+const MARK: usize = 4;
 
 /// What we call one attempt at a bank: 15 of `[A-Z0-9]`, which every bank can carry.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -183,8 +186,40 @@ impl Reference {
     ///
     /// The first characters depend on no more than the merchant and the OrderID without its end: OrderIDs that are
     /// counted up have references that are neighbours, so what keeps them in order writes the same few pages again,
-    /// however many there are. All of them together tell payouts apart.
+    /// however many there are. The last ones follow from the others and the installation ([`Reference::is_of`]).
     pub fn derive(installation: &str, merchant: MerchantId, order: &OrderId, attempt: u32, salt: u8) -> Reference {
+        let mut reference = Reference::without_mark(installation, merchant, order, attempt, salt);
+        let mark = reference.mark(installation);
+        reference.0[15 - MARK..].copy_from_slice(&mark);
+        reference
+    }
+
+    /// Every reference that an attempt may have: the two of [`Reference::derive`], and those of stores before schema 6.
+    pub fn candidates(installation: &str, merchant: MerchantId, order: &OrderId, attempt: u32) -> [Reference; 4] {
+        [(0, true), (1, true), (0, false), (1, false)].map(|(salt, marked)| {
+            let derive = if marked { Reference::derive } else { Reference::without_mark };
+            derive(installation, merchant, order, attempt, salt)
+        })
+    }
+
+    /// Whether it carries the installation's mark. Nobody else's reference does but by chance, so who speaks of one that is
+    /// not known here speaks of what this installation has forgotten.
+    pub fn is_of(&self, installation: &str) -> bool {
+        self.0[15 - MARK..] == self.mark(installation)
+    }
+
+    fn mark(&self, installation: &str) -> [u8; MARK] {
+        let mut hash = Sha256::new();
+        hash.update(b"hundi reference mark 1");
+        hash.update((installation.len() as u64).to_be_bytes());
+        hash.update(installation.as_bytes());
+        hash.update(&self.0[..15 - MARK]);
+        let mut mark = [0; MARK];
+        write_base36(&mut mark, &hash.finalize());
+        mark
+    }
+
+    fn without_mark(installation: &str, merchant: MerchantId, order: &OrderId, attempt: u32, salt: u8) -> Reference {
         let order = order.as_str().as_bytes();
         let (stem, end) = order.split_at(order.len().saturating_sub(COUNTED));
         let mut hash = Sha256::new();
@@ -201,13 +236,8 @@ impl Reference {
         let own = hash.finalize();
         let mut text = [0u8; 15];
         let (first, rest) = text.split_at_mut(NEIGHBOURS);
-        for (places, digest) in [(first, neighbours), (rest, own)] {
-            let mut number = u128::from_be_bytes(std::array::from_fn(|i| digest[i]));
-            for place in places {
-                *place = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[(number % 36) as usize];
-                number /= 36;
-            }
-        }
+        write_base36(first, &neighbours);
+        write_base36(rest, &own);
         Reference(text)
     }
 
@@ -220,6 +250,15 @@ impl Reference {
     /// The 15 characters.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+/// Writes the beginning of a digest in `[0-9A-Z]`.
+fn write_base36(places: &mut [u8], digest: &[u8]) {
+    let mut number = digest.iter().take(16).fold(0u128, |number, byte| number << 8 | u128::from(*byte));
+    for place in places {
+        *place = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[(number % 36) as usize];
+        number /= 36;
     }
 }
 
@@ -330,6 +369,24 @@ mod tests {
         for bad in ["", "abc", "abcdefghijklmno", "ABCDEFGHIJKLMN\u{e9}"] {
             assert_eq!(Reference::parse(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn an_installation_knows_its_own_references_and_no_others() {
+        let mut strangers = 0;
+        for number in 0..2_000 {
+            let order = OrderId::parse(&format!("ORDER-{number}")).unwrap();
+            for reference in &Reference::candidates("inst", MerchantId(1), &order, 1)[..2] {
+                assert!(reference.is_of("inst") && !reference.is_of("other"));
+                // Any other character, and it is a stranger's.
+                for place in 0..15 {
+                    let mut text = reference.0;
+                    text[place] = if text[place] == b'A' { b'B' } else { b'A' };
+                    strangers += usize::from(Reference(text).is_of("inst"));
+                }
+            }
+        }
+        assert!(strangers <= 1, "{strangers} of 60,000");
     }
 
     #[test]

@@ -10,6 +10,7 @@
 
 pub mod command;
 pub mod fees;
+pub mod forgotten;
 pub mod formats;
 pub mod health;
 pub mod ids;
@@ -23,3 +24,4 @@ pub mod rails;
 pub mod routing;
 pub mod schedule;
 pub mod signing;
+pub mod turnround;

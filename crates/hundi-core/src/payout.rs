@@ -239,6 +239,11 @@ impl ExceptionKind {
         ExceptionKind::ALL.into_iter().find(|kind| *kind as i64 == number)
     }
 
+    /// The kind with this name.
+    pub fn named(name: &str) -> Option<ExceptionKind> {
+        ExceptionKind::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// The kind's name, as lists print it.
     pub const fn name(self) -> &'static str {
         match self {

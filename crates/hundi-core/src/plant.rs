@@ -153,6 +153,14 @@ plants! {
         by "test(sqlite::rotten_disk::damage_is_refused)" row 5;
     RottenBalance "rotten-balance" "Balances that do not sum to zero are built on."
         by "test(sqlite::rotten_disk::a_balance_that)" row 5;
+    ForgottenPaidAgain "forgotten-paid-again" "What a bank has paid in a time that a restored store has forgotten is paid again."
+        by "test(=what_was_forgotten_is_recognised) | test(=sqlite::restore::what_was_forgotten_is_not_paid_again)" row 21;
+    UnsignedHold "unsigned-hold" "Anybody can put the installation on hold by an unsigned call."
+        by "test(=only_who_proves_it_puts_us_on_hold) | test(=sqlite::restore::nobody_else_puts_us_on_hold)" row 21;
+    ReleaseWithGaps "release-with-gaps" "A hold is released though a bank has spoken of payments that no statement has."
+        by "test(=sqlite::restore::a_release_waits_for_the_statements)" row 21;
+    ReportForgetsReversals "report-forgets-reversals" "The day's report leaves out what banks have taken back."
+        by "test(=sqlite::report::a_day_is_reported_as_it_was)" row 24;
     RottenAmount "rotten-amount" "A payout is sent whatever amount its row says."
         by "test(sqlite::rotten_disk::no_amount_is_sent)" row 5;
 }

@@ -1,6 +1,8 @@
 //! The Indian payment rails and the table of their rules. A rule is a row, never a branch.
 
 use crate::money::Amount;
+use crate::schedule::HOUR;
+use crate::turnround::{Compensation, TurnRound, Within};
 
 /// A way for money to travel between Indian banks.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -32,9 +34,18 @@ pub struct RailRules {
     pub name_chars_max: usize,
     /// The signs besides letters, digits and the space that a name may keep on this rail.
     pub name_signs: &'static str,
+    /// By when it has to be decided, and what is due if it is not.
+    pub turn_round: TurnRound,
 }
 
-/// The rules of all rails. Sources: RBI NEFT FAQ; RBI RTGS FAQ (2,00,000 minimum); RBI circular of 8 Oct 2021 (IMPS
+/// What IMPS and UPI owe a customer who was debited and whose beneficiary was not credited.
+const DEBITED_NOT_CREDITED: TurnRound = TurnRound {
+    within: Within::Days(1),
+    due: Compensation::PerDay(100_00),
+    says: "reversed by T+1, then 100 rupees a day (RBI/2019-20/67, 20 Sep 2019)",
+};
+
+/// The rules of all rails. Turn-round times: RAILS.md, "Turn-round times", and the table's "final within". Other sources: RBI NEFT FAQ; RBI RTGS FAQ (2,00,000 minimum); RBI circular of 8 Oct 2021 (IMPS
 /// 5,00,000); NPCI (UPI 1,00,000 to a person). Name lengths and signs: RAILS.md, "Names" (unsourced beyond IMPS).
 pub const RAILS: [RailRules; 4] = [
     RailRules {
@@ -45,6 +56,11 @@ pub const RAILS: [RailRules; 4] = [
         instant: false,
         name_chars_max: 50,
         name_signs: ".,-/()'",
+        turn_round: TurnRound {
+            within: Within::AfterBatch(2 * HOUR),
+            due: Compensation::OverRepo(200),
+            says: "credited or returned within 2 hours of the batch, then interest at repo + 2 % (RBI NEFT FAQ)",
+        },
     },
     RailRules {
         rail: Rail::Rtgs,
@@ -54,6 +70,11 @@ pub const RAILS: [RailRules; 4] = [
         instant: false,
         name_chars_max: 50,
         name_signs: ".,-/()",
+        turn_round: TurnRound {
+            within: Within::After(HOUR),
+            due: Compensation::Unnamed,
+            says: "credited within 30 minutes, returned within 1 hour (RBI RTGS FAQ)",
+        },
     },
     RailRules {
         rail: Rail::Imps,
@@ -63,6 +84,7 @@ pub const RAILS: [RailRules; 4] = [
         instant: true,
         name_chars_max: 100,
         name_signs: ".,-/()'&",
+        turn_round: DEBITED_NOT_CREDITED,
     },
     RailRules {
         rail: Rail::Upi,
@@ -72,6 +94,7 @@ pub const RAILS: [RailRules; 4] = [
         instant: true,
         name_chars_max: 100,
         name_signs: ".,-/()'&",
+        turn_round: DEBITED_NOT_CREDITED,
     },
 ];
 

@@ -9,7 +9,9 @@ mod common;
 mod score;
 
 use common::{NOON, connector, merchant, order, references, rules};
-use hundi_core::command::{CallbackWish, Command, Decision, Outcome, Refusal, Rules, Snapshot, Source, Word, decide};
+use hundi_core::command::{
+    CallbackWish, Command, Decision, Outcome, Refusal, Rules, Snapshot, Source, Transition, Word, decide,
+};
 use hundi_core::ids::{Actor, MerchantId, OrderId, PayoutId, Reference};
 use hundi_core::money::Amount;
 use hundi_core::payout::{Payout, State};
@@ -52,6 +54,16 @@ impl World {
     fn done(&mut self, command: &Command) {
         let decision = decide(&mut self.snapshot, &self.rules, command, self.now);
         assert!(matches!(decision, Decision::Done(_)), "{command:?}: {decision:?}");
+    }
+
+    /// What became true by a word; nothing if it was refused.
+    fn decided(&mut self, outcome: Outcome, source: Source) -> Option<Box<Transition>> {
+        let word = Word { outcome, amount_paise: Some(100_00), rrn: "".into(), why: "".into() };
+        let command = Command::Record { connector: connector("sandbox"), reference: self.reference, word, source };
+        match decide(&mut self.snapshot, &self.rules, &command, self.now) {
+            Decision::Done(done) => Some(done),
+            Decision::Repeat(_) | Decision::Refused(_) => None,
+        }
     }
 
     fn hear(&mut self, outcome: Outcome, source: Source) {
@@ -167,4 +179,159 @@ fn on_hold_nothing_is_started() {
     world.snapshot.on_hold = false;
     world.done(&start);
     assert_eq!(world.payout().state, State::Sending);
+}
+
+/// A word about a reference that is not known: whose it may be, and what it does.
+#[test]
+fn only_who_proves_it_puts_us_on_hold() {
+    let ours = references(MERCHANT, &OrderId::parse("FORGOTTEN").unwrap(), 1)[0];
+    let theirs = Reference::derive("another installation", MERCHANT, &OrderId::parse("FORGOTTEN").unwrap(), 1, 0);
+    let enquiry = Source::Enquiry { asked_at: NOON };
+    for (reference, outcome, source, holds) in [
+        (ours, Outcome::Paid, Source::SignedCallback, true),
+        (ours, Outcome::Accepted, Source::SignedCallback, true),
+        (ours, REFUSED, Source::SignedCallback, true),
+        (ours, Outcome::Paid, Source::Statement, true),
+        (ours, Outcome::Reversed, Source::Statement, true),
+        (ours, Outcome::Paid, enquiry, true),
+        (ours, Outcome::NotFound, enquiry, false),
+        (ours, Outcome::Paid, Source::UnsignedCallback, false),
+        (theirs, Outcome::Paid, Source::SignedCallback, false),
+        (theirs, Outcome::Paid, Source::Statement, false),
+    ] {
+        for (allowed, twice) in [(true, false), (true, true), (false, false)] {
+            let mut world = World::new();
+            world.rules.holds_by_itself = allowed;
+            world.reference = reference;
+            let first = world.decided(outcome, source);
+            let held = world.snapshot.on_hold;
+            assert_eq!(held, holds && allowed, "{reference} {outcome:?} {source:?}");
+            assert_eq!(first.as_ref().is_some_and(|done| done.hold.is_some()), held);
+            // It is known that it was forgotten even where nobody is to be stopped by it.
+            assert_eq!(first.is_some_and(|done| done.forgotten.is_some()), holds);
+            // An account that several connectors use is on several statements.
+            let mut shared = World::new();
+            (shared.rules.holds_by_itself, shared.reference) = (allowed, reference);
+            shared.snapshot.references.insert((connector("other"), reference), (PayoutId(9), 1));
+            assert!(shared.decided(outcome, source).is_none_or(|done| done.hold.is_none() && done.forgotten.is_none()));
+            assert!(!shared.snapshot.on_hold);
+            if twice {
+                world.snapshot.on_hold = false;
+                let again = world.decided(outcome, source);
+                assert!(again.is_none_or(|done| done.hold.is_none() && done.forgotten.is_none()));
+                assert!(!world.snapshot.on_hold, "what was released for is not held for again");
+            }
+        }
+    }
+}
+
+/// What a bank said in the forgotten time, and what becomes of the order when the merchant sends it again.
+#[test]
+fn what_was_forgotten_is_recognised() {
+    use Outcome::{Accepted, Paid, Reversed};
+    use Source::{SignedCallback, Statement};
+    type Heard = (u32, i64, Outcome, Source);
+    let table: [(&str, &[Heard], &str); 9] = [
+        ("debited", &[(1, 100_00, Paid, Statement)], "paid#1 reserve settle, Success"),
+        ("said to be paid", &[(1, 100_00, Paid, SignedCallback)], "paid#1 reserve settle, Success"),
+        ("both", &[(1, 100_00, Paid, SignedCallback), (1, 100_00, Paid, Statement)], "paid#1 reserve settle, Success"),
+        (
+            "the second attempt",
+            &[(1, 0, REFUSED, SignedCallback), (2, 100_00, Paid, Statement)],
+            "paid#2 reserve settle, Success",
+        ),
+        (
+            "came back",
+            &[(1, 100_00, Paid, Statement), (1, 100_00, Reversed, Statement)],
+            "reversed#1 reserve settle restore, Success Reversal, ReversalUnannounced",
+        ),
+        (
+            "only the return",
+            &[(1, 100_00, Reversed, Statement)],
+            "reversed#1 reserve settle restore, Success Reversal, ReversalUnannounced",
+        ),
+        ("nothing final", &[(1, 100_00, Accepted, SignedCallback)], "sent#1 reserve, "),
+        ("another amount", &[(1, 100_01, Paid, Statement)], "sent#1 held reserve, , AmountDiffers"),
+        (
+            "two attempts paid",
+            &[(1, 100_00, Paid, Statement), (2, 100_00, Paid, Statement)],
+            "paid#2 held reserve settle, Success, PaidThereOnly",
+        ),
+    ];
+    for (name, heard, expected) in table {
+        let mut world = World::new();
+        let paise = |paise| Amount::from_paise(paise).unwrap();
+        let forgotten = order(MERCHANT, PayoutId(2), "FORGOTTEN", Rail::Imps, paise(100_00), "1");
+        for (attempt, amount_paise, outcome, source) in heard {
+            world.reference = references(MERCHANT, &forgotten.order, *attempt)[0];
+            let word =
+                Word { outcome: *outcome, amount_paise: Some(*amount_paise), rrn: "RRN1".into(), why: "".into() };
+            let (connector, reference, source) = (connector("sandbox"), world.reference, *source);
+            world.done(&Command::Record { connector, reference, word, source });
+        }
+        // Nobody can order while nothing is known for certain.
+        let create = Command::CreatePayout(Box::new(forgotten.clone()));
+        let refused = decide(&mut world.snapshot, &world.rules, &create, world.now);
+        assert!(matches!(refused, Decision::Refused(Refusal::OnHold)), "{name}: {refused:?}");
+        world.snapshot.on_hold = false;
+        // Without the money that was there then it is not called failed.
+        let wallet = world.snapshot.merchants[&MERCHANT].accounts.clone();
+        world.snapshot.merchants.get_mut(&MERCHANT).unwrap().accounts = Default::default();
+        let poor = decide(&mut world.snapshot, &world.rules, &create, world.now);
+        assert!(matches!(poor, Decision::Refused(Refusal::Forgotten)), "{name}: {poor:?}");
+        world.snapshot.merchants.get_mut(&MERCHANT).unwrap().accounts = wallet;
+        let Decision::Done(done) = decide(&mut world.snapshot, &world.rules, &create, world.now) else {
+            panic!("{name}: it is recorded")
+        };
+        let payout = done.payout.as_ref().unwrap();
+        let held = if payout.held { " held" } else { "" };
+        let moved: Vec<_> = done.journal.iter().map(|row| row.movement.kind.name()).collect();
+        let told: Vec<_> = done.callbacks.iter().map(|callback| callback.news.as_str()).collect();
+        let mut shown =
+            format!("{}#{}{held} {}, {}", payout.state.name(), payout.attempts, moved.join(" "), told.join(" "));
+        if let Some(exception) = &done.exception {
+            shown += &format!(", {:?}", exception.kind);
+        }
+        assert_eq!(shown, expected, "{name}");
+        assert!(done.attempt.is_none() && done.created && payout.version == 1);
+        assert_eq!(done.recognised.len(), heard.iter().map(|one| one.0).max().unwrap() as usize, "{name}");
+        assert_eq!(world.snapshot.merchants[&MERCHANT].accounts.sum(), Some(0));
+        let again = decide(&mut world.snapshot, &world.rules, &create, world.now);
+        assert!(matches!(again, Decision::Repeat(Some(_))), "{name}: {again:?}");
+        // A neighbour that nobody has spoken of is a new order.
+        let new = order(MERCHANT, PayoutId(3), "NEW", Rail::Imps, paise(1_00), "1");
+        world.done(&Command::CreatePayout(Box::new(new)));
+        assert_eq!(world.snapshot.payouts[&PayoutId(3)].state, State::Queued);
+    }
+}
+
+/// What the backup knows as queued, and what the bank has paid since, is not started, given up or cancelled.
+#[test]
+fn what_was_queued_then_is_recognised_too() {
+    for nth in 0..3 {
+        let mut world = World::new();
+        world.hear(Outcome::NotWritten, Source::Reply { send_before: world.payout().send_before });
+        // As the backup has it: its start is forgotten.
+        world.snapshot.references.clear();
+        assert_eq!(world.payout().state, State::Queued);
+        world.hear(Outcome::Paid, Source::Statement);
+        assert!(world.snapshot.on_hold);
+        world.snapshot.on_hold = false;
+        let references = references(MERCHANT, &OrderId::parse("A").unwrap(), 1);
+        let (merchant, payout, connector) = (MERCHANT, PAYOUT, connector("sandbox"));
+        let (send_within_us, enquire_after_us) = (SECOND, SECOND);
+        world.rules.queue_us = 0;
+        let command = match nth {
+            0 => Command::Start { merchant, payout, connector, references, send_within_us, enquire_after_us },
+            1 => Command::Expire { merchant, payout },
+            _ => Command::Cancel { merchant, payout, actor: Actor::System },
+        };
+        let Decision::Done(done) = decide(&mut world.snapshot, &world.rules, &command, world.now) else {
+            panic!("{command:?}")
+        };
+        assert!(done.attempt.is_none(), "nothing is to be sent");
+        assert_eq!(done.recognised.len(), 1);
+        assert_eq!((world.payout().state, world.payout().paid_attempt), (State::Paid, Some(1)));
+        assert_eq!(world.snapshot.merchants[&MERCHANT].accounts.reserved, Default::default());
+    }
 }

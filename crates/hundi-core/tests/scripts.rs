@@ -25,10 +25,10 @@ fn paid_and_taken_back() {
          accepted A via=reply        -> Sent#1 694.10/305.90/0.00, due 4s
          silent A                    -> same, due 8s
          paid A amount=300.00 rrn=R1 -> Paid#1 694.10/0.00/5.90 settle [Success 1]
-         show A                      -> Paid rrn=R1 paid_by=1 reference=O5LV reason=
+         show A                      -> Paid rrn=R1 paid_by=1 reference=9K8Y reason=
          banks                       -> sandbox -700.00
          reversed A why=Closed       -> Reversed#1 1000.00/0.00/0.00 restore [Reversal 2]
-         show A                      -> Reversed rrn=R1 paid_by=1 reference=O5LV reason=Closed
+         show A                      -> Reversed rrn=R1 paid_by=1 reference=9K8Y reason=Closed
          banks                       -> sandbox -1000.00
          history                     -> 3",
     );
@@ -48,7 +48,7 @@ fn paid_and_taken_back() {
          start A                  -> Sending#1 694.10/305.90/0.00, due 7s
          accepted A via=signed    -> Sent#1 694.10/305.90/0.00, due 7s
          paid A via=signed rrn=R9 -> Paid#1 694.10/0.00/5.90 settle [Success 1], due 7s
-         show A                   -> Paid rrn=R9 paid_by=1 reference=O5LV reason=
+         show A                   -> Paid rrn=R9 paid_by=1 reference=9K8Y reason=
          history                  -> 0",
     );
 }
@@ -61,7 +61,7 @@ fn taken_back_before_the_success_was_heard() {
          create A 300 imps -> Queued 694.10/305.90/0.00 reserve, due 30s
          start A           -> Sending#1 694.10/305.90/0.00, due 7s
          reversed A rrn=R1 -> Reversed#1 1000.00/0.00/0.00 settle restore [Success 1, Reversal 2]
-         show A            -> Reversed rrn=R1 paid_by=1 reference=O5LV reason=Returned by the beneficiary's bank
+         show A            -> Reversed rrn=R1 paid_by=1 reference=9K8Y reason=Returned by the beneficiary's bank
          banks             -> sandbox -1000.00
          paid A            -> same
          reversed A        -> same
@@ -86,7 +86,7 @@ fn refused() {
          create A 300 imps    -> Queued 694.10/305.90/0.00 reserve, due 30s
          start A              -> Sending#1 694.10/305.90/0.00, due 7s
          refused A why=Closed -> Failed#1 1000.00/0.00/0.00 release [Failure 1]
-         show A               -> Failed rrn= paid_by=- reference=O5LV reason=Closed",
+         show A               -> Failed rrn= paid_by=- reference=9K8Y reason=Closed",
     );
     check(
         "
@@ -96,9 +96,9 @@ fn refused() {
          start A                         -> Sending#1 694.10/305.90/0.00, due 7s
          refused_elsewhere A why=Down    -> Queued#1 694.10/305.90/0.00, due 0s
          start A                         -> Sending#2 694.10/305.90/0.00, due 7s
-         show A                          -> Sending rrn= paid_by=- reference=MNSJ reason=
+         show A                          -> Sending rrn= paid_by=- reference=PP0J reason=
          refused_elsewhere A 2 why=Down2 -> Failed#2 1000.00/0.00/0.00 release [Failure 1]
-         show A                          -> Failed rrn= paid_by=- reference=MNSJ reason=Down2",
+         show A                          -> Failed rrn= paid_by=- reference=PP0J reason=Down2",
     );
     check(
         "
@@ -109,7 +109,7 @@ fn refused() {
          start A             -> Sending#1 694.10/305.90/0.00, due 7s
          accepted A          -> Sent#1 694.10/305.90/0.00, due 2s
          refused_elsewhere A -> Failed#1 1000.00/0.00/0.00 release [Failure 1]
-         show A              -> Failed rrn= paid_by=- reference=O5LV reason=Not executed by the bank",
+         show A              -> Failed rrn= paid_by=- reference=9K8Y reason=Not executed by the bank",
     );
     check(
         "
@@ -239,7 +239,7 @@ fn not_found() {
          wait 1s
          not_found A       -> Queued#1 694.10/305.90/0.00, due 0s
          start A           -> Sending#2 694.10/305.90/0.00, due 7s
-         show A            -> Sending rrn= paid_by=- reference=MNSJ reason=
+         show A            -> Sending rrn= paid_by=- reference=PP0J reason=
          // The second try has a window of its own.
          not_found A       -> same, due 2s
          wait 11s
@@ -247,7 +247,7 @@ fn not_found() {
          start A           -> Sending#3 694.10/305.90/0.00, due 7s
          wait 11s
          not_found A       -> Failed#3 1000.00/0.00/0.00 release [Failure 1]
-         show A            -> Failed rrn= paid_by=- reference=GBJW reason=Not executed by the bank",
+         show A            -> Failed rrn= paid_by=- reference=T8FL reason=Not executed by the bank",
     );
     check(
         "
@@ -297,10 +297,10 @@ fn not_written_is_no_attempt() {
          fund 1000               -> 1000.00/0.00/0.00 fund
          create A 300 imps       -> Queued 694.10/305.90/0.00 reserve, due 30s
          start A                 -> Sending#1 694.10/305.90/0.00, due 7s
-         show A                  -> Sending rrn= paid_by=- reference=O5LV reason=
+         show A                  -> Sending rrn= paid_by=- reference=9K8Y reason=
          not_written A via=reply -> Queued 694.10/305.90/0.00, due 3s
          start A                 -> Sending#1 694.10/305.90/0.00, due 7s
-         show A                  -> Sending rrn= paid_by=- reference=O5LV reason=
+         show A                  -> Sending rrn= paid_by=- reference=9K8Y reason=
          not_written A           -> Queued 694.10/305.90/0.00, due 3s
          start A                 -> Sending#1 694.10/305.90/0.00, due 7s
          refused_elsewhere A     -> Failed#1 1000.00/0.00/0.00 release [Failure 1]",
@@ -355,7 +355,7 @@ fn not_written_is_no_attempt() {
          start A           -> Sending#1 694.10/305.90/0.00, due 7s
          not_written A     -> Queued 694.10/305.90/0.00, due 3s
          paid A 1          -> Paid 694.10/0.00/5.90 settle [Success 1] !paid_after_closed
-         show A            -> Paid rrn= paid_by=1 reference=O5LV reason=
+         show A            -> Paid rrn= paid_by=1 reference=9K8Y reason=
          not_written A 1   -> Paid held 694.10/0.00/5.90 !contradiction",
     );
     check(
@@ -410,7 +410,7 @@ fn expiry_and_cancelling() {
          refused_elsewhere A -> Queued#1 694.10/305.90/0.00, due 0s
          expire A            -> NotNow
          cancel A            -> Cancelled#1 1000.00/0.00/0.00 release [Failure 1]
-         show A              -> Cancelled rrn= paid_by=- reference=O5LV reason=Cancelled by the operator
+         show A              -> Cancelled rrn= paid_by=- reference=9K8Y reason=Cancelled by the operator
          refused A 1         -> same
          paid A 1            -> Cancelled#1 held 1000.00/0.00/0.00 !paid_unexpectedly",
     );
@@ -474,7 +474,7 @@ fn a_start_is_a_claim() {
          create B 300 imps -> Queued 388.20/611.80/0.00 reserve, due 30s
          start A           -> Sending#1 388.20/611.80/0.00, due 7s
          start B like=A    -> Sending#1 388.20/611.80/0.00, due 7s
-         show B            -> Sending rrn= paid_by=- reference=V0DZ reason=",
+         show B            -> Sending rrn= paid_by=- reference=GSZW reason=",
     );
     check(
         "
@@ -482,11 +482,11 @@ fn a_start_is_a_claim() {
          fund 1000         -> 1000.00/0.00/0.00 fund
          create A 300 imps -> Queued 694.10/305.90/0.00 reserve, due 30s
          start A           -> Sending#1 694.10/305.90/0.00, due 7s
-         show A            -> Sending rrn= paid_by=- reference=O5LV reason=
+         show A            -> Sending rrn= paid_by=- reference=9K8Y reason=
          wait 11s
          not_found A       -> Queued#1 694.10/305.90/0.00, due 0s
          start A like=A    -> Sending#2 694.10/305.90/0.00, due 7s
-         show A            -> Sending rrn= paid_by=- reference=O8MX reason=",
+         show A            -> Sending rrn= paid_by=- reference=KMKC reason=",
     );
     check(
         "
@@ -496,10 +496,10 @@ fn a_start_is_a_claim() {
          create B 300 imps -> Queued 388.20/611.80/0.00 reserve, due 30s
          start A           -> Sending#1 388.20/611.80/0.00, due 7s
          start B like=A    -> Sending#1 388.20/611.80/0.00, due 7s
-         show B            -> Sending rrn= paid_by=- reference=V0DZ reason=
+         show B            -> Sending rrn= paid_by=- reference=GSZW reason=
          not_written B     -> Queued 388.20/611.80/0.00, due 3s
          start B like=A    -> Sending#1 388.20/611.80/0.00, due 7s
-         show B            -> Sending rrn= paid_by=- reference=V0DZ reason=",
+         show B            -> Sending rrn= paid_by=- reference=GSZW reason=",
     );
     check(
         "
@@ -662,7 +662,7 @@ fn an_attempt_that_we_had_closed_turns_out_to_have_paid() {
          start A                    -> Sending#1 694.10/305.90/0.00, due 7s
          refused_elsewhere A rrn=R1 -> Queued#1 694.10/305.90/0.00, due 0s
          paid A 1 rrn=R2 at=sandbox -> Paid#1 694.10/0.00/5.90 settle [Success 1] !paid_after_closed
-         show A                     -> Paid rrn=R2 paid_by=1 reference=O5LV reason=
+         show A                     -> Paid rrn=R2 paid_by=1 reference=9K8Y reason=
          banks                      -> sandbox -700.00
          start A                    -> NotNow
          // It can be taken back, too.
@@ -679,7 +679,7 @@ fn an_attempt_that_we_had_closed_turns_out_to_have_paid() {
          paid A 1            -> Sending#2 held 694.10/305.90/0.00 !paid_unexpectedly, due 2s
          refused A 2         -> Queued#2 held 694.10/305.90/0.00
          start A             -> NotNow
-         show A              -> Queued rrn= paid_by=- reference=MNSJ reason=
+         show A              -> Queued rrn= paid_by=- reference=PP0J reason=
          // The bank says it again, and now it is clear.
          paid A 1            -> Paid#2 held 694.10/0.00/5.90 settle [Success 1] !paid_after_closed
          banks               -> sandbox -700.00");
@@ -694,7 +694,7 @@ fn an_attempt_that_we_had_closed_turns_out_to_have_paid() {
          paid A 1            -> Sending#2 held 694.10/305.90/0.00 !paid_unexpectedly, due 2s
          paid A 2            -> Paid#2 held 694.10/0.00/5.90 settle [Success 1]
          paid A 1            -> Paid#2 held 694.10/0.00/5.90 !paid_unexpectedly
-         show A              -> Paid rrn= paid_by=2 reference=MNSJ reason=",
+         show A              -> Paid rrn= paid_by=2 reference=PP0J reason=",
     );
     check(
         "
@@ -707,7 +707,7 @@ fn an_attempt_that_we_had_closed_turns_out_to_have_paid() {
          reversed A        -> Failed#1 held 1000.00/0.00/0.00 !contradiction
          refused A         -> same
          silent A          -> same
-         show A            -> Failed rrn= paid_by=- reference=O5LV reason=Not executed by the bank",
+         show A            -> Failed rrn= paid_by=- reference=9K8Y reason=Not executed by the bank",
     );
     check(
         "
@@ -719,9 +719,9 @@ fn an_attempt_that_we_had_closed_turns_out_to_have_paid() {
          refused_elsewhere A rrn=R1 -> Queued#1 694.10/305.90/0.00, due 0s
          start A                    -> Sending#2 694.10/305.90/0.00, due 7s
          refused A 1 rrn=R1         -> same, due 7s
-         show A                     -> Sending rrn= paid_by=- reference=MNSJ reason=
+         show A                     -> Sending rrn= paid_by=- reference=PP0J reason=
          paid A                     -> Paid#2 694.10/0.00/5.90 settle [Success 1]
-         show A                     -> Paid rrn= paid_by=2 reference=MNSJ reason=",
+         show A                     -> Paid rrn= paid_by=2 reference=PP0J reason=",
     );
 }
 
@@ -749,12 +749,12 @@ fn what_is_known_already_changes_nothing() {
          silent A            -> same
          not_found A         -> same
          refused A 1         -> same
-         show A              -> Paid rrn= paid_by=2 reference=MNSJ reason=
+         show A              -> Paid rrn= paid_by=2 reference=PP0J reason=
          reversed A          -> Reversed#2 1000.00/0.00/0.00 restore [Reversal 2]
          reversed A          -> same
          paid A              -> same
          silent A            -> same
-         show A              -> Reversed rrn= paid_by=2 reference=MNSJ reason=Returned by the beneficiary's bank",
+         show A              -> Reversed rrn= paid_by=2 reference=PP0J reason=Returned by the beneficiary's bank",
     );
 }
 
@@ -768,7 +768,7 @@ fn contradictions_hold() {
          start A           -> Sending#1 694.10/305.90/0.00, due 7s
          paid A            -> Paid#1 694.10/0.00/5.90 settle [Success 1]
          refused A         -> Paid#1 held 694.10/0.00/5.90 !contradiction
-         show A            -> Paid rrn= paid_by=1 reference=O5LV reason=
+         show A            -> Paid rrn= paid_by=1 reference=9K8Y reason=
          // It is not deaf: a reversal of what was paid is a reversal.
          reversed A        -> Reversed#1 held 1000.00/0.00/0.00 restore [Reversal 2]
          refused A         -> Reversed#1 held 1000.00/0.00/0.00 !contradiction",
@@ -820,7 +820,7 @@ fn another_amount_moves_nothing() {
          paid A amount=300        -> Paid#1 held 694.10/0.00/5.90 settle [Success 1]
          reversed A amount=299.99 -> Paid#1 held 694.10/0.00/5.90 !amount_differs
          reversed A amount=300    -> Reversed#1 held 1000.00/0.00/0.00 restore [Reversal 2]
-         show A                   -> Reversed rrn= paid_by=1 reference=O5LV reason=Returned by the beneficiary's bank",
+         show A                   -> Reversed rrn= paid_by=1 reference=9K8Y reason=Returned by the beneficiary's bank",
     );
     check(
         "

@@ -20,12 +20,15 @@ use hundi_core::postings::JournalRow;
 use hundi_core::rails::{RAILS, Rail};
 use hundi_core::schedule::{DAY, HOUR, MINUTE, Timestamp};
 use hundi_core::signing::secret_text;
+use hundi_core::turnround;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A document, or a sentence that says why not.
 pub type Answer = Result<Value, String>;
 
+/// Words about forgotten payments that `hundi hold status` lists.
+const FORGOTTEN_MAX: i64 = 100_000;
 /// Rows in a list, unless told otherwise.
 pub const LIST_MAX: i64 = 100;
 
@@ -319,6 +322,7 @@ pub async fn payout_cancel(app: &App, payout: &str, actor: &Actor) -> Answer {
         Decision::Refused(_) => {
             Err(format!("payout {payout} is {}; only a queued payout can be cancelled", known.state.name()))
         }
+        // It may turn out to have been paid in a time that was forgotten.
         Decision::Done(_) | Decision::Repeat(_) => payout_show(app, payout).await,
     }
 }
@@ -365,6 +369,7 @@ pub async fn payout_show(app: &App, payout: &str) -> Answer {
         Some(CALLED) => json!("at once: the bank called"),
         at => json!(at.map(|at| at.to_string())),
     };
+    shown["turn_round"] = turn_round(app, &payout);
     let (attempts, words) = attempts(app, &payout).await?;
     shown["attempts"] = Value::Array(attempts);
     shown["journal"] = Value::Array(journal_of(app, &payout).await?);
@@ -388,6 +393,19 @@ pub async fn payout_show(app: &App, payout: &str) -> Answer {
     });
     shown["callbacks"] = Value::Array(callbacks.collect());
     Ok(shown)
+}
+
+/// When the payout had to be decided by its rail's rule, and what is due because it is late.
+fn turn_round(app: &App, payout: &Payout) -> Value {
+    let ended = if payout.state.is_open() { app.clock.now() } else { payout.updated_at };
+    let Some(clock) = turnround::clock(payout, ended, app.config.turnround.repo_basis_points) else {
+        return Value::Null;
+    };
+    json!({
+        "deadline": clock.deadline.to_string(), "late_days": clock.late_days,
+        "compensation_due": clock.compensation_paise.map(|paise| Balance::from_paise(paise).to_string()),
+        "rule": payout.order.rail.rules().turn_round.says,
+    })
 }
 
 /// The journal rows of a payout: those from its time, and only if some are missing there, those after it. Journal times
@@ -454,8 +472,7 @@ async fn attempts(app: &App, payout: &Payout) -> Result<(Vec<Value>, Vec<Value>)
     let order = &payout.order;
     // One more than were made: an attempt of which no byte left us is not counted, and has a reference all the same.
     for attempt in 1..=payout.attempts + 1 {
-        for salt in [0, 1] {
-            let reference = Reference::derive(&app.installation, order.merchant, &order.order, attempt, salt);
+        for reference in Reference::candidates(&app.installation, order.merchant, &order.order, attempt) {
             for connector in payout.connector.iter().chain(&payout.refused_by).copied().collect::<BTreeSet<_>>() {
                 let known = app.store.reference(connector, reference).await.map_err(text)?;
                 if known.is_none_or(|(_, id, _)| id != order.id) {
@@ -632,21 +649,60 @@ pub async fn hold_set(app: &App, reason: &str, actor: &Actor) -> Answer {
     hold_status(app).await
 }
 
-/// Whether the installation is on hold, since when, by whom and why.
+/// Whether the installation is on hold, since when, by whom and why; and the payments that banks know and it does not.
 pub async fn hold_status(app: &App) -> Answer {
     let hold = app.store.meta(HOLD).await.map_err(text)?;
-    Ok(json!({ "on_hold": hold.is_some(), "hold": hold }))
+    let (forgotten, unstated) = app.store.forgotten_counts().await.map_err(text)?;
+    let listed = app.store.forgotten(FORGOTTEN_MAX).await.map_err(text)?;
+    let listed = listed.iter().map(|view| {
+        let one = &view.forgotten;
+        json!({
+            "reference": one.reference.as_str(), "connector": one.connector.as_str(), "said": one.said.name(),
+            "amount": one.amount_paise.map(|paise| Balance::from_paise(paise).to_string()), "rrn": &*one.rrn,
+            "at": view.at.to_string(),
+        })
+    });
+    Ok(json!({
+        "on_hold": hold.is_some(), "hold": hold, "forgotten": forgotten, "without_statement": unstated,
+        "forgotten_payments": listed.collect::<Vec<_>>(),
+    }))
 }
 
-/// Lets the installation pay again.
-pub async fn hold_release(app: &App, reason: &str, actor: &Actor) -> Answer {
+/// Lets the installation pay again. While banks have spoken of payments that it does not know and no statement tells of,
+/// only with `force`.
+pub async fn hold_release(app: &App, reason: &str, force: bool, actor: &Actor) -> Answer {
     let reason = hold_reason(reason)?;
     if app.store.meta(HOLD).await.map_err(text)?.is_none() {
         return Err("Hundi is not on hold".to_owned());
     }
-    let line = rows::settings_line(MerchantId::HOUSE, &format!("hold released: {reason}"), actor, app.clock.now());
+    let gaps = hold_gaps(app).await?;
+    if let Some(gap) = gaps.filter(|_| !force && !planted(Plant::ReleaseWithGaps)) {
+        return Err(format!(
+            "{gap}; give `hundi reconcile` the statements since the backup, or release with --force and a reason that \
+            says why nothing will be paid twice"
+        ));
+    }
+    let forced = if force { "hold released by force" } else { "hold released" };
+    let line = rows::settings_line(MerchantId::HOUSE, &format!("{forced}: {reason}"), actor, app.clock.now());
     app.writer.write(rows::meta_forget(HOLD).and(line)).await.map_err(text)?;
     hold_status(app).await
+}
+
+/// Why the statements that have been read do not yet tell what the banks have paid in the forgotten time.
+async fn hold_gaps(app: &App) -> Result<Option<String>, String> {
+    let (_, unstated) = app.store.forgotten_counts().await.map_err(text)?;
+    if unstated > 0 {
+        return Ok(Some(format!(
+            "banks have spoken of {unstated} payments that are ours and not known here, and no statement has them \
+            (`hundi hold status` lists them)"
+        )));
+    }
+    let early = app.store.forgotten_since_statement().await.map_err(text)?;
+    Ok(early.first().map(|(connector, at)| {
+        format!(
+            "{connector} has spoken of payments that are not known here until {at}, and its last statement ends before"
+        )
+    }))
 }
 
 fn hold_reason(reason: &str) -> Result<&str, String> {
@@ -710,7 +766,7 @@ fn exception_line(exception: &crate::store::reads::ExceptionView, now: Timestamp
 }
 
 /// How long something has waited, in the two units that a person cares for.
-fn age(us: i64) -> String {
+pub(crate) fn age(us: i64) -> String {
     let us = us.max(0);
     match (us / DAY, us / HOUR % 24, us / MINUTE % 60) {
         (0, 0, minutes) => format!("{minutes}m"),
@@ -749,7 +805,7 @@ pub fn csv(lines: &[Value]) -> String {
 
 /// A text as a CSV cell. A line of it that a spreadsheet could take for a formula gets an apostrophe before it, unless the
 /// text is a number. A line that begins with an apostrophe gets one more: who takes one from every line has the text again.
-fn csv_cell(text: &str) -> String {
+pub(crate) fn csv_cell(text: &str) -> String {
     let mut guarded = String::with_capacity(text.len() + 2);
     for (nth, line) in text.split_inclusive(['\n', '\r']).enumerate() {
         // What is not seen before a sign does not hide it: programs trim it.

@@ -3,6 +3,7 @@
 //! A file may leave out everything. An option that does not exist is refused by name.
 
 use hundi_core::money::Amount;
+use hundi_core::payout::ExceptionKind;
 use hundi_core::rails::{RAILS, Rail};
 use hundi_core::routing::Carries;
 use ipnet::IpNet;
@@ -48,6 +49,100 @@ pub struct Config {
     pub limits: BTreeMap<String, Limits>,
     /// When a connector gets no new payouts for a while, because it fails.
     pub health: Health,
+    /// When the installation goes on hold by itself.
+    pub hold: Hold,
+    /// What the operator is told of, and how.
+    pub alerts: Alerts,
+    /// What a late payout costs whoever is late.
+    pub turnround: Turnround,
+}
+
+/// `[hold]`: when the installation goes on hold by itself.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Hold {
+    /// Go on hold when a bank speaks of a reference of ours that is not known here. Default true.
+    pub by_itself: bool,
+}
+
+impl Default for Hold {
+    fn default() -> Hold {
+        Hold { by_itself: true }
+    }
+}
+
+/// `[turnround]`: what a late payout costs whoever is late.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Turnround {
+    /// RBI's repo rate in hundredths of a percent, such as 525 for 5.25 %; absent, the interest of late NEFT is not told.
+    pub repo_basis_points: Option<i64>,
+}
+
+/// `[alerts]`: what the operator is told of, and how. What is absent raises no alert.
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Alerts {
+    /// Payouts that are open longer than so many minutes.
+    pub payouts_open_minutes: Option<i64>,
+    /// Exceptions that wait longer than so many minutes.
+    pub exceptions_open_minutes: Option<i64>,
+    /// Only exceptions of these kinds. Default all.
+    pub exception_kinds: Vec<String>,
+    /// Connectors whose last statement ends more than so many hours ago.
+    pub statement_missing_hours: Option<i64>,
+    /// The least that a connector's bank should hold by our book, in rupees, such as `{ sandbox = "200000.00" }`.
+    pub balance_least: BTreeMap<String, String>,
+    /// Where the operator's machine is told, by `POST`; absent, alerts are logged and counted only.
+    pub callback_url: Option<BankUrl>,
+    /// A file with the secret (`whsec_...`) that signs these calls.
+    pub callback_secret_file: Option<PathBuf>,
+    /// The environment variable with that secret.
+    pub callback_secret_env: Option<String>,
+}
+
+impl std::fmt::Debug for Alerts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Alerts").field("balance_least", &self.balance_least).finish_non_exhaustive()
+    }
+}
+
+impl Alerts {
+    /// The least that each connector should hold, paise.
+    pub fn balances_least_paise(&self) -> Result<BTreeMap<String, i64>, String> {
+        let paise = |(name, text): (&String, &String)| {
+            let paise = rupees(&format!("alerts.balance_least.{name}"), Some(text))?;
+            Ok((name.clone(), paise.unwrap_or(0)))
+        };
+        self.balance_least.iter().map(paise).collect()
+    }
+
+    fn check(&self, known: &[&str]) -> Result<(), String> {
+        for (name, value) in [
+            ("payouts_open_minutes", self.payouts_open_minutes),
+            ("exceptions_open_minutes", self.exceptions_open_minutes),
+            ("statement_missing_hours", self.statement_missing_hours),
+        ] {
+            if let Some(value) = value.filter(|value| !(1..=1_000_000).contains(value)) {
+                return Err(format!("`alerts.{name}` is {value}; it must be from 1 to 1000000"));
+            }
+        }
+        if let Some(kind) = self.exception_kinds.iter().find(|kind| ExceptionKind::named(kind).is_none()) {
+            let all = ExceptionKind::ALL.map(ExceptionKind::name).join(", ");
+            return Err(format!("`alerts.exception_kinds` names `{kind}`; there are: {all}"));
+        }
+        if let Some(name) = self.balances_least_paise()?.keys().find(|name| !known.contains(&name.as_str())) {
+            return Err(format!("`alerts.balance_least` names `{name}`, which is no connector"));
+        }
+        let secrets =
+            usize::from(self.callback_secret_file.is_some()) + usize::from(self.callback_secret_env.is_some());
+        if secrets != usize::from(self.callback_url.is_some()) {
+            return Err("`alerts.callback_url` needs one of `alerts.callback_secret_file` and \
+                `alerts.callback_secret_env`, and neither is of use without it"
+                .to_owned());
+        }
+        Ok(())
+    }
 }
 
 /// `[[routes]]`: which payouts, and where to.
@@ -542,6 +637,9 @@ impl Default for Config {
             limits: BTreeMap::new(),
             health: Health::default(),
             connector_order: None,
+            hold: Hold::default(),
+            alerts: Alerts::default(),
+            turnround: Turnround::default(),
         }
     }
 }
@@ -684,6 +782,10 @@ impl Config {
             ));
         }
         config.check_connectors()?;
+        config.alerts.check(&config.connector_names())?;
+        if let Some(points) = config.turnround.repo_basis_points.filter(|points| !(0..=10_000).contains(points)) {
+            return Err(format!("`turnround.repo_basis_points` is {points}; it must be from 0 to 10000"));
+        }
         Ok(config)
     }
 
@@ -829,6 +931,14 @@ mod tests {
             ("[connectors.up]\nkind = 'cashfree'\nclient_id = 'a'\ncalls_per_s = 0", "connectors.up.calls_per_s"),
             ("connector_order = ['up']\n[sandbox]\nurl = 'http://127.0.0.1:9'", "connector_order"),
             ("connector_order = []\n[sandbox]\nurl = 'http://127.0.0.1:9'", "there are: sandbox"),
+            ("[hold]\nby_itsef = false", "by_itsef"),
+            ("[turnround]\nrepo_basis_points = -1", "turnround.repo_basis_points"),
+            ("[alerts]\npayouts_open_minutes = 0", "alerts.payouts_open_minutes"),
+            ("[alerts]\nexception_kinds = ['odd']", "`odd`; there are: paid_after_closed"),
+            ("[alerts]\nbalance_least = { a = '1.00' }", "`a`, which is no connector"),
+            ("[alerts]\nbalance_least = { a = 'much' }", "alerts.balance_least.a"),
+            ("[alerts]\ncallback_url = 'https://hush.example'", "callback_secret_file"),
+            ("[alerts]\ncallback_secret_env = 'HUSHED'", "callback_url"),
         ] {
             let error = Config::parse(text).unwrap_err();
             assert!(error.contains(word), "{text}: {error}");

@@ -9,6 +9,7 @@
 //! simulator can run the same code on one thread with a clock that it holds.
 
 pub mod admin;
+pub mod alerts;
 pub mod callbacks;
 pub mod clock;
 pub mod config;
@@ -21,6 +22,7 @@ pub mod metrics;
 pub mod process;
 pub mod proposals;
 pub mod reconcile;
+pub mod report;
 pub mod routing;
 pub mod store;
 pub mod tls;
@@ -82,6 +84,8 @@ pub struct App {
     pub door: http::door::Door,
     /// Which connector a payout goes to.
     pub router: routing::Router,
+    /// Where the operator is told of alerts.
+    pub alerts: alerts::Desk,
     /// The number that payout ids are made of.
     pub process: ProcessNumber,
 }
@@ -119,11 +123,14 @@ impl App {
             first_lease_us: config.worker.lease_ms * 1_000,
             resend_pause_us: 2 * SECOND,
             connectors: connectors.rules(),
+            installation: installation.as_str().into(),
+            holds_by_itself: config.hold.by_itself,
         };
         let (writer, queue) = writer::queue(config.writer.queue_max);
         let (hub, fresh) = Hub::new(config.writer.queue_max, config.worker.sends_max);
         let metrics = Metrics::new();
         let tokens = http::auth::Tokens::default();
+        let alerts = alerts::Desk::new(&config)?;
         let app = App {
             config,
             store,
@@ -139,6 +146,7 @@ impl App {
             tokens,
             door: http::door::Door::default(),
             router,
+            alerts,
             process,
         };
         Ok((Arc::new(app), Ends { queue, fresh }))

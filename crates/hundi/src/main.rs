@@ -18,7 +18,8 @@ use hundi::clock::Clock;
 use hundi::config::{Config, DatabaseUrl};
 use hundi::process::ProcessNumber;
 use hundi::proposals;
-use hundi::reconcile::{self, Report, feed};
+use hundi::reconcile::{self, feed};
+use hundi::report::Report;
 use hundi::store::Store;
 use hundi::store::rows::ComplaintEvent;
 use hundi::verify::verify;
@@ -164,6 +165,17 @@ enum Command {
     },
     /// The house's accounts: float, suspense, fee income, GST payable, upstream cost, loss
     House,
+    /// The finance desk's day: exit code 0 if every sum ties, 2 if one does not
+    Report {
+        /// The day, YYYY-MM-DD in India
+        day: String,
+        /// Only this merchant
+        #[arg(long, value_name = "ID")]
+        merchant: Option<String>,
+        /// text, csv or json
+        #[arg(long, default_value = "text", value_parser = ["text", "csv", "json"])]
+        format: String,
+    },
     /// Complaints of merchants
     #[command(subcommand)]
     Complaint(Complaint),
@@ -401,11 +413,14 @@ enum Hold {
     },
     /// Whether Hundi is on hold, since when, by whom and why
     Status,
-    /// Pay again
+    /// Pay again; refused while banks have spoken of payments that no statement has
     Release {
         /// What was found
         #[arg(long)]
         reason: String,
+        /// Release all the same
+        #[arg(long)]
+        force: bool,
     },
 }
 
@@ -479,6 +494,17 @@ fn run(cli: Cli) -> Result<(Output, ExitCode), String> {
             let made = bench::bench(&options, configuration(&cli.place)?, cli.place.data.as_deref())?;
             done(Output::Text(made.text, made.document))
         }
+        Command::Report { day, merchant, format } => {
+            let report = report(&configuration(&cli.place)?, &day, merchant.as_deref())?;
+            let code = if report.ties() { ExitCode::SUCCESS } else { DIFFERS.into() };
+            let document = report.document();
+            let text = match format.as_str() {
+                "csv" => report.csv(),
+                "json" => format!("{document}\n"),
+                _ => report.text(),
+            };
+            Ok((Output::Text(text, document), code))
+        }
         Command::Verify { anchors } => check_laws(&configuration(&cli.place)?, anchors.as_deref()),
         command => {
             let output = operate(&cli.place, command)?;
@@ -509,6 +535,16 @@ fn read_anchors(config: &Config, named: Option<&Path>) -> Result<String, String>
         Err(_) if named.is_none() && !path.exists() => Ok(String::new()),
         Err(error) => Err(format!("cannot read the anchors {}: {error}", path.display())),
     }
+}
+
+/// `hundi report`: one view of the store, so that nothing changes meanwhile.
+fn report(config: &Config, day: &str, merchant: Option<&str>) -> Result<Report, String> {
+    run::block_on(async {
+        let clock = Clock::system();
+        let store = Store::open_view(config, &clock).await.map_err(|error| error.to_string())?;
+        store.check_schema().await.map_err(|error| error.to_string())?;
+        hundi::report::report(&store, config, clock.now(), day, merchant).await
+    })?
 }
 
 /// `hundi verify`: exit code 0 only if every law holds.
@@ -646,7 +682,7 @@ async fn act(app: &App, command: Command, actor: &Actor) -> Result<Output, Strin
         Command::Exception(Exception::Show { id }) => admin::exception_show(app, &id).await,
         Command::Hold(Hold::Set { reason }) => admin::hold_set(app, &reason, actor).await,
         Command::Hold(Hold::Status) => admin::hold_status(app).await,
-        Command::Hold(Hold::Release { reason }) => admin::hold_release(app, &reason, actor).await,
+        Command::Hold(Hold::Release { reason, force }) => admin::hold_release(app, &reason, force, actor).await,
         Command::Statement { merchant, format, from, to } => {
             let lines = admin::statement(app, &merchant, from.as_deref(), to.as_deref()).await?;
             let (csv, document) = (admin::csv(&lines), Value::Array(lines));
@@ -663,6 +699,7 @@ async fn act(app: &App, command: Command, actor: &Actor) -> Result<Output, Strin
         | Command::Copy { .. }
         | Command::Migrate
         | Command::Verify { .. }
+        | Command::Report { .. }
         | Command::Bench(_) => {
             return Ok(Output::Nothing);
         }
@@ -671,7 +708,7 @@ async fn act(app: &App, command: Command, actor: &Actor) -> Result<Output, Strin
 }
 
 /// Reads a statement on a thread of its own and compares it.
-async fn reconcile(app: &App, connector: &str, file: PathBuf, actor: &Actor) -> Result<Report, String> {
+async fn reconcile(app: &App, connector: &str, file: PathBuf, actor: &Actor) -> Result<reconcile::Report, String> {
     let connector = hundi_core::ids::Connector::parse(connector)
         .ok_or_else(|| format!("`{connector}` is not a connector's name"))?;
     let (to, mut fed) = mpsc::channel(CHUNKS_AHEAD);

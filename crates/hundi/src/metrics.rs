@@ -2,6 +2,7 @@
 //! a merchant's text.
 
 use crate::App;
+use crate::alerts::Kind;
 use crate::store::batch::HOLD;
 use hundi_core::command::{Outcome, Transition};
 use hundi_core::ids::Connector;
@@ -42,6 +43,7 @@ pub struct Metrics {
     connector_day_paise: Family<[(&'static str, String); 1], Gauge>,
     waiting: Gauge,
     on_hold: Gauge,
+    alerts: Family<[(&'static str, &'static str); 1], Gauge>,
     batch_jobs: Histogram,
     batch_rows: Histogram,
     commit_seconds: Histogram,
@@ -69,6 +71,7 @@ impl Metrics {
             connector_day_paise: Family::default(),
             waiting: Gauge::default(),
             on_hold: Gauge::default(),
+            alerts: Family::default(),
             batch_jobs: Histogram::new(counts()),
             batch_rows: Histogram::new(counts()),
             commit_seconds: Histogram::new(exponential_buckets(0.0001, 2.0, 16)),
@@ -93,6 +96,7 @@ impl Metrics {
         registry.register("commit_seconds", "Time that a commit took", metrics.commit_seconds.clone());
         registry.register("payouts_waiting", "Open payouts that wait for the operator", metrics.waiting.clone());
         registry.register("on_hold", "1 while nothing is started (`hundi hold`)", metrics.on_hold.clone());
+        registry.register("alerts", "Alerts that stand, by kind", metrics.alerts.clone());
         registry.register("payouts_open", "Payouts that have not ended, by state", metrics.open.clone());
         registry.register(
             "payouts_open_oldest_seconds",
@@ -180,6 +184,11 @@ impl Metrics {
         self.exceptions_open.set(app.store.exceptions_open().await.map_err(|error| error.to_string())?);
         let hold = app.store.meta(HOLD).await.map_err(|error| error.to_string())?;
         self.on_hold.set(i64::from(hold.is_some()));
+        let standing = app.store.alerts().await.map_err(|error| error.to_string())?;
+        for kind in Kind::ALL {
+            let standing = standing.iter().filter(|alert| alert.raised && alert.kind == kind.name()).count();
+            self.alerts.get_or_create(&[("kind", kind.name())]).set(i64::try_from(standing).unwrap_or(i64::MAX));
+        }
         for (state, count, oldest) in app.store.payouts_open().await.map_err(|error| error.to_string())? {
             let label = [("state", State::from_number(state).map_or("unknown", State::name))];
             self.open.get_or_create(&label).set(count);

@@ -14,7 +14,7 @@ use crate::http_out::{OutReply, OutRequest};
 use crate::keys::{Place, hex};
 use crate::store::rows;
 use crate::writer::Unknown;
-use crate::{App, Floor, Fresh, routing};
+use crate::{App, Floor, Fresh, alerts, routing};
 use hundi_core::command::{CALLED, Command, Decision, Outcome, Source, Transition, Word};
 use hundi_core::ids::{Connector, MerchantId, PayoutId, Reference};
 use hundi_core::party::Beneficiary;
@@ -58,7 +58,8 @@ pub async fn run(app: Arc<App>, fresh: Fresh, stop: watch::Receiver<bool>) {
         send_fresh(&app, fresh.instant, instant, 1, stop.clone()),
         send_fresh(&app, fresh.batched, batched, WEIGHT.min(u32::try_from(few).unwrap_or(WEIGHT)), stop.clone()),
         do_due(&app, due, stop.clone()),
-        routing::watch(&app, stop),
+        routing::watch(&app, stop.clone()),
+        alerts::watch(&app, stop),
     );
     // What is in flight is reported if the bank answers soon, and asked about after the next start if not.
     let all = async {

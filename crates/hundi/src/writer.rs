@@ -416,7 +416,7 @@ async fn transact<'a>(app: &'a App, works: &[&Work]) -> Result<Transacted<'a>, S
     }
     let now = app.clock.now();
     let commands: Vec<&Command> = works.iter().flat_map(|work| work.commands()).flatten().collect();
-    let mut loaded = batch::load(&mut tx, &commands).await?;
+    let mut loaded = batch::load(&mut tx, &commands, &app.rules).await?;
     let mut rows = 0;
     let mut answers = Vec::with_capacity(works.len());
     for work in works {
@@ -505,6 +505,9 @@ fn finish(app: &App, task: Task, result: Result<Answer, Unknown>) {
     let Task { work, answer } = task;
     if let Ok(Answer { decision: Some(Decision::Done(transition)), started, .. }) = &result {
         app.metrics.decided(transition);
+        if let Some(why) = &transition.hold {
+            tracing::error!(%why, "Hundi is on hold: nothing is started and nothing new is taken; see `hundi hold status`");
+        }
         if planted(Plant::EventAfterCommit) {
             transition.callbacks.iter().for_each(|callback| callbacks::enqueue_late(app, callback));
         }

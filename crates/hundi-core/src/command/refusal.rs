@@ -30,6 +30,8 @@ pub enum Refusal {
     Overflow,
     /// The installation is on hold; nothing was recorded.
     OnHold,
+    /// A bank has paid it in a time that the store has forgotten, and the wallet does not hold it; nothing was recorded.
+    Forgotten,
     /// There is no such proposal.
     ProposalUnknown,
     /// The proposal was approved or rejected before.
@@ -72,6 +74,7 @@ impl Refusal {
             Refusal::CreditReused => "Bank credit already booked with other details",
             Refusal::Overflow => "Amount is too large",
             Refusal::OnHold => "The installation is on hold",
+            Refusal::Forgotten => "Paid in a forgotten time; the merchant's credits of that time must be booked first",
             Refusal::ProposalUnknown => "There is no such proposal",
             Refusal::ProposalEnded => "The proposal was approved or rejected before",
             Refusal::ProposalExpired => "The proposal has expired; propose it again",

@@ -36,6 +36,8 @@ pub fn rules(attempts_max: u32, queue_us: i64) -> Rules {
         first_lease_us: 30 * SECOND,
         resend_pause_us: 3 * SECOND,
         connectors: vec![rules("sandbox", Some(5 * SECOND)), rules("other", None)],
+        installation: "test".into(),
+        holds_by_itself: true,
     }
 }
 
@@ -94,5 +96,6 @@ pub fn reloaded(snapshot: &Snapshot) -> Snapshot {
         exceptions: snapshot.exceptions.clone(),
         borne: snapshot.borne.clone(),
         on_hold: snapshot.on_hold,
+        forgotten: snapshot.forgotten.clone(),
     }
 }

@@ -167,7 +167,11 @@ impl Operators {
             Job::Settings
         } else if self.maybe_held && self.dice.permille(500) {
             self.held = false;
-            process.operate(number, outbox, |app| async move { admin::hold_release(&app, "seen", &operator()).await });
+            process.operate(
+                number,
+                outbox,
+                |app| async move { admin::hold_release(&app, "seen", true, &operator()).await },
+            );
             Job::Release
         } else if swarm.strikes(Fault::OnHold) {
             self.maybe_held = true;

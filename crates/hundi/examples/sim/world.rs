@@ -850,7 +850,8 @@ impl World {
         let app = Arc::clone(&self.processes[0].app);
         let (hold, paused) = self.processes[0].ask(async {
             let held = admin::hold_status(&app).await?["on_hold"] == true;
-            let hold = if held { Some(admin::hold_release(&app, "all is well", &operator()).await?) } else { None };
+            let hold =
+                if held { Some(admin::hold_release(&app, "all is well", true, &operator()).await?) } else { None };
             let paused = app.store.connectors_paused().await.map_err(|error| error.to_string())?;
             for one in &paused {
                 hundi::connectors::admin::resume(&app, one.connector.as_str(), &operator()).await?;

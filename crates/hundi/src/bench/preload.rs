@@ -207,7 +207,7 @@ async fn write(app: &App, lives: &[Life]) -> Result<(), StoreError> {
     let now = app.clock.now();
     // What a payment speaks of is made by the two commands before it.
     let named: Vec<&Command> = lives.iter().flat_map(|life| [&life.create, &life.start]).collect();
-    let mut loaded = batch::load(&mut tx, &named).await?;
+    let mut loaded = batch::load(&mut tx, &named, &app.rules).await?;
     let mut decided: Vec<Box<Transition>> = Vec::with_capacity(lives.len() * 3);
     // Nothing is sent, so no bank need be configured; but only a connector that is known may start a payout.
     let paid_by =

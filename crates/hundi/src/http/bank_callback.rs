@@ -3,7 +3,7 @@
 //! | the call | about | becomes |
 //! |---|---|---|
 //! | signed | a reference of ours | the message, sealed, and `Record`, in one transaction |
-//! | signed | another reference | the same; `Record` raises an exception |
+//! | signed | another reference | the same; `Record` raises an exception, and if it carries our mark, puts us on hold |
 //! | not signed | a reference of ours | `Record` alone, which at most makes us ask the bank |
 //! | not signed | another reference | nothing: a stranger must not fill our disk |
 //! | any | no payment | nothing; it is answered 200 |
@@ -17,6 +17,7 @@ use crate::worker::{bank, keep};
 use bytes::Bytes;
 use hundi_core::command::{Command, Decision, Source};
 use hundi_core::ids::{MerchantId, PayoutId};
+use hundi_core::plant::{Plant, planted};
 use hyper::body::Body;
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
@@ -77,7 +78,7 @@ where
         app.metrics.bank_word(called.word.outcome);
     }
     let command = Command::Record { connector, reference: called.reference, word: called.word, source };
-    if !called.signed && known.is_none() {
+    if !called.signed && known.is_none() && !planted(Plant::UnsignedHold) {
         return (StatusCode::OK, "heard");
     }
     // What concerns no payout of ours is the house's.

@@ -15,10 +15,12 @@ use crate::http::door::HELD;
 use crate::http::fields::{Field, FieldProblem, Fields, FieldsError};
 use crate::http::problem::{Call, Problem, Wrong, payout_body};
 use crate::keys::Place;
+use crate::store::forgotten::FORGOTTEN;
 use crate::store::{StoreError, batch, rows};
 use crate::worker;
 use crate::writer::{Payment, Unknown};
 use hundi_core::command::{Command, Decision};
+use hundi_core::forgotten;
 use hundi_core::ids::{Actor, MerchantId, OrderId, PayoutId};
 use hundi_core::money::{Amount, AmountError};
 use hundi_core::party::{AccountNumber, Beneficiary, Ifsc, IfscError, Mobile, PersonName, Vpa};
@@ -100,7 +102,7 @@ pub async fn serve(
             let payout = app.store.payout_by_order(caller.merchant, &order).await.map_err(unreadable_store)?;
             match payout {
                 Some(payout) => Ok(Answer::Payout(Box::new(payout))),
-                None => Err(not_found(app).await),
+                None => Err(order_not_found(app, caller.merchant, &order).await),
             }
         }
         Call::StatusByOrderId => our_payout(app, caller, &fields).await.map(Answer::Payout),
@@ -254,7 +256,7 @@ async fn malformed(app: &App, caller: Caller, order: &OrderId, wrong: Wrong) -> 
         Err(_) => return Problem::Unknown,
     }
     match app.store.payout_by_order(caller.merchant, order).await {
-        Ok(None) => match not_found(app).await {
+        Ok(None) => match order_not_found(app, caller.merchant, order).await {
             Problem::OrderNotFound => Problem::Malformed(wrong),
             problem => problem,
         },
@@ -290,6 +292,26 @@ async fn not_found(app: &App) -> Problem {
     match app.store.meta(batch::HOLD).await {
         Ok(None) => Problem::OrderNotFound,
         Ok(Some(_)) => Problem::Unknown,
+        Err(error) => unreadable_store(error),
+    }
+}
+
+/// The same of a merchant's OrderID: a bank may have paid it in a time that this store has forgotten.
+async fn order_not_found(app: &App, merchant: MerchantId, order: &OrderId) -> Problem {
+    let problem = not_found(app).await;
+    if !matches!(problem, Problem::OrderNotFound) {
+        return problem;
+    }
+    let forgotten = async {
+        if app.store.meta(FORGOTTEN).await?.is_none() {
+            return Ok(false);
+        }
+        let references = forgotten::references(&app.rules, merchant, order).map(|(_, reference)| reference);
+        app.store.is_forgotten(&references.collect::<Vec<_>>()).await
+    };
+    match forgotten.await {
+        Ok(false) => problem,
+        Ok(true) => Problem::Unknown,
         Err(error) => unreadable_store(error),
     }
 }

@@ -432,6 +432,7 @@ impl From<Refusal> for Problem {
             | Refusal::ReferenceTaken
             | Refusal::CreditReused
             | Refusal::OnHold
+            | Refusal::Forgotten
             | Refusal::ProposalUnknown
             | Refusal::ProposalEnded
             | Refusal::ProposalExpired

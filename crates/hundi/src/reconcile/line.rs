@@ -33,6 +33,8 @@ pub struct Item {
     pub row: LineRow,
     /// The attempt that it is about.
     pub payout: Option<PayoutKnown>,
+    /// A reference with our mark, if no payout has one of its references: one that was forgotten.
+    pub forgotten: Option<Reference>,
 }
 
 /// What a line comes to.
@@ -98,12 +100,15 @@ impl Item {
         };
         let reason = line.reason.clone();
         let (at, side, returned) = (line.at, line.side, line.returned);
-        Item { at, side, returned, ours, looks_ours, banks, reason, row, payout: None }
+        Item { at, side, returned, ours, looks_ours, banks, reason, row, payout: None, forgotten: None }
     }
 
     /// The payout's reference, or what else it can be found by.
-    pub fn name(&mut self) {
-        let ours = self.payout.map(|payout| payout.reference).or(self.ours.first().copied());
+    pub fn name(&mut self, installation: &str) {
+        if self.payout.is_none() {
+            self.forgotten = self.ours.iter().copied().find(|reference| reference.is_of(installation));
+        }
+        let ours = self.payout.map(|payout| payout.reference).or(self.forgotten).or(self.ours.first().copied());
         if let Some(reference) = ours {
             self.row.reference = reference.as_str().to_owned();
         } else if let Some(bank) = self.banks.first() {
@@ -116,6 +121,12 @@ impl Item {
     pub fn judge(&self, others: bool, funded: bool) -> Judged {
         let Some(payout) = &self.payout else {
             return match self.side {
+                _ if self.forgotten.is_some() && others => Judged::Tell(match self.side {
+                    Side::Debit => ExceptionKind::PaidTwice,
+                    Side::Credit => ExceptionKind::UnknownCredit,
+                }),
+                Side::Debit if self.forgotten.is_some() && !self.returned => Judged::Record(Outcome::Paid),
+                Side::Credit if self.forgotten.is_some() => Judged::Record(Outcome::Reversed),
                 Side::Credit if funded && !others => Judged::Funded,
                 _ if !self.banks.is_empty() => Judged::Later,
                 side => Judged::Tell(self.unknown(side)),

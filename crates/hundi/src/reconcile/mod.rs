@@ -330,7 +330,7 @@ impl Run<'_> {
         let known: HashMap<Reference, PayoutKnown> = known.into_iter().map(|known| (known.reference, known)).collect();
         for item in &mut *items {
             item.payout = item.ours.iter().find_map(|reference| known.get(reference)).copied();
-            item.name();
+            item.name(&self.app.installation);
         }
         let names = items.iter().map(|item| item.row.reference.as_str());
         // A line may have been kept under another of its names, when less was known.
@@ -412,13 +412,16 @@ impl Run<'_> {
             let (writer, connector) = (&self.app.writer, self.connector);
             let mut said = Vec::with_capacity(records.len());
             for (item, outcome) in &records {
-                let Some(payout) = item.payout else { continue };
-                let (reference, word) = (payout.reference, item.word(*outcome));
-                let command = Command::Record { connector, reference, word, source: Source::Statement };
-                said.push(async move { (item, payout, writer.record(payout.merchant, None, command).await) });
+                let known = item.payout.map(|payout| payout.reference);
+                let Some(reference) = known.or(item.forgotten) else { continue };
+                // Of what was forgotten the house is told.
+                let whose = item.payout.map_or(MerchantId::HOUSE, |payout| payout.merchant);
+                let (word, source) = (item.word(*outcome), Source::Statement);
+                let command = Command::Record { connector, reference, word, source };
+                said.push(async move { (item, reference, writer.record(whose, None, command).await) });
             }
             let heard: Vec<_> = stream::iter(said).buffered(RECORDS_AT_ONCE).collect().await;
-            for (item, payout, decision) in heard {
+            for (item, reference, decision) in heard {
                 let (moved, kind) = match decision.map_err(text)? {
                     Decision::Done(done) => (!done.journal.is_empty(), done.exception.map(|told| told.kind)),
                     Decision::Repeat(_) => (false, None),
@@ -433,10 +436,10 @@ impl Run<'_> {
                 self.report.known += u64::from(result == LineResult::Known);
                 if let Some(kind) = kind {
                     let mut difference = self.difference(item, kind, 0);
-                    difference.reference = payout.reference.as_str().to_owned();
+                    difference.reference = reference.as_str().to_owned();
                     self.report.tell(difference);
                 }
-                let found = Found { result, kind, by_rrn, payout: Some(payout) };
+                let found = Found { result, kind, by_rrn, payout: item.payout };
                 bulk.mark(connector, (&item.row.reference, &item.row.line), &found);
             }
             self.write(bulk).await?;
@@ -475,7 +478,7 @@ impl Run<'_> {
         self.app.store.each_payout_with_rrn(self.connector, time, &mut each).await.map_err(text)?;
         for one in earlier {
             // An earlier attempt paid: its reference is not in the row, but can be derived again.
-            let references = [0, 1].map(|salt| self.derived(one.merchant, &one.order, one.attempt, salt));
+            let references = self.derived(one.merchant, &one.order, one.attempt);
             let known = self.app.store.attempts_by_reference(self.connector, &references).await.map_err(text)?;
             found.entry(one.rrn).or_default().extend(known.into_iter().find(|known| known.attempt == one.attempt));
         }
@@ -493,9 +496,9 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn derived(&self, merchant: MerchantId, order: &hundi_core::ids::OrderId, attempt: i64, salt: u8) -> Reference {
+    fn derived(&self, merchant: MerchantId, order: &hundi_core::ids::OrderId, attempt: i64) -> [Reference; 4] {
         let attempt = u32::try_from(attempt).unwrap_or(0);
-        Reference::derive(&self.app.installation, merchant, order, attempt, salt)
+        Reference::candidates(&self.app.installation, merchant, order, attempt)
     }
 
     async fn deal_by_rrn(&mut self, items: Vec<Item>) -> Result<(), String> {

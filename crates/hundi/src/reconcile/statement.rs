@@ -205,7 +205,7 @@ impl Run<'_> {
         row: &StatementRow,
         told: &mut Vec<Difference>,
     ) -> Result<(), String> {
-        let derived = |one: &Undebited| [0, 1].map(|salt| self.derived(merchant, &one.order, one.attempt, salt));
+        let derived = |one: &Undebited| self.derived(merchant, &one.order, one.attempt);
         let references: Vec<Reference> = suspects.iter().flat_map(derived).collect();
         let names: Vec<&str> = references.iter().map(Reference::as_str).collect();
         let lines = self.app.store.statement_lines(self.connector, &names).await.map_err(text)?;

@@ -3,12 +3,16 @@
 //! [`load`] fills a [`Snapshot`] with everything that the commands name; [`write()`] writes what was decided: the last
 //! state of each payout once, however often the batch changed it, and every journal row with its link.
 
+use super::forgotten::{self, FORGOTTEN};
 use super::proposals::{
     BORNE, END_PROPOSALS, IDENTIFY_CREDITS, PROPOSALS, RESOLVE_EXCEPTIONS, TOLD, TOLD_OF_PAYOUTS, decode_proposal,
     decode_told, ended,
 };
+use super::rows;
 use super::{Does, Kind, Lookup, Many, Row, StoreError, Tx, Value};
-use hundi_core::command::{ByTwo, CallbackWish, Command, ExceptionKey, Merchant, MerchantState, Snapshot, Transition};
+use hundi_core::command::{
+    ByTwo, CallbackWish, Command, ExceptionKey, Merchant, MerchantState, Rules, Snapshot, Transition,
+};
 use hundi_core::fees::FeePlan;
 use hundi_core::ids::{Actor, Connector, MerchantId, OrderId, PayoutId, Reference};
 use hundi_core::money::{Amount, Balance};
@@ -86,6 +90,7 @@ static CREDITS: Lookup = Lookup::new(
 static META: Lookup = Lookup::new("name", "meta", "", &[("name", TEXT)]);
 /// Where it is kept that the installation is on hold; its value says since when, by whom and why.
 pub const HOLD: &str = "hold";
+static ADD_META: Many = Many::insert("meta", &[("name", TEXT), ("value", TEXT)], "ON CONFLICT (name) DO NOTHING");
 
 /// What changes about a payout, with the columns before and after it; `Rows::payout` gives the values in this order.
 macro_rules! payout_changes {
@@ -377,20 +382,19 @@ impl<'a> Named<'a> {
 }
 
 /// Reads everything that the commands name, and locks the wallets.
-pub async fn load(tx: &mut Tx<'_>, commands: &[&Command]) -> Result<Loaded, StoreError> {
+pub async fn load(tx: &mut Tx<'_>, commands: &[&Command], rules: &Rules) -> Result<Loaded, StoreError> {
     let mut loaded = Loaded::default();
     let about = load_proposals(tx, &mut loaded, commands).await?;
     let Named { mut merchants, orders, mut payouts, credits, spoken_of, taken } = Named::by(commands, &about);
     let house = if about.books.contains(&MerchantId::HOUSE) { vec![Value::Int(0)] } else { Vec::new() };
-    let hold = if commands.iter().any(|command| is_held_back(command)) { vec![text(HOLD)] } else { Vec::new() };
+    let mut hold = commands.iter().any(|command| is_held_back(command));
     // Which payout a reference belongs to never changes, so this needs no lock; it says whose lock is needed.
-    if !spoken_of.is_empty() {
-        let keys = spoken_of.iter().flat_map(|(connector, reference)| reference_key(*connector, *reference)).collect();
-        for (merchant, payout) in load_references(tx, &mut loaded, keys).await? {
-            merchants.insert(merchant);
-            payouts.insert((merchant, payout));
-        }
-    }
+    let known = load_spoken_of(tx, &mut loaded, rules, &spoken_of).await?;
+    merchants.extend(known.iter().map(|(merchant, _)| *merchant));
+    payouts.extend(known);
+    // What is not known may have been forgotten.
+    hold |= spoken_of.iter().any(|key| !loaded.snapshot.references.contains_key(key));
+    let hold = if hold { vec![text(HOLD), text(FORGOTTEN)] } else { Vec::new() };
     let mut found = tx
         .find(&[
             (&HOUSE, house),
@@ -436,7 +440,11 @@ pub async fn load(tx: &mut Tx<'_>, commands: &[&Command]) -> Result<Loaded, Stor
         loaded.snapshot.credits.insert((connector, reference.into()), credit);
     }
     decode_references(&mut loaded, next())?;
-    loaded.snapshot.on_hold = !next().is_empty();
+    let names = next().iter_mut().map(Row::text).collect::<Result<Vec<_>, _>>()?;
+    loaded.snapshot.on_hold = names.iter().any(|name| name == HOLD);
+    if names.iter().any(|name| name == FORGOTTEN) {
+        load_forgotten(tx, &mut loaded.snapshot, rules, &orders, &spoken_of).await?;
+    }
     // The second is for the case that the first is taken.
     let again =
         taken.iter().filter(|(connector, [first, _])| loaded.snapshot.references.contains_key(&(*connector, *first)));
@@ -454,6 +462,55 @@ fn text(text: &str) -> Value {
 
 fn reference_key(connector: Connector, reference: Reference) -> [Value; 2] {
     [text(connector.as_str()), text(reference.as_str())]
+}
+
+/// Reads whose the references are that banks speak of; and of those with our mark that nobody knows at their connector,
+/// whether another one knows them.
+async fn load_spoken_of(
+    tx: &mut Tx<'_>,
+    loaded: &mut Loaded,
+    rules: &Rules,
+    spoken_of: &BTreeSet<(Connector, Reference)>,
+) -> Result<Vec<(MerchantId, PayoutId)>, StoreError> {
+    if spoken_of.is_empty() {
+        return Ok(Vec::new());
+    }
+    let keys = spoken_of.iter().flat_map(|(connector, reference)| reference_key(*connector, *reference)).collect();
+    let known = load_references(tx, loaded, keys).await?;
+    let unknown = spoken_of.iter().filter(|key| !loaded.snapshot.references.contains_key(key));
+    let ours = unknown.filter(|(_, reference)| reference.is_of(&rules.installation));
+    let all = |reference| rules.connectors.iter().map(move |rules| reference_key(rules.connector, reference));
+    let keys: Vec<Value> = ours.flat_map(|(_, reference)| all(*reference)).flatten().collect();
+    if !keys.is_empty() {
+        load_references(tx, loaded, keys).await?;
+    }
+    Ok(known)
+}
+
+/// Reads what banks have said of the references that the orders may have had, and of those that they speak of now.
+async fn load_forgotten(
+    tx: &mut Tx<'_>,
+    snapshot: &mut Snapshot,
+    rules: &Rules,
+    orders: &BTreeSet<(MerchantId, &str)>,
+    spoken_of: &BTreeSet<(Connector, Reference)>,
+) -> Result<(), StoreError> {
+    let mut names: BTreeSet<Reference> = spoken_of.iter().map(|(_, reference)| *reference).collect();
+    let new = orders.iter().filter_map(|(merchant, order)| Some((*merchant, OrderId::parse(order)?)));
+    let queued = snapshot.payouts.values().filter(|payout| payout.state == State::Queued);
+    let queued = queued.map(|payout| (payout.order.merchant, payout.order.order.clone()));
+    for (merchant, order) in new.chain(queued) {
+        names.extend(hundi_core::forgotten::references(rules, merchant, &order).map(|(_, reference)| reference));
+    }
+    let keys: Vec<Value> = names.iter().map(|reference| text(reference.as_str())).collect();
+    if keys.is_empty() {
+        return Ok(());
+    }
+    for mut row in tx.find(&[(&forgotten::BY_REFERENCE, keys)]).await?.into_iter().flatten() {
+        let one = forgotten::decode(&mut row)?;
+        snapshot.forgotten.entry(one.reference).or_default().push(one);
+    }
+    Ok(())
 }
 
 async fn load_references(
@@ -490,6 +547,8 @@ struct Rows {
     resolved: BTreeMap<ExceptionKey, [Value; 2]>,
     identified: Vec<Value>,
     credits: Vec<Value>,
+    forgotten: Vec<Value>,
+    meta: Vec<Value>,
     journal: Vec<Value>,
     new_payouts: Vec<Value>,
     payouts: Vec<Value>,
@@ -506,7 +565,9 @@ pub async fn write(
 ) -> Result<u64, StoreError> {
     let mut rows = Rows::default();
     let mut touched = BTreeSet::new();
+    let mut changed = 0;
     for transition in transitions {
+        changed += write_rare(tx, transition, now).await?;
         if let Some(payout) = &transition.payout {
             touched.insert(payout.order.id);
         }
@@ -529,7 +590,33 @@ pub async fn write(
     for (id, merchant) in loaded.snapshot.merchants.iter().filter(|(_, merchant)| merchant.changed) {
         rows.accounts(*id, merchant, loaded.links.get(id).ok_or(StoreError::Conflict)?);
     }
-    rows.write(tx).await
+    Ok(changed + rows.write(tx).await?)
+}
+
+/// What is so rare that each has its own statement: that the installation goes on hold, and what becomes of the line of a
+/// statement whose payout was forgotten.
+async fn write_rare(tx: &mut Tx<'_>, transition: &Transition, now: Timestamp) -> Result<u64, StoreError> {
+    let mut changed = 0;
+    if let Some(why) = &transition.hold {
+        let line = rows::settings_line(MerchantId::HOUSE, &format!("hold set: {why}"), &Actor::System, now);
+        for (sql, values) in line.steps() {
+            changed += tx.execute(sql, &values.iter().map(Value::arg).collect::<Vec<_>>()).await?;
+        }
+    }
+    for attempt in &transition.recognised {
+        let Some(payout) = &transition.payout else { continue };
+        let differs = transition.exception.as_ref().filter(|told| payout.held && told.reference == attempt.reference);
+        let kind = differs.map(|told| told.kind as i64);
+        // 2: it moved its payout; 4: it is told to the operator.
+        let result = if kind.is_some() { 4 } else { 2 };
+        let values = forgotten::line_recognised(
+            (attempt.connector, attempt.reference),
+            (attempt.merchant, attempt.payout, attempt.attempt),
+            (result, kind, payout.order.rail as i64),
+        );
+        changed += tx.execute(forgotten::LINE_RECOGNISED, &values.iter().map(Value::arg).collect::<Vec<_>>()).await?;
+    }
+    Ok(changed)
 }
 
 impl Rows {
@@ -546,6 +633,8 @@ impl Rows {
             (&RESOLVE_EXCEPTIONS, resolved.collect()),
             (&ADD_CREDITS, self.credits),
             (&IDENTIFY_CREDITS, self.identified),
+            (&forgotten::ADD_FORGOTTEN, self.forgotten),
+            (&ADD_META, self.meta),
             (&ADD_JOURNAL, self.journal),
             (&ADD_PAYOUTS, self.new_payouts),
             (&CHANGE_PAYOUTS, self.payouts),
@@ -573,6 +662,21 @@ impl Rows {
                 Value::Int(attempt.payout.0),
                 Value::Int(i64::from(attempt.attempt)),
             ]);
+        }
+        for attempt in &transition.recognised {
+            self.references.extend(reference_key(attempt.connector, attempt.reference));
+            self.references.extend([
+                Value::Int(attempt.merchant.0),
+                Value::Int(attempt.payout.0),
+                Value::Int(i64::from(attempt.attempt)),
+            ]);
+        }
+        if let Some(one) = &transition.forgotten {
+            self.forgotten.extend(forgotten::values(one, now));
+            self.meta.extend([text(FORGOTTEN), text("a bank has spoken of references of ours that are not known")]);
+        }
+        if let Some(why) = &transition.hold {
+            self.meta.extend([text(HOLD), Value::Text(format!("since {now} by {}: {why}", Actor::System))]);
         }
         for callback in &transition.callbacks {
             // All are due at once; that news waits for older news of its payout is seen to when what is due is read.

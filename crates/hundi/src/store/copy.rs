@@ -1,9 +1,11 @@
 //! Copies a whole store into an empty one: the way from the embedded database to PostgreSQL.
 
+use super::alerts::ADD_ALERTS;
 use super::batch::{
     ACCOUNT_COLUMNS, ADD_CALLBACKS, ADD_CREDITS, ADD_HISTORY, ADD_JOURNAL, ADD_PAYOUTS, ADD_REFERENCES, BYTES, INT,
     TEXT,
 };
+use super::forgotten::ADD_FORGOTTEN;
 use super::statements::{ADD_LINES, ADD_STATEMENTS};
 use super::{Many, Store, StoreError, Value};
 
@@ -132,7 +134,7 @@ static PROPOSALS: Many = Many::insert(
 );
 
 /// Every table, each with its columns.
-static TABLES: [&Many; 20] = [
+static TABLES: [&Many; 22] = [
     &META,
     &PROCESSES,
     &CONNECTORS,
@@ -153,6 +155,8 @@ static TABLES: [&Many; 20] = [
     &PROPOSALS,
     &ADD_STATEMENTS,
     &ADD_LINES,
+    &ADD_FORGOTTEN,
+    &ADD_ALERTS,
 ];
 
 /// How many rows of a table were copied.

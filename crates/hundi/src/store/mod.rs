@@ -5,11 +5,14 @@
 //!
 //! Statements keep to the dialect of DESIGN 5: `$n` in order of first use, `BIGINT`, `TEXT`, bytes, time as microseconds.
 
+pub mod alerts;
 pub mod batch;
 pub mod copy;
+pub mod forgotten;
 mod postgres;
 pub mod proposals;
 pub mod reads;
+pub mod report;
 pub mod rows;
 pub mod scratch;
 mod sqlite;
@@ -29,6 +32,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0002.sql"),
     include_str!("../../migrations/0003.sql"),
     include_str!("../../migrations/0004.sql"),
+    include_str!("../../migrations/0006.sql"),
 ];
 
 /// A value on its way into a statement.

@@ -271,29 +271,29 @@ const TOKENS_ALL: &str = "SELECT token_id, merchant_id, allow_ip, rate_per_minut
 const BOOKS: &str = "SELECT a.merchant_id, CASE WHEN a.merchant_id = 0 THEN 'house' ELSE m.merchant END, a.wallet_paise, \
     a.reserved_paise, a.fees_paise, a.gst_paise, a.banks, a.journal_seq, a.journal_at, a.journal_link \
     FROM accounts a LEFT JOIN merchants m ON m.merchant_id = a.merchant_id ORDER BY a.merchant_id";
-// What a statement lacked and another had, and a credit that has funded a wallet since, need nobody any more. One that lies
-// in the house's suspense still does.
+/// Which exceptions (`e`) wait for a person. What a statement lacked and another had, a credit that has funded a wallet
+/// since (not one that lies in the house's suspense), and a payment that was forgotten and recognised need nobody any more.
 macro_rules! open_exceptions {
-    ($select:literal, $end:literal) => {
-        concat!(
-            "SELECT ",
-            $select,
-            " FROM exceptions e WHERE e.resolved_at IS NULL \
-             AND NOT (e.kind = 6 AND EXISTS (SELECT 1 FROM statement_lines l WHERE l.connector = e.connector \
-             AND l.reference = e.reference AND l.side = 2)) AND NOT (e.kind = 6 AND EXISTS (SELECT 1 FROM statement_lines b \
-             WHERE b.merchant_id = e.merchant_id AND b.payout_id = e.payout_id AND b.matched = 2 AND b.side = 2)) \
-             AND NOT (e.kind = 10 AND EXISTS (SELECT 1 FROM statement_lines f JOIN bank_credits c \
-             ON c.connector = f.connector AND c.reference = f.reference AND c.amount_paise = f.amount_paise \
-             AND c.merchant_id > 0 WHERE f.connector = e.connector AND f.reference = e.reference AND f.kind = 10))",
-            $end
-        )
+    () => {
+        "e.resolved_at IS NULL AND NOT (e.kind = 6 AND EXISTS (SELECT 1 FROM statement_lines l WHERE l.connector = e.connector \
+         AND l.reference = e.reference AND l.side = 2)) AND NOT (e.kind = 6 AND EXISTS (SELECT 1 FROM statement_lines b \
+         WHERE b.merchant_id = e.merchant_id AND b.payout_id = e.payout_id AND b.matched = 2 AND b.side = 2)) \
+         AND NOT (e.kind = 10 AND EXISTS (SELECT 1 FROM statement_lines f JOIN bank_credits c ON c.connector = f.connector \
+         AND c.reference = f.reference AND c.amount_paise = f.amount_paise \
+         AND c.merchant_id > 0 WHERE f.connector = e.connector \
+         AND f.reference = e.reference AND f.kind = 10)) \
+         AND NOT (e.kind = 4 AND EXISTS (SELECT 1 FROM bank_references r WHERE r.connector = e.connector \
+         AND r.reference = e.reference))"
     };
 }
-const EXCEPTIONS_OPEN: &str = open_exceptions!(
-    "e.connector, e.reference, e.kind, e.payout_id, e.detail, e.at, e.assignee, e.resolved_at, e.proposal_id",
+pub(super) use open_exceptions;
+const EXCEPTIONS_OPEN: &str = concat!(
+    "SELECT e.connector, e.reference, e.kind, e.payout_id, e.detail, e.at, e.assignee, e.resolved_at, e.proposal_id \
+     FROM exceptions e WHERE ",
+    open_exceptions!(),
     " ORDER BY e.at DESC, e.connector, e.reference LIMIT $1"
 );
-const EXCEPTIONS_OPEN_COUNTED: &str = open_exceptions!("COUNT(*)", "");
+const EXCEPTIONS_OPEN_COUNTED: &str = concat!("SELECT COUNT(*) FROM exceptions e WHERE ", open_exceptions!());
 const EXCEPTIONS_ALL: &str = "SELECT e.connector, e.reference, e.kind, e.payout_id, e.detail, e.at, e.assignee, e.resolved_at, \
     e.proposal_id FROM exceptions e ORDER BY e.at DESC, e.connector, e.reference LIMIT $1";
 const EXCEPTION_BY_KEY: &str = "SELECT connector, reference, kind, payout_id, detail, at, assignee, resolved_at, proposal_id \
@@ -822,7 +822,11 @@ fn due_callback(mut row: Row) -> Result<DueCallback, StoreError> {
 }
 
 fn linked(mut row: Row) -> Result<Linked, StoreError> {
-    let row = &mut row;
+    linked_in(&mut row)
+}
+
+/// The journal row at the beginning of a row.
+pub(super) fn linked_in(row: &mut Row) -> Result<Linked, StoreError> {
     let (merchant, seq, at) = (MerchantId(row.int()?), row.int()?, Timestamp(row.int()?));
     let kind = MovementKind::from_number(row.int()?)
         .ok_or_else(|| StoreError::Corrupt("a journal row's kind is not valid".into()))?;

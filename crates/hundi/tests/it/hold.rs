@@ -68,7 +68,7 @@ async fn a_backup_is_restored() {
     world.verify().await;
     score(21, "orders of the lost hour that were asked for again on hold: requests to pay sent", world.wire.payments());
 
-    admin::hold_release(&world.app, "the statement was compared", &operator()).await.unwrap();
+    admin::hold_release(&world.app, "the statement was compared", false, &operator()).await.unwrap();
     world.pass(Duration::from_secs(120)).await;
     assert_eq!(world.status("QUEUED").await.code(), 1);
     assert_eq!(world.status("SINCE-0").await.code(), 4);
@@ -80,19 +80,22 @@ async fn a_backup_is_restored() {
 async fn a_hold_has_a_reason_and_ends_once() {
     let world = World::new().await;
     let (app, operator) = (&world.app, operator());
-    assert_eq!(admin::hold_status(app).await.unwrap(), json!({ "on_hold": false, "hold": null }));
+    let nothing = json!({
+        "on_hold": false, "hold": null, "forgotten": 0, "without_statement": 0, "forgotten_payments": [],
+    });
+    assert_eq!(admin::hold_status(app).await.unwrap(), nothing);
     for reason in ["", " ", "two\nlines", &"x".repeat(201)] {
         let error = admin::hold_set(app, reason, &operator).await.unwrap_err();
         assert!(error.contains("--reason"), "{error}");
     }
-    assert!(admin::hold_release(app, "nothing", &operator).await.unwrap_err().contains("not on hold"));
+    assert!(admin::hold_release(app, "nothing", false, &operator).await.unwrap_err().contains("not on hold"));
     let shown = admin::hold_set(app, "restored from 21:00", &operator).await.unwrap();
     assert_eq!(shown["on_hold"], true);
     assert!(shown["hold"].as_str().unwrap().ends_with("by operator:tester: restored from 21:00"), "{shown}");
     assert!(admin::hold_set(app, "again", &operator).await.unwrap_err().contains("already"));
     assert_eq!(world.pay("ORDER-1", 100, "123456781111").await.code(), 6);
     assert!(world.operations("/metrics").await.contains("hundi_on_hold 1"));
-    admin::hold_release(app, "compared", &operator).await.unwrap();
+    admin::hold_release(app, "compared", false, &operator).await.unwrap();
     assert_eq!(world.pay("ORDER-1", 100, "123456781111").await.code(), 1);
     assert_eq!(world.number("SELECT COUNT(*) FROM settings_history WHERE merchant_id = 0").await, 2);
 }

@@ -19,6 +19,7 @@ mod sqlite {
     pub const ENGINE: super::database::Engine = super::database::Engine::Sqlite;
 
     mod admin;
+    mod alerts;
     mod api;
     mod behind;
     mod bench;
@@ -35,6 +36,8 @@ mod sqlite {
     mod proposals;
     mod receivers;
     mod reconcile;
+    mod report;
+    mod restore;
     mod rotten_disk;
     mod routing;
     mod store;
@@ -69,6 +72,7 @@ mod postgres {
     pub const ENGINE: super::database::Engine = super::database::Engine::Postgres;
 
     mod admin;
+    mod alerts;
     mod api;
     mod bench;
     mod callbacks;
@@ -80,6 +84,8 @@ mod postgres {
     mod proposals;
     mod receivers;
     mod reconcile;
+    mod report;
+    mod restore;
     mod routing;
     mod store;
     #[allow(dead_code, reason = "some of it helps the tests of one engine only")]

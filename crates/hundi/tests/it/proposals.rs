@@ -507,7 +507,7 @@ async fn nothing_is_given_away_while_on_hold() {
     let error = approve(&world, proposal, "ravi").await.unwrap_err();
     assert!(error.contains("on hold") && error.contains("stays proposed"), "{error}");
     assert_eq!(world.status("a").await.code(), 2);
-    admin::hold_release(&world.app, "compared", &operator()).await.unwrap();
+    admin::hold_release(&world.app, "compared", false, &operator()).await.unwrap();
     approve(&world, proposal, "ravi").await.unwrap();
     admin::payout_cancel(&world.app, &payout, &operator()).await.unwrap();
     assert_eq!(wallet(&world).await, "999900.00");

@@ -47,10 +47,14 @@ fn statements() -> Vec<String> {
     let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").replace("\\ ", "");
     let batch = one_line(&read("batch.rs"));
     let columns = batch.split_once("macro_rules! payout_columns { () => { \"").unwrap().1.split_once('"').unwrap().0;
+    let reads = one_line(&read("reads.rs"));
+    let open = reads.split_once("macro_rules! open_exceptions { () => { \"").unwrap().1.split_once('"').unwrap().0;
     let mut statements = Vec::new();
-    for name in ["batch.rs", "reads.rs", "rows.rs", "copy.rs", "statements.rs"] {
-        let text =
-            one_line(&read(name)).replace("\", payout_columns!(), \"", columns).replace("\", $which, \"", "token_id");
+    let names =
+        ["batch.rs", "reads.rs", "rows.rs", "copy.rs", "statements.rs", "forgotten.rs", "report.rs", "alerts.rs"];
+    for name in names {
+        let text = one_line(&read(name)).replace("\", payout_columns!(), \"", columns);
+        let text = text.replace("\", open_exceptions!(), \"", open).replace("\", $which, \"", "token_id");
         let complete = |literal: &&str| {
             let verbs =
                 [("SELECT ", " FROM "), ("INSERT INTO ", " ("), ("UPDATE ", " SET "), ("DELETE FROM ", " WHERE ")];

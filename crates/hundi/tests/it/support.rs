@@ -79,6 +79,7 @@ pub struct Received {
     pub at: Timestamp,
     pub url: String,
     pub headers: Vec<(&'static str, String)>,
+    pub body: Bytes,
 }
 
 /// What a receiver does with a call: a status, the same after a while, or nothing until the deadline.
@@ -324,6 +325,25 @@ impl World {
         serde_json::from_slice(&reply.body).unwrap()
     }
 
+    /// Keeps a copy of every table beside it, as a backup would.
+    pub async fn back_up(&self) {
+        let copy = |(table, _)| format!("CREATE TABLE backup_{table} AS SELECT * FROM {table};");
+        let script: String = hundi::store::copy::tables().map(copy).collect();
+        self.sql(&script).await;
+    }
+
+    /// Ends Hundi and puts back what was kept; the bank goes on. Start it again with [`World::start`].
+    pub async fn kill_and_restore(self) -> (Arc<Folder>, Arc<Bank>, Clock) {
+        let config = self.app.config.clone();
+        let ended = self.kill();
+        let restore = |(table, _)| {
+            format!("DELETE FROM {table}; INSERT INTO {table} SELECT * FROM backup_{table}; DROP TABLE backup_{table};")
+        };
+        let script: String = hundi::store::copy::tables().map(restore).collect();
+        tokio::task::spawn_blocking(move || database::run_sql(&config, &script)).await.unwrap();
+        ended
+    }
+
     /// Runs statements on the store beside Hundi, which goes on meanwhile; its clock does not.
     pub async fn sql(&self, script: &str) {
         let (config, script) = (self.app.config.clone(), script.to_owned());
@@ -414,7 +434,8 @@ fn out(bank: Arc<Bank>, wire: Wire, receivers: Receivers, clock: Clock) -> HttpO
                 let reply = reply.map_err(|_| silent())?.ok_or_else(silent)?;
                 return Ok(OutReply { status: reply.status, body: reply.body, truncated: false });
             }
-            let received = Received { at: clock.now(), url: request.url.clone(), headers: request.headers.clone() };
+            let (url, headers, body) = (request.url.clone(), request.headers.clone(), request.body.clone());
+            let received = Received { at: clock.now(), url, headers, body };
             receivers.calls.lock().unwrap().push(received.clone());
             let instead = receivers.instead.lock().unwrap().clone();
             if let Some(out) = instead {

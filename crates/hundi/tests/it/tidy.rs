@@ -351,6 +351,9 @@ fn every_option_is_documented_and_every_documented_option_exists() {
                 "routes",
                 "limits",
                 "health",
+                "hold",
+                "alerts",
+                "turnround",
             ];
             // A list within a section is documented by the section of its own.
             let inner = inner.contains(&name) || name == "targets";
@@ -383,6 +386,9 @@ fn every_option_is_documented_and_every_documented_option_exists() {
         "targets.",
         "limits.",
         "health.",
+        "hold.",
+        "alerts.",
+        "turnround.",
     ];
     for word in text.split('`').skip(1).step_by(2) {
         let shaped = word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b == b'.');
