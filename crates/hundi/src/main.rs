@@ -122,9 +122,9 @@ enum Command {
     /// Which connector a payout goes to
     #[command(subcommand)]
     Route(Route),
-    /// A merchant's statement
+    /// A merchant's statement, or the house's
     Statement {
-        /// The merchant's ID
+        /// The merchant's ID, or `house`
         #[arg(long)]
         merchant: String,
         /// csv or json
