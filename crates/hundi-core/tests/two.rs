@@ -15,7 +15,7 @@ fn declared_paid() {
          start A                            -> Sending#1 694.10/305.90/0.00, due 7s
          silent A                           -> same, due 2s
          two declare-paid A utr=U7          -> Paid#1 694.10/0.00/5.90 settle [Success 1]
-         show A                             -> Paid rrn=U7 paid_by=1 reference=O5LV reason=
+         show A                             -> Paid rrn=U7 paid_by=1 reference=9K8Y reason=
          banks                              -> sandbox -700.00
          paid A amount=300 rrn=U7           -> same
          two declare-paid A utr=U7          -> NotNow
@@ -36,7 +36,7 @@ fn declared_paid() {
          two adjust 1 from=1/bank:sandbox to=1/wallet -> 695.10/0.00/5.90 adjust
          two resolve A amount_differs       -> Paid#1 695.10/0.00/5.90
          open                               ->
-         show A                             -> Paid rrn=U7 paid_by=1 reference=O5LV reason=",
+         show A                             -> Paid rrn=U7 paid_by=1 reference=9K8Y reason=",
     );
     check(
         "
@@ -84,7 +84,7 @@ fn declared_failed() {
          wait 10s
          not_found A                        -> same, due 2s
          two declare-failed A               -> Failed#1 1000.00/0.00/0.00 release [Failure 1]
-         show A                             -> Failed rrn= paid_by=- reference=O5LV reason=Not executed by the bank
+         show A                             -> Failed rrn= paid_by=- reference=9K8Y reason=Not executed by the bank
          day                                -> 0.00
          two declare-failed A               -> NotNow
          not_found A                        -> same
@@ -104,7 +104,7 @@ fn declared_failed() {
          open                               -> contradiction
          two declare-failed A               -> Failed#1 1000.00/0.00/0.00 release [Failure 1]
          open                               ->
-         show A                             -> Failed rrn= paid_by=- reference=O5LV reason=Not executed by the bank",
+         show A                             -> Failed rrn= paid_by=- reference=9K8Y reason=Not executed by the bank",
     );
 }
 
@@ -188,7 +188,7 @@ fn collected_or_written_off() {
          approve 2                          -> Failed#1 700.00/0.00/0.00 collect
          banks                              -> sandbox -700.00
          open                               ->
-         show A                             -> Failed rrn= paid_by=1 reference=O5LV reason=Not executed by the bank
+         show A                             -> Failed rrn= paid_by=1 reference=9K8Y reason=Not executed by the bank
          two collect A                      -> BorneAlready
          two write-off A                    -> BorneAlready
          paid A                             -> same
@@ -226,7 +226,7 @@ fn collected_or_written_off() {
          two write-off A 2                  -> BorneAlready
          two collect A 1                    -> Paid#2 394.10/0.00/5.90 collect
          two write-off A 1                  -> BorneAlready
-         show A                             -> Paid rrn= paid_by=2 reference=MNSJ reason=
+         show A                             -> Paid rrn= paid_by=2 reference=PP0J reason=
          reversed A 2                       -> Reversed#2 700.00/0.00/0.00 restore [Reversal 2]",
     );
     check(
