@@ -427,6 +427,16 @@ pub enum Decision {
 
 /// Decides one command and changes the snapshot accordingly.
 pub fn decide(snapshot: &mut Snapshot, rules: &Rules, command: &Command, now: Timestamp) -> Decision {
+    let decision = judge(snapshot, rules, command, now);
+    if let Decision::Done(transition) = &decision
+        && let Some(exception) = &transition.exception
+    {
+        note(snapshot, exception);
+    }
+    decision
+}
+
+fn judge(snapshot: &mut Snapshot, rules: &Rules, command: &Command, now: Timestamp) -> Decision {
     let decided = match command {
         Command::CreatePayout(order) => create(snapshot, rules, order, now),
         Command::Start { merchant, payout, connector, references, send_within_us, enquire_after_us } => {
@@ -502,11 +512,6 @@ pub fn decide(snapshot: &mut Snapshot, rules: &Rules, command: &Command, now: Ti
         Command::Approve { proposal, actor } => two::approve(snapshot, rules, *proposal, actor, now),
         Command::Reject { proposal, actor, why } => two::reject(snapshot, *proposal, actor, why, now),
     };
-    if let Ok(Decision::Done(transition)) = &decided
-        && let Some(exception) = &transition.exception
-    {
-        note(snapshot, exception);
-    }
     decided.unwrap_or_else(Decision::Refused)
 }
 
