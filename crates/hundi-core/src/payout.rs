@@ -202,11 +202,16 @@ pub enum ExceptionKind {
     ReversalUnannounced = 11,
     /// A statement does not begin where the one before it ended, or does not add up: lines are missing.
     StatementGap = 12,
+    /// Whether the bank has a file of ours is not known: it was about to be named, and is not there any more. It is not
+    /// written again.
+    FileInDoubt = 15,
+    /// A file that the bank left for us cannot be used, or not all of it.
+    FileUnreadable = 16,
 }
 
 impl ExceptionKind {
     /// All kinds.
-    pub const ALL: [ExceptionKind; 12] = [
+    pub const ALL: [ExceptionKind; 14] = [
         ExceptionKind::PaidAfterClosed,
         ExceptionKind::Contradiction,
         ExceptionKind::AmountDiffers,
@@ -219,6 +224,8 @@ impl ExceptionKind {
         ExceptionKind::UnknownCredit,
         ExceptionKind::ReversalUnannounced,
         ExceptionKind::StatementGap,
+        ExceptionKind::FileInDoubt,
+        ExceptionKind::FileUnreadable,
     ];
 
     /// The kind with this number.
@@ -241,6 +248,8 @@ impl ExceptionKind {
             ExceptionKind::UnknownCredit => "unknown_credit",
             ExceptionKind::ReversalUnannounced => "reversal_unannounced",
             ExceptionKind::StatementGap => "statement_gap",
+            ExceptionKind::FileInDoubt => "file_in_doubt",
+            ExceptionKind::FileUnreadable => "file_unreadable",
         }
     }
 }

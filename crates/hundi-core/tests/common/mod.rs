@@ -3,7 +3,7 @@
 #[allow(dead_code, reason = "not every test binary walks histories")]
 pub mod laws;
 
-use hundi_core::command::{CallbackWish, ConnectorRules, Merchant, MerchantState, Rules, Snapshot};
+use hundi_core::command::{CallbackWish, ConnectorRules, Merchant, MerchantState, Rules, Snapshot, Way};
 use hundi_core::fees::FeePlan;
 use hundi_core::ids::{Actor, Connector, MerchantId, OrderId, PayoutId, Reference};
 use hundi_core::money::Amount;
@@ -27,6 +27,7 @@ pub fn rules(attempts_max: u32, queue_us: i64) -> Rules {
         connector: connector(name),
         not_found_final_us,
         carries: Carries::ALL,
+        way: Way::Call,
     };
     Rules {
         attempts_max,

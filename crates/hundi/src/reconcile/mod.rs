@@ -410,12 +410,13 @@ impl Run<'_> {
         for records in [debits, credits] {
             let mut bulk = Bulk::default();
             let (writer, connector) = (&self.app.writer, self.connector);
-            let said = stream::iter(&records).map(|(item, outcome)| async move {
+            let said = records.iter().map(|(item, outcome)| async move {
                 let payout = item.payout?;
                 let (reference, word) = (payout.reference, item.word(*outcome));
                 let command = Command::Record { connector, reference, word, source: Source::Statement };
                 Some((item, payout, writer.record(payout.merchant, None, command).await))
             });
+            let said = stream::iter(said.collect::<Vec<_>>());
             let heard: Vec<_> = said.buffered(RECORDS_AT_ONCE).filter_map(std::future::ready).collect().await;
             for (item, payout, decision) in heard {
                 let (moved, kind) = match decision.map_err(text)? {

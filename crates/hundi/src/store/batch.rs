@@ -3,8 +3,9 @@
 //! [`load`] fills a [`Snapshot`] with everything that the commands name; [`write()`] writes what was decided: the last
 //! state of each payout once, however often the batch changed it, and every journal row with its link.
 
+use super::files::ADD_FILE_ROWS;
 use super::{Does, Kind, Lookup, Many, Row, StoreError, Tx, Value};
-use hundi_core::command::{CallbackWish, Command, Merchant, MerchantState, Snapshot, Transition};
+use hundi_core::command::{CallbackWish, Command, Merchant, MerchantState, Snapshot, Transition, Way};
 use hundi_core::fees::FeePlan;
 use hundi_core::ids::{Actor, Connector, MerchantId, OrderId, PayoutId, Reference};
 use hundi_core::money::{Amount, Balance};
@@ -342,6 +343,7 @@ fn decode_references(loaded: &mut Loaded, rows: Vec<Row>) -> Result<Vec<(Merchan
 #[derive(Default)]
 struct Rows {
     references: Vec<Value>,
+    file_rows: Vec<Value>,
     callbacks: Vec<Value>,
     history: Vec<Value>,
     exceptions: Vec<Value>,
@@ -389,6 +391,7 @@ impl Rows {
     async fn write(self, tx: &mut Tx<'_>) -> Result<u64, StoreError> {
         let writes = [
             (&ADD_REFERENCES, self.references),
+            (&ADD_FILE_ROWS, self.file_rows),
             (&ADD_CALLBACKS, self.callbacks),
             (&ADD_HISTORY, self.history),
             (&ADD_EXCEPTIONS, self.exceptions),
@@ -420,6 +423,15 @@ impl Rows {
                 Value::Int(attempt.payout.0),
                 Value::Int(i64::from(attempt.attempt)),
             ]);
+            if attempt.way == Way::File {
+                self.file_rows.extend(reference_key(attempt.connector, attempt.reference));
+                self.file_rows.extend([
+                    Value::Int(attempt.merchant.0),
+                    Value::Int(attempt.payout.0),
+                    Value::Int(0),
+                    Value::Int(now.0),
+                ]);
+            }
         }
         for callback in &transition.callbacks {
             // All are due at once; that news waits for older news of its payout is seen to when what is due is read.

@@ -4,6 +4,7 @@ use super::batch::{
     ACCOUNT_COLUMNS, ADD_CALLBACKS, ADD_CREDITS, ADD_EXCEPTIONS, ADD_HISTORY, ADD_JOURNAL, ADD_PAYOUTS, ADD_REFERENCES,
     BYTES, INT, TEXT,
 };
+use super::files::{ANSWERS, FILE_ROWS, FILES, SHARES};
 use super::statements::{ADD_LINES, ADD_STATEMENTS};
 use super::{Many, Store, StoreError, Value};
 
@@ -89,7 +90,7 @@ static CONNECTORS: Many =
     Many::insert("connectors", &[("connector", TEXT), ("paused_at", INT), ("actor", TEXT), ("reason", TEXT)], "");
 
 /// Every table, each with its columns.
-static TABLES: [&Many; 19] = [
+static TABLES: [&Many; 23] = [
     &META,
     &PROCESSES,
     &CONNECTORS,
@@ -109,6 +110,10 @@ static TABLES: [&Many; 19] = [
     &ADD_EXCEPTIONS,
     &ADD_STATEMENTS,
     &ADD_LINES,
+    &SHARES,
+    &FILES,
+    &FILE_ROWS,
+    &ANSWERS,
 ];
 
 /// How many rows of a table were copied.
