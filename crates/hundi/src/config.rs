@@ -987,6 +987,9 @@ impl Config {
 mod tests {
     use super::*;
 
+    const FILES: &str = "[connectors.b]\nkind = 'bankcsv'\nformat = 'enet'\nclient_code = 'hush'\n[connectors.b.exchange]\n\
+        outbox = 'out'\ninbox = 'in'\narchive = 'done'\nbad = 'bad'\n";
+
     #[test]
     fn an_empty_file_is_the_default_and_a_wrong_one_says_where() {
         assert_eq!(Config::parse("").unwrap().worker.attempts_max, 3);
@@ -1031,6 +1034,12 @@ mod tests {
             ("[connectors.up]\nkind = 'segurapay'\nurl = 'http://h'\nreply_within_ms = 10000", "worker.lease_ms"),
             ("[connectors.up]\nkind = 'cashfree'\nclient_id = 'a'\ncredited_after_s = 0", "credited_after_s"),
             ("[connectors.up]\nkind = 'cashfree'\nclient_id = 'a'\ncalls_per_s = 0", "connectors.up.calls_per_s"),
+            ("[connectors.b]\nkind = 'iso20022'\ndebtor_name = 'A'\naccount_number = '1'\nifsc = 'x'", "exchange"),
+            (&format!("{FILES}rows_max = 0"), "connectors.b.exchange.rows_max"),
+            (&format!("{FILES}look_every_s = 0"), "connectors.b.exchange.look_every_s"),
+            (&format!("{FILES}inboxx = 'x'"), "inboxx"),
+            (&FILES.replace("'bad'", "'in'"), "four different folders"),
+            ("[reconcile]\nstatements = { a = 'x' }", "`reconcile.statements` names `a`"),
             ("connector_order = ['up']\n[sandbox]\nurl = 'http://127.0.0.1:9'", "connector_order"),
             ("connector_order = []\n[sandbox]\nurl = 'http://127.0.0.1:9'", "there are: sandbox"),
         ] {

@@ -21,7 +21,7 @@ use hundi_core::schedule::{SECOND, Timestamp};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -368,16 +368,22 @@ async fn statement(app: &App, post: &Post<'_>, file: &Listed) -> Result<Dealt, S
     Ok(Dealt::Bad(format!("{} rows cannot be read ({rows}); the rest of it was used", report.bad)))
 }
 
-/// Whether every statement of a file ends, and there is one.
+/// Whether every statement of a file ends, and there is one; of XML, whether the file ends well too.
 fn is_whole(file: File, name: &str) -> Result<(), String> {
-    let (mut open, mut any, mut first_bad) = (false, false, None);
-    formats::read(BufReader::with_capacity(1 << 16, file), name, &mut |said| match said {
+    let mut input = BufReader::with_capacity(1 << 16, file);
+    let start = input.fill_buf().map_err(text)?;
+    let is_xml = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start).trim_ascii_start().starts_with(b"<");
+    let (mut open, mut any, mut first_bad, mut bad_end) = (false, false, None, false);
+    formats::read(input, name, &mut |said| match said {
         Said::Begins(_) => (open, any) = (true, true),
         Said::Ends { .. } => open = false,
         Said::Line(_) => {}
-        Said::Bad { at, why } => drop(first_bad.get_or_insert_with(|| format!("line {at}: {why}"))),
+        Said::Bad { at, why } => {
+            bad_end |= is_xml && any && !open;
+            first_bad.get_or_insert_with(|| format!("line {at}: {why}"));
+        }
     });
-    match (any, open, first_bad) {
+    match (any, open || bad_end, first_bad) {
         (true, false, _) => Ok(()),
         (_, _, Some(why)) => Err(why),
         (true, true, None) => Err("a statement has no end".to_owned()),

@@ -24,6 +24,7 @@ mod sqlite {
     mod bench;
     mod callbacks;
     mod canaries;
+    mod exchange;
     mod failing_disk;
     mod hold;
     mod lost_syncs;
@@ -72,6 +73,7 @@ mod postgres {
     mod bench;
     mod callbacks;
     mod canaries;
+    mod exchange;
     mod model;
     mod poison;
     mod process;

@@ -467,3 +467,137 @@ fn account(name: &str, text: &config::AccountText) -> Result<AccountNumber, Stri
 fn ifsc(name: &str, text: &str) -> Result<Ifsc, String> {
     Ifsc::parse(text).map_err(|_| format!("`connectors.{name}.ifsc` is not an IFSC, such as HDFC0000001"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hundi_core::schedule::DAY;
+
+    const NOON: Timestamp = Timestamp(1_795_329_000_000_000);
+
+    fn bank(kind: &str, more: &str) -> Result<FileBank, String> {
+        let exchange = "[connectors.b.exchange]\noutbox = 'o'\ninbox = 'i'\narchive = 'a'\nbad = 'x'\n";
+        let text = format!("[connectors.b]\nkind = '{kind}'\n{more}\n{exchange}");
+        let config = config::Config::parse(&text)?;
+        let connector = Connector::parse("b").unwrap();
+        match config.connectors.get("b").unwrap() {
+            config::Connector::Iso20022(options) => FileBank::iso20022(connector, options),
+            config::Connector::BankCsv(options) => FileBank::bankcsv(connector, options),
+            _ => unreachable!(),
+        }
+    }
+
+    const ISO: &str = "debtor_name = 'ACME'\naccount_number = '50100012345678'\nifsc = 'HDFC0000001'";
+    const ENET: &str = "format = 'enet'\nclient_code = 'ACME'\naccount_type = '10'";
+    const UNION: &str =
+        "format = 'union'\nclient_code = 'ACME'\naccount_number = '50100012345678'\nifsc = 'UBIN0556688'";
+
+    fn payment(bank: &FileBank, nth: u32, rail: Rail, account: &str) -> Result<Payment, &'static str> {
+        let reference = Reference::parse(&format!("REF{nth:012}")).unwrap();
+        let beneficiary = Beneficiary::Account {
+            number: AccountNumber::parse(account).unwrap(),
+            ifsc: Ifsc::parse("ICIC0000009").unwrap(),
+        };
+        let amount = Amount::from_paise(2_00_000_00).unwrap();
+        bank.payment((reference, rail, amount), &PersonName::parse("RAVI KUMAR").unwrap(), &beneficiary)
+    }
+
+    #[test]
+    fn options_that_are_wrong_are_named() {
+        for (kind, more, word) in [
+            ("iso20022", ISO.replace("ACME", " "), "`connectors.b.debtor_name`"),
+            ("iso20022", ISO.replace("HDFC0000001", "HDFC"), "`connectors.b.ifsc`"),
+            ("iso20022", ISO.replace("50100012345678", "-"), "`connectors.b.account_number`"),
+            ("iso20022", format!("{ISO}\nversion = '04'"), "`connectors.b.version`"),
+            ("iso20022", format!("{ISO}\ncharge_bearer = 'ME'"), "`connectors.b.charge_bearer`"),
+            ("iso20022", format!("{ISO}\nservice_levels = {{ UPI = 'X' }}"), "`connectors.b.service_levels`"),
+            ("iso20022", format!("{ISO}\nservice_levels = {{ NEFT = 'TOOLONG' }}"), "1 to 4"),
+            ("iso20022", format!("{ISO}\nlocal_instruments = {{ NEFT = 'prtry:' }}"), "`local_instruments`"),
+            ("bankcsv", ENET.replace("enet", "icici"), "`connectors.b.format`"),
+            ("bankcsv", ENET.replace("ACME", "AC ME"), "`connectors.b.client_code`"),
+            ("bankcsv", ENET.replace("'10'", "'1'"), "`connectors.b.account_type`"),
+            ("bankcsv", UNION.replace("account_number = '50100012345678'", ""), "`connectors.b.account_number`"),
+            ("bankcsv", format!("{UNION}\nseparator = ';'"), "`connectors.b.separator`"),
+        ] {
+            let error = bank(kind, &more).unwrap_err();
+            assert!(error.contains(word) && !error.contains("50100012345678"), "{more}: {error}");
+        }
+        for (kind, more) in [("iso20022", ISO), ("bankcsv", ENET), ("bankcsv", UNION)] {
+            let bank = bank(kind, more).unwrap();
+            assert!(!format!("{bank:?}").contains("50100012345678"));
+            assert_eq!(bank.rules().not_found_final_us, None);
+        }
+    }
+
+    #[test]
+    fn a_file_has_one_name_and_says_the_same_twice() {
+        let id = |number, made_at| FileId { number, of_day: number, made_at, installation: "abc" };
+        for (kind, more, name) in [
+            ("iso20022", ISO, "H000007-"),
+            ("bankcsv", ENET, "ACME2211.007"),
+            ("bankcsv", UNION, "ACME20261122000007.txt"),
+        ] {
+            let bank = bank(kind, more).unwrap();
+            let payments: Vec<Payment> =
+                (0..3).map(|nth| payment(&bank, nth, Rail::Neft, "000405001234").unwrap()).collect();
+            let first = bank.name(&id(7, NOON), &payments).unwrap();
+            assert!(first.starts_with(name), "{first}");
+            assert_eq!(bank.name(&id(7, NOON), &payments), Ok(first.clone()));
+            assert_eq!(bank.write(&id(7, NOON), &payments), bank.write(&id(7, NOON), &payments));
+            assert_ne!(bank.name(&id(8, NOON), &payments), Ok(first.clone()));
+            assert_eq!(bank.write(&id(7, NOON), &[]), Err(WriteError::Empty));
+            if kind == "iso20022" {
+                // The same number with other rows, or of another installation, is another file.
+                assert_ne!(bank.name(&id(7, NOON), &payments[..2]), Ok(first.clone()));
+                let other = FileId { installation: "abd", ..id(7, NOON) };
+                assert_ne!(bank.name(&other, &payments), Ok(first));
+            } else {
+                assert_ne!(bank.name(&id(7, NOON.after(DAY)), &payments), Ok(first));
+            }
+        }
+        let enet = bank("bankcsv", ENET).unwrap();
+        assert_eq!(enet.name(&id(1_000, NOON), &[]), Err(WriteError::MessageId));
+        assert_eq!(enet.files_of_day_max(), 999);
+    }
+
+    #[test]
+    fn what_a_format_cannot_carry_is_refused() {
+        for (kind, more, rail, account, fits) in [
+            ("iso20022", ISO, Rail::Imps, "000405001234", true),
+            ("iso20022", ISO, Rail::Neft, "1234567890123456789012345678901234", true),
+            ("bankcsv", ENET, Rail::Rtgs, "000405001234", true),
+            ("bankcsv", ENET, Rail::Neft, "1234567890123456789012345678901", false),
+            ("bankcsv", UNION, Rail::Neft, "1234567890123456789012345", false),
+            ("bankcsv", UNION, Rail::Imps, "000405001234", false),
+        ] {
+            let bank = bank(kind, more).unwrap();
+            if AccountNumber::parse(account).is_some() {
+                assert_eq!(payment(&bank, 1, rail, account).is_ok(), fits, "{kind} {rail:?} {account}");
+            }
+        }
+        let bank = bank("iso20022", ISO).unwrap();
+        let order = (Reference::parse("REF000000000001").unwrap(), Rail::Imps, Amount::from_paise(100).unwrap());
+        let mobile = hundi_core::party::Mobile::parse("9876543210").unwrap();
+        let name = PersonName::parse("RAVI").unwrap();
+        assert!(bank.payment(order, &name, &Beneficiary::Mobile(mobile)).is_err());
+    }
+
+    #[test]
+    fn what_comes_in_is_told_apart() {
+        let (iso, enet) = (bank("iso20022", ISO).unwrap(), bank("bankcsv", ENET).unwrap());
+        let union = bank("bankcsv", UNION).unwrap();
+        let report = b"<?xml version=\"1.0\"?><Document xmlns=\"urn:iso:std:iso:20022:tech:xsd:pain.002.001.03\">";
+        let camt = b"<Document xmlns=\"urn:iso:std:iso:20022:tech:xsd:camt.053.001.02\">";
+        assert_eq!(iso.sort("x", report), Ok(Sort::Answer));
+        assert_eq!(iso.sort("x", b"<Document><CstmrPmtStsRpt>"), Ok(Sort::Answer));
+        assert_eq!(iso.sort("x", camt), Ok(Sort::Statement));
+        assert_eq!(enet.sort("ACME2211.r001", b""), Ok(Sort::Answer));
+        assert!(enet.sort("OTHER2211.r001", b"").is_err());
+        assert_eq!(enet.sort("ACME2211.001", b""), Ok(Sort::Statement));
+        assert_eq!(union.sort("ACME2211.r001", b""), Ok(Sort::Statement));
+        assert_eq!(reverse_of("ACME2211.r001").as_deref(), Some("ACME2211.001"));
+        for name in ["ACME2211.001", "ACME2211.r01", "ACME2211.rabc", "r001", ""] {
+            assert_eq!(reverse_of(name), None, "{name}");
+        }
+    }
+}

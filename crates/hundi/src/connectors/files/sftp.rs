@@ -58,7 +58,6 @@ impl Server {
         let option = |text: String| ["-o".to_owned(), text];
         let mut arguments: Vec<String> = [
             // Only what stands here counts, not what a user has configured.
-            "-q".to_owned(),
             "-F".to_owned(),
             "/dev/null".to_owned(),
             "-b".to_owned(),
