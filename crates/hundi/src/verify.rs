@@ -68,6 +68,7 @@ struct Laws {
     credits: Law,
     anchors: Law,
     statements: Law,
+    files: Law,
     file: Law,
 }
 
@@ -101,7 +102,7 @@ impl Marks {
 /// Folds everything. `anchors` is the text of an anchor file: lines of `time merchant seq link`.
 pub async fn verify(store: &Store, keys: &Keys, anchors: &str) -> Result<Report, StoreError> {
     let mut laws = Laws::new();
-    check_lines(store, &mut laws.statements).await?;
+    check_inbox(store, &mut laws).await?;
     if !planted(Plant::VerifyTrustsIndexes) {
         let damage = store.damage()?;
         laws.file.check(damage.is_empty(), || damage.join("; "));
@@ -191,6 +192,12 @@ pub async fn verify(store: &Store, keys: &Keys, anchors: &str) -> Result<Report,
     Ok(laws.report())
 }
 
+/// What was exchanged with banks.
+async fn check_inbox(store: &Store, laws: &mut Laws) -> Result<(), StoreError> {
+    check_lines(store, &mut laws.statements).await?;
+    check_files(store, &mut laws.files).await
+}
+
 /// The lines of banks' statements against the payouts that they were matched to.
 async fn check_lines(store: &Store, law: &mut Law) -> Result<(), StoreError> {
     let (matched, misplaced) = store.misplaced_lines().await?;
@@ -200,6 +207,17 @@ async fn check_lines(store: &Store, law: &mut Law) -> Result<(), StoreError> {
         law.first.get_or_insert_with(|| {
             format!("statement line {connector}/{reference}: its payout is gone, or is not what it says")
         });
+    }
+    Ok(())
+}
+
+/// The files of payments against their rows, and these against the attempts.
+async fn check_files(store: &Store, law: &mut Law) -> Result<(), StoreError> {
+    let (counted, misplaced) = store.misplaced_files().await?;
+    law.counted += u64::try_from(counted).unwrap_or(0);
+    for (connector, what) in misplaced {
+        law.broken += 1;
+        law.first.get_or_insert_with(|| format!("{connector}: {what}"));
     }
     Ok(())
 }
@@ -384,6 +402,10 @@ impl Laws {
                 "statements",
                 "each line of a bank's statement that is matched has its payout, which is what the line says",
             ),
+            files: Law::new(
+                "files",
+                "each file of payments has the rows that it says, and each row is of an attempt of its payout",
+            ),
             file: Law::new("file", "tables and indexes of the embedded database fit together"),
         }
     }
@@ -403,6 +425,7 @@ impl Laws {
             self.credits,
             self.anchors,
             self.statements,
+            self.files,
             self.file,
         ];
         Report { holds: laws.iter().all(|law| law.broken == 0), laws }

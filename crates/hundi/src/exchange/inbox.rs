@@ -21,7 +21,7 @@ use hundi_core::schedule::{SECOND, Timestamp};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -116,9 +116,9 @@ pub async fn look(app: &App, post: &Post<'_>, seen: &mut Seen) -> Result<(), Str
 async fn take(app: &App, post: &Post<'_>, file: &Listed, since: Timestamp) -> Result<(), String> {
     let (connector, name) = (post.connector, shown(&file.name));
     let opened = post.share.open(Folder::Inbox, &file.name).await.map_err(text)?;
-    let start = look_into(opened).await?;
+    let (start, opened) = look_into(opened).await?;
     let in_time = since.after(post.whole_within_us) > app.clock.now();
-    let (folder, used, about) = match deal(app, post, file, &start, in_time).await? {
+    let (folder, used, about) = match deal(app, post, (file, opened), &start, in_time).await? {
         Dealt::NotWhole(why) if in_time => {
             tracing::debug!(%connector, file = name, why, "a file of a bank is not whole; it is looked at again");
             return Ok(());
@@ -160,15 +160,16 @@ struct Start {
     hash: String,
 }
 
-async fn look_into(file: File) -> Result<Start, String> {
+/// Reads a file once, and gives it back at its beginning.
+async fn look_into(mut file: File) -> Result<(Start, File), String> {
     let work = move || {
-        let (mut input, mut hash, mut start) = (BufReader::with_capacity(1 << 16, file), Sha256::new(), Vec::new());
-        let mut piece = vec![0; 1 << 16];
+        let (mut hash, mut start, mut piece) = (Sha256::new(), Vec::new(), vec![0; 1 << 16]);
         loop {
-            let read = input.read(&mut piece).map_err(text)?;
+            let read = file.read(&mut piece).map_err(text)?;
             let piece = piece.get(..read).unwrap_or_default();
             if piece.is_empty() {
-                return Ok(Start { bytes: start, hash: hex(&hash.finalize()) });
+                file.rewind().map_err(text)?;
+                return Ok((Start { bytes: start, hash: hex(&hash.finalize()) }, file));
             }
             hash.update(piece);
             let room = LOOK_BYTES.saturating_sub(start.len()).min(piece.len());
@@ -178,31 +179,41 @@ async fn look_into(file: File) -> Result<Start, String> {
     tokio::task::spawn_blocking(work).await.map_err(text)?
 }
 
-async fn deal(app: &App, post: &Post<'_>, file: &Listed, start: &Start, in_time: bool) -> Result<Dealt, String> {
+async fn deal(
+    app: &App,
+    post: &Post<'_>,
+    (file, opened): (&Listed, File),
+    start: &Start,
+    in_time: bool,
+) -> Result<Dealt, String> {
     if app.store.answer_known(post.connector, &start.hash).await.map_err(text)? == Some(true) {
         return Ok(Dealt::Known);
     }
-    let Some(bank) = post.bank else { return statement(app, post, file).await };
+    let Some(bank) = post.bank else { return statement(app, post.connector, file, opened).await };
     match bank.sort(&file.name, &start.bytes) {
         Err(why) => Ok(Dealt::Bad(why.to_owned())),
-        Ok(Sort::Statement) => statement(app, post, file).await,
+        Ok(Sort::Statement) => statement(app, post.connector, file, opened).await,
         Ok(Sort::Answer) if file.bytes > ANSWER_BYTES_MAX => {
             Ok(Dealt::Bad(format!("it is larger than {ANSWER_BYTES_MAX} bytes; ask the bank for smaller answers")))
         }
-        Ok(Sort::Answer) => answer(app, bank, file, in_time).await,
+        Ok(Sort::Answer) => {
+            let read = move || {
+                let mut bytes = Vec::new();
+                opened.take(ANSWER_BYTES_MAX).read_to_end(&mut bytes).map(|_| bytes).map_err(text)
+            };
+            let bytes = tokio::task::spawn_blocking(read).await.map_err(text)??;
+            if hex(&Sha256::digest(&bytes)) != start.hash {
+                return Ok(Dealt::NotWhole("it changed while it was read".to_owned()));
+            }
+            answer(app, bank, file, &bytes, in_time).await
+        }
     }
 }
 
 /// Records what an answer says of each payment of the file that it is about.
-async fn answer(app: &App, bank: &FileBank, file: &Listed, in_time: bool) -> Result<Dealt, String> {
+async fn answer(app: &App, bank: &FileBank, file: &Listed, bytes: &[u8], in_time: bool) -> Result<Dealt, String> {
     let connector = bank.connector();
-    let mut opened = bank.share.open(Folder::Inbox, &file.name).await.map_err(text)?.take(ANSWER_BYTES_MAX);
-    let read = move || {
-        let mut bytes = Vec::new();
-        opened.read_to_end(&mut bytes).map(|_| bytes).map_err(text)
-    };
-    let bytes = tokio::task::spawn_blocking(read).await.map_err(text)??;
-    let said = match bank.read(&bytes) {
+    let said = match bank.read(bytes) {
         Ok(Answer::Rows { whole: false, .. }) if in_time => {
             return Ok(Dealt::NotWhole("its last line has no end".to_owned()));
         }
@@ -335,16 +346,20 @@ async fn strange(app: &App, connector: Connector, references: Vec<Reference>) ->
 }
 
 /// Compares a statement, as `hundi reconcile` does.
-async fn statement(app: &App, post: &Post<'_>, file: &Listed) -> Result<Dealt, String> {
-    let (connector, name) = (post.connector, file.name.clone());
-    let opened = post.share.open(Folder::Inbox, &name).await.map_err(text)?;
+async fn statement(app: &App, connector: Connector, file: &Listed, opened: File) -> Result<Dealt, String> {
+    let name = file.name.clone();
     let hint = name.clone();
     // First to its end, so that nothing is taken of one that was cut.
-    let whole = tokio::task::spawn_blocking(move || is_whole(opened, &hint)).await.map_err(text)?;
+    let (whole, opened) = tokio::task::spawn_blocking(move || {
+        let whole = is_whole(&opened, &hint);
+        (whole, (&opened).rewind().map(|()| opened))
+    })
+    .await
+    .map_err(text)?;
     if let Err(why) = whole {
         return Ok(Dealt::NotWhole(why));
     }
-    let opened = post.share.open(Folder::Inbox, &name).await.map_err(text)?;
+    let opened = opened.map_err(text)?;
     let (to, mut fed) = mpsc::channel(CHUNKS_AHEAD);
     let reader = tokio::task::spawn_blocking(move || feed(opened, &name, &to));
     let report = reconcile(app, &mut fed, connector, &Actor::System).await;
@@ -369,7 +384,7 @@ async fn statement(app: &App, post: &Post<'_>, file: &Listed) -> Result<Dealt, S
 }
 
 /// Whether every statement of a file ends, and there is one; of XML, whether the file ends well too.
-fn is_whole(file: File, name: &str) -> Result<(), String> {
+fn is_whole(file: &File, name: &str) -> Result<(), String> {
     let mut input = BufReader::with_capacity(1 << 16, file);
     let start = input.fill_buf().map_err(text)?;
     let is_xml = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start).trim_ascii_start().starts_with(b"<");

@@ -348,6 +348,31 @@ impl Store {
         named.into_iter().map(with_payout).collect()
     }
 
+    /// How many rows of files there are, and what does not fit: files with other rows than they say, and rows without their
+    /// file or attempt; at most 100 of each.
+    pub async fn misplaced_files(&self) -> Result<(i64, Vec<(String, String)>), StoreError> {
+        let counted = "SELECT COUNT(*) FROM bank_file_rows";
+        let counted = self.query(counted, &[]).await?.first_mut().map_or(Ok(0), Row::int)?;
+        let files = "SELECT f.connector, f.name, f.number FROM bank_files f WHERE f.state > 1 AND f.transfers <> \
+            (SELECT COUNT(*) FROM bank_file_rows r WHERE r.connector = f.connector AND r.file = f.number) \
+            ORDER BY f.connector, f.number LIMIT 100";
+        let rows = "SELECT r.connector, r.reference, r.file FROM bank_file_rows r LEFT JOIN bank_references b \
+            ON b.connector = r.connector AND b.reference = r.reference WHERE b.payout_id IS NULL \
+            OR b.payout_id <> r.payout_id OR b.merchant_id <> r.merchant_id OR r.file > 0 AND NOT EXISTS \
+            (SELECT 1 FROM bank_files f WHERE f.connector = r.connector AND f.number = r.file) \
+            ORDER BY r.connector, r.reference LIMIT 100";
+        let mut misplaced = Vec::new();
+        for mut row in self.query(files, &[]).await? {
+            let (connector, name, number) = (row.text()?, row.text()?, row.int()?);
+            misplaced.push((connector, format!("file {number} (`{name}`) has more rows or fewer than it says")));
+        }
+        for mut row in self.query(rows, &[]).await? {
+            let (connector, reference, file) = (row.text()?, row.text()?, row.int()?);
+            misplaced.push((connector, format!("{reference} in file {file}: the file or the attempt is gone")));
+        }
+        Ok((counted, misplaced))
+    }
+
     /// Whether a file that the bank left was dealt with before, by its hash.
     pub async fn answer_known(&self, connector: Connector, hash: &str) -> Result<Option<bool>, StoreError> {
         let sql = "SELECT result FROM bank_answers WHERE connector = $1 AND hash = $2";
