@@ -363,8 +363,6 @@ async fn what_a_file_cannot_carry_another_connector_pays() {
     };
     world.post("/PayoutBankTransafer", &body("A", "UPIId", "ravi@okbank", "UPI")).await;
     world.post("/PayoutBankTransafer", &body("B", "BeneficiaryPhoneNo", "9876543210", "IMPS")).await;
-    // 35 characters are one more than `Max34Text` holds, and too many for the other bank too.
-    world.pay_over("NEFT", "C", 100, &"5".repeat(35)).await;
     world.pay_over("NEFT", "D", 100, "501000120001").await;
     world.pass(A_WHILE).await;
     files.take_and_answer();
@@ -372,8 +370,7 @@ async fn what_a_file_cannot_carry_another_connector_pays() {
     let by = async |order: &str| {
         world.number(&format!("SELECT COUNT(*) FROM payouts WHERE order_id = '{order}' AND connector = 'bank'")).await
     };
-    for (order, ended, by_files) in [("A", "Success", 0), ("B", "Success", 0), ("C", "Failure", 0), ("D", "Success", 1)]
-    {
+    for (order, ended, by_files) in [("A", "Success", 0), ("B", "Success", 0), ("D", "Success", 1)] {
         assert_eq!((status(&world, order).await.as_str(), by(order).await), (ended, by_files), "{order}");
     }
     assert_eq!(files.book().len(), 1);
@@ -645,7 +642,7 @@ async fn a_file_that_is_gone_is_in_doubt() {
     assert_eq!(exceptions(&world).await, [""; 0]);
     world.pass(Duration::from_secs(1_000)).await;
     assert_eq!(exceptions(&world).await, ["file_in_doubt"]);
-    world.pass(Duration::from_secs(40_000)).await;
+    world.pass(Duration::from_secs(4_000)).await;
     assert_eq!((status(&world, "A").await, names(world.folder.path(), "out").len()), ("Pending".to_owned(), 0));
     answer_all(&files);
     world.pass(A_WHILE).await;

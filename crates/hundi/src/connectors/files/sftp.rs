@@ -17,7 +17,8 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-/// What is shown of the server's complaint, characters.
+/// What is shown of the server's complaint: its last lines, and so many characters.
+const COMPLAINT_LINES_MAX: usize = 3;
 const COMPLAINT_CHARS_MAX: usize = 300;
 /// How long the connection may take, seconds.
 const CONNECT_WITHIN_S: u32 = 20;
@@ -122,7 +123,9 @@ impl Server {
         let output = done.map_err(|error| complain(&format!("sftp: {error}")))?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
+            // The reason stands at the end, after whatever a server greets with.
             let said: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+            let said = said.get(said.len().saturating_sub(COMPLAINT_LINES_MAX)..).unwrap_or_default();
             let said: String = said.join("; ").chars().filter(|c| !c.is_control()).take(COMPLAINT_CHARS_MAX).collect();
             return Err(complain(if said.is_empty() { "sftp has failed" } else { &said }));
         }
