@@ -219,6 +219,17 @@ pub struct ConnectorRules {
     pub not_found_final_us: Option<i64>,
     /// What it can carry.
     pub carries: Carries,
+    /// How it is given what it has to pay.
+    pub way: Way,
+}
+
+/// How a connector is given what it has to pay.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Way {
+    /// By a call of its own for each attempt.
+    Call,
+    /// As a row of a file: an attempt is handed over by being written down, in the transaction that starts it.
+    File,
 }
 
 /// Whether a merchant may pay.
@@ -357,6 +368,8 @@ pub struct Attempt {
     pub payout: PayoutId,
     /// Which try, from 1.
     pub attempt: u32,
+    /// How the connector is given it.
+    pub way: Way,
 }
 
 /// A callback to be made.
@@ -465,12 +478,14 @@ fn judge(snapshot: &mut Snapshot, rules: &Rules, command: &Command, now: Timesta
                     payout.next_at = Some(payout.send_before.after(*enquire_after_us));
                     let attempt = payout.attempts;
                     snapshot.references.insert((*connector, reference), (payout.order.id, attempt));
+                    let known = rules.connectors.iter().find(|rules| rules.connector == *connector);
                     transition.attempt = Some(Attempt {
                         connector: *connector,
                         reference,
                         merchant: *merchant,
                         payout: payout.order.id,
                         attempt,
+                        way: known.map_or(Way::Call, |rules| rules.way),
                     });
                     transition.payout = Some(payout.clone());
                 }

@@ -9,7 +9,7 @@
 //! A reference cannot be turned back into an OrderID, but it can be recognised. What is recognised is never sent: the bank's
 //! word of then decides, and where it was not final, the bank is asked.
 
-use crate::command::{Attempt, Decision, History, Outcome, Refusal, Rules, Snapshot, Source, Transition, Word};
+use crate::command::{Attempt, Decision, History, Outcome, Refusal, Rules, Snapshot, Source, Transition, Way, Word};
 use crate::command::{new_payout, record};
 use crate::ids::{Actor, Connector, MerchantId, OrderId, PayoutId, Reference};
 use crate::payout::{Order, State};
@@ -229,7 +229,9 @@ fn take_up(
         for (connector, reference) in heard.iter().map(|one| (one.connector, one.reference)) {
             if snapshot.references.insert((connector, reference), (id, *attempt)).is_none() {
                 let (payout, attempt) = (id, *attempt);
-                transition.recognised.push(Attempt { connector, reference, merchant, payout, attempt });
+                // The bank has it already: it is no row of a file that is still to be written.
+                let way = Way::Call;
+                transition.recognised.push(Attempt { connector, reference, merchant, payout, attempt, way });
             }
         }
     }

@@ -214,11 +214,16 @@ pub enum ExceptionKind {
     StatementGap = 12,
     /// The bank says that it paid by an attempt that we had closed; nothing moved, the payout is held.
     PaidUnexpectedly = 13,
+    /// Whether the bank has a file of ours is not known: it was about to be named, and is not there any more. It is not
+    /// written again.
+    FileInDoubt = 15,
+    /// A file that the bank left for us cannot be used, or not all of it.
+    FileUnreadable = 16,
 }
 
 impl ExceptionKind {
     /// All kinds.
-    pub const ALL: [ExceptionKind; 13] = [
+    pub const ALL: [ExceptionKind; 15] = [
         ExceptionKind::PaidAfterClosed,
         ExceptionKind::Contradiction,
         ExceptionKind::AmountDiffers,
@@ -232,6 +237,8 @@ impl ExceptionKind {
         ExceptionKind::ReversalUnannounced,
         ExceptionKind::StatementGap,
         ExceptionKind::PaidUnexpectedly,
+        ExceptionKind::FileInDoubt,
+        ExceptionKind::FileUnreadable,
     ];
 
     /// The kind with this number.
@@ -260,6 +267,8 @@ impl ExceptionKind {
             ExceptionKind::ReversalUnannounced => "reversal_unannounced",
             ExceptionKind::StatementGap => "statement_gap",
             ExceptionKind::PaidUnexpectedly => "paid_unexpectedly",
+            ExceptionKind::FileInDoubt => "file_in_doubt",
+            ExceptionKind::FileUnreadable => "file_unreadable",
         }
     }
 
@@ -279,7 +288,9 @@ impl ExceptionKind {
             | ExceptionKind::UnknownDebit
             | ExceptionKind::UnknownCredit
             | ExceptionKind::ReversalUnannounced
-            | ExceptionKind::StatementGap => false,
+            | ExceptionKind::StatementGap
+            | ExceptionKind::FileInDoubt
+            | ExceptionKind::FileUnreadable => false,
         }
     }
 

@@ -125,6 +125,14 @@ plants! {
         by "test(=sqlite::process::kill::kill_serve)" row 28;
     CheckThenCredit "check-then-credit" "A reversal is credited by what the payout was before it was reversed."
         by "test(sqlite::process::reversals::a_reversal_is_credited_once)" row 13;
+    FileNamedTooEarly "file-named-too-early" "A file has its name at the bank before it is committed that it may have it."
+        by "test(sqlite::exchange::an_upload_is_cut)" row 20;
+    FileUploadedAgain "file-uploaded-again" "A file that was released before a crash is written again."
+        by "test(sqlite::exchange::an_upload_is_cut)" row 20;
+    CutAnswerBelieved "cut-answer-believed" "Of an answer that ends too early what was read is believed."
+        by "test(sqlite::exchange::an_answer_is_cut)" row 20;
+    RowInTwoFiles "row-in-two-files" "What is in a file already is taken into the next one too."
+        by "test(sqlite::exchange::)" row 20;
     SendBeforeIntent "send-before-intent" "The bank has the request before the start is committed.";
     TimeoutAsFailure "timeout-as-failure" "A request without an answer is taken for refused.";
     NotFoundAsVoid "not-found-as-void" "What an enquiry does not find is taken for never executed, at any time.";

@@ -1,5 +1,7 @@
 //! When: timestamps, the Indian day, and the tables of when to ask a bank and call a merchant again.
 
+use crate::rails::Rail;
+
 /// A moment: microseconds since 1970-01-01T00:00:00Z, written by the process that decides.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Timestamp(pub i64);
@@ -109,6 +111,32 @@ pub const ENQUIRIES: &[i64] = &[
 /// cannot know more after two seconds, and it calls when it does.
 pub const ENQUIRIES_OF_BATCHES: usize = 4;
 
+/// When a file of payments is closed and given to its bank.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Closing {
+    /// So long after its first payment was started, microseconds.
+    pub after_us: i64,
+    /// With NEFT payments so long before a batch at the latest, microseconds: what the bank needs to take it in.
+    pub cut_off_us: i64,
+}
+
+/// NEFT settles in half-hourly batches, at each half and each full hour of Indian time, which are those of UTC too.
+/// Source: RBI NEFT FAQ, since 16 Dec 2019.
+const NEFT_BATCH: i64 = 30 * MINUTE;
+
+impl Closing {
+    /// When the file must be closed in which a payment over this rail waits since then.
+    pub fn closes_at(self, rail: Rail, since: Timestamp) -> Timestamp {
+        let latest = since.after(self.after_us);
+        if rail != Rail::Neft {
+            return latest;
+        }
+        // The first batch whose cut-off is not over: for the one before, nothing can be done any more.
+        let batch = since.after(self.cut_off_us).0.div_euclid(NEFT_BATCH).saturating_add(1).saturating_mul(NEFT_BATCH);
+        latest.min(Timestamp(batch).after(-self.cut_off_us))
+    }
+}
+
 /// When a merchant is called: the pause before each try. More than 75 hours in all.
 /// Source: the retry schedule that the Standard Webhooks specification recommends.
 pub const CALLBACKS: &[i64] =
@@ -149,6 +177,25 @@ mod tests {
         assert_eq!(Timestamp::from_ist_date("2024-03-01"), Some(Timestamp(1_709_231_400_000_000)));
         for bad in ["", "2024-02-30", "2024-13-01", "2024-3-1", "2024-03-01-", "24-03-01", "2024/03/01", "+024-03-01"] {
             assert_eq!(Timestamp::from_ist_date(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_closed_after_its_time_and_before_the_batch() {
+        let closing = Closing { after_us: 20 * MINUTE, cut_off_us: 2 * MINUTE };
+        let noon = Timestamp(1_795_329_000_000_000);
+        for (rail, since_s, closes_s) in [
+            (Rail::Imps, 0, 1_200),
+            (Rail::Rtgs, 1_000, 2_200),
+            (Rail::Neft, 0, 1_200),
+            // The batch of 12:30 is taken in until 12:28.
+            (Rail::Neft, 600, 1_680),
+            (Rail::Neft, 1_679, 1_680),
+            (Rail::Neft, 1_680, 2_880),
+            (Rail::Neft, 1_799, 2_999),
+        ] {
+            let closes = closing.closes_at(rail, noon.after(since_s * SECOND));
+            assert_eq!((closes.0 - noon.0) / SECOND, closes_s, "{rail:?} {since_s}");
         }
     }
 

@@ -5,7 +5,7 @@ mod common;
 
 use common::{NOON, connector, merchant, order, references, rules};
 use hundi_core::command::{
-    CallbackWish, Command, ConnectorRules, Decision, Outcome, Rules, Snapshot, Source, Word, decide,
+    CallbackWish, Command, ConnectorRules, Decision, Outcome, Rules, Snapshot, Source, Way, Word, decide,
 };
 use hundi_core::ids::{Actor, Connector, MerchantId, PayoutId, Reference};
 use hundi_core::money::Amount;
@@ -21,7 +21,8 @@ use proptest::sample::{select, subsequence};
 const NAMES: [&str; 3] = ["alpha", "beta", "gamma"];
 
 fn candidate(name: &str) -> Candidate {
-    let rules = ConnectorRules { connector: connector(name), not_found_final_us: None, carries: Carries::ALL };
+    let rules =
+        ConnectorRules { connector: connector(name), not_found_final_us: None, carries: Carries::ALL, way: Way::Call };
     Candidate { rules, paused: false, ill: false, day_paise: 0, day_most_paise: None }
 }
 
@@ -227,7 +228,7 @@ prop_compose! {
         day_most_paise in select(vec![None, None, Some(600_00), Some(599_99)]),
     ) -> Candidate {
         let carries = Carries { rails, least_paise, most_paise };
-        let rules = ConnectorRules { connector: connector(name), not_found_final_us: None, carries };
+        let rules = ConnectorRules { connector: connector(name), not_found_final_us: None, carries, way: Way::Call };
         Candidate { rules, paused, ill, day_paise, day_most_paise }
     }
 }
@@ -300,6 +301,7 @@ impl Play {
             connector: connector("third"),
             not_found_final_us: Some(SECOND),
             carries: Carries { rails: [false, false, true, false], ..Carries::ALL },
+            way: Way::Call,
         });
         let mut play = Play { rules, snapshot: Snapshot::default(), now: NOON };
         play.snapshot.merchants.insert(OWNER, merchant(CallbackWish::Final));

@@ -425,6 +425,9 @@ pub struct Reconcile {
     pub accounts: BTreeMap<String, String>,
     /// What was settled within so many minutes before the end of a statement is looked for in the next one. Default 120.
     pub grace_minutes: i64,
+    /// A folder for each connector whose statements are to be read by themselves, such as `{ rzp = "/srv/statements/rzp" }`:
+    /// what is put there is reconciled and moved to `done` below it, or to `bad`. Default none.
+    pub statements: BTreeMap<String, PathBuf>,
 }
 
 impl std::fmt::Debug for Reconcile {
@@ -474,26 +477,223 @@ pub enum Connector {
     Cashfree(Cashfree),
     /// One more sandbox bank.
     Sandbox(Sandbox),
+    /// Files of ISO 20022.
+    Iso20022(Box<Iso20022>),
+    /// Files of banks that take no ISO 20022.
+    BankCsv(Box<BankCsv>),
 }
 
 impl Connector {
-    /// How long the bank may take to answer, milliseconds.
-    pub const fn reply_within_ms(&self) -> u64 {
+    /// How long the bank may take to answer, milliseconds; `None` where it is given files.
+    pub const fn reply_within_ms(&self) -> Option<u64> {
         match self {
             Connector::SeguraPay(SeguraPay { reply_within_ms, .. })
             | Connector::RazorpayX(RazorpayX { reply_within_ms, .. })
             | Connector::Cashfree(Cashfree { reply_within_ms, .. })
-            | Connector::Sandbox(Sandbox { reply_within_ms, .. }) => *reply_within_ms,
+            | Connector::Sandbox(Sandbox { reply_within_ms, .. }) => Some(*reply_within_ms),
+            Connector::Iso20022(_) | Connector::BankCsv(_) => None,
+        }
+    }
+
+    /// How files are exchanged, where they are.
+    pub fn exchange(&self) -> Option<&Exchange> {
+        match self {
+            Connector::SeguraPay(_) | Connector::RazorpayX(_) | Connector::Cashfree(_) | Connector::Sandbox(_) => None,
+            Connector::Iso20022(options) => Some(&options.exchange),
+            Connector::BankCsv(options) => Some(&options.exchange),
         }
     }
 
     /// The most calls a second, if there is such a limit.
     const fn calls_per_s(&self) -> Option<u32> {
         match self {
-            Connector::SeguraPay(_) | Connector::Sandbox(_) => None,
+            Connector::SeguraPay(_) | Connector::Sandbox(_) | Connector::Iso20022(_) | Connector::BankCsv(_) => None,
             Connector::RazorpayX(RazorpayX { calls_per_s, .. }) => Some(*calls_per_s),
             Connector::Cashfree(Cashfree { calls_per_s, .. }) => *calls_per_s,
         }
+    }
+}
+
+/// `kind = "iso20022"`: pain.001 to the bank, pain.002 and camt from it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Iso20022 {
+    /// Which pain.001 the bank takes: `03` or `09`. Default `03`.
+    #[serde(default = "pain_version")]
+    pub version: String,
+    /// Who pays, as the bank knows him.
+    pub debtor_name: String,
+    /// The account that is debited.
+    pub account_number: AccountText,
+    /// Its branch.
+    pub ifsc: String,
+    /// The service level (`SvcLvl`) by rail, such as `{ NEFT = "NURG", RTGS = "URGP" }`; a word of the bank's own after
+    /// `prtry:`. Default none.
+    #[serde(default)]
+    pub service_levels: BTreeMap<String, String>,
+    /// The local instrument (`LclInstrm`) by rail, in the same way. Default none.
+    #[serde(default)]
+    pub local_instruments: BTreeMap<String, String>,
+    /// Who pays the charges (`ChrgBr`): `DEBT`, `CRED`, `SHAR` or `SLEV`. Default left out.
+    pub charge_bearer: Option<String>,
+    /// Whether the bank books a whole batch as one entry (`BtchBookg`). Default false.
+    #[serde(default)]
+    pub batch_booking: bool,
+    /// Whether an IFSC is called one (`INFSC`). Default true.
+    #[serde(default = "yes")]
+    pub names_clearing: bool,
+    /// Where and when files are exchanged.
+    pub exchange: Exchange,
+}
+
+/// `kind = "bankcsv"`: files of banks that take no ISO 20022.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BankCsv {
+    /// `enet` (HDFC Bank, seven fields, with reverse files) or `union` (Union Bank, answered by statements only).
+    pub format: String,
+    /// What the bank calls us: ENet's client code, Union Bank's corporate id.
+    pub client_code: String,
+    /// ENet: the bank's two digits for the kind of account that is paid to.
+    pub account_type: Option<String>,
+    /// ENet: whether `E` counts as paid; else the statement's debit pays. Default false.
+    #[serde(default)]
+    pub paid_at_once: bool,
+    /// Union Bank: the account that is debited.
+    pub account_number: Option<AccountText>,
+    /// Union Bank: its branch.
+    pub ifsc: Option<String>,
+    /// Union Bank: what stands between two fields, `,` or `|`. Default `,`.
+    pub separator: Option<char>,
+    /// Where and when files are exchanged.
+    pub exchange: Exchange,
+}
+
+/// `[connectors.NAME.exchange]`: where and when files are exchanged with a bank.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exchange {
+    /// The folder from which the bank takes our files.
+    pub outbox: PathBuf,
+    /// The folder into which it puts its own.
+    pub inbox: PathBuf,
+    /// Where its files are moved when they were read.
+    pub archive: PathBuf,
+    /// Where its files are moved that cannot be used.
+    pub bad: PathBuf,
+    /// The server on which these folders are; absent, they are on this machine.
+    pub sftp: Option<Sftp>,
+    /// A file has at most so many payments. Default 1000.
+    #[serde(default = "rows_max")]
+    pub rows_max: u32,
+    /// A file is closed so many seconds after its first payment was started. Default 300.
+    #[serde(default = "close_after_s")]
+    pub close_after_s: u32,
+    /// One with NEFT payments is closed so many seconds before a half-hourly batch at the latest. Default 120.
+    #[serde(default = "cut_off_s")]
+    pub cut_off_s: u32,
+    /// How often the inbox is looked at, seconds. Default 30.
+    #[serde(default = "look_every_s")]
+    pub look_every_s: u32,
+    /// A file of the bank that cannot be read is given so many seconds to become whole. Default 600.
+    #[serde(default = "whole_within_s")]
+    pub whole_within_s: u32,
+    /// The way to the folders in place of these, for tests and the simulator; never read from a file.
+    #[serde(skip)]
+    pub share: Option<crate::connectors::files::share::ShareHandle>,
+}
+
+/// `[connectors.NAME.exchange.sftp]`: a server that speaks SFTP, reached by OpenSSH's `sftp`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sftp {
+    /// The server's name or address.
+    pub host: String,
+    /// Its port. Default 22.
+    #[serde(default = "ssh_port")]
+    pub port: u16,
+    /// Our user there.
+    pub user: String,
+    /// The file of our private key, mode 0600.
+    pub key_file: PathBuf,
+    /// A file of `known_hosts` with the server's key; no other is accepted.
+    pub known_hosts_file: PathBuf,
+    /// One call of the server may take so many seconds. Default 120.
+    #[serde(default = "sftp_within_s")]
+    pub within_s: u32,
+}
+
+/// The number of an account of ours. It is never printed.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct AccountText(pub String);
+
+impl std::fmt::Debug for AccountText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AccountText(..)")
+    }
+}
+
+fn pain_version() -> String {
+    "03".to_owned()
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn rows_max() -> u32 {
+    1_000
+}
+
+fn close_after_s() -> u32 {
+    300
+}
+
+fn cut_off_s() -> u32 {
+    120
+}
+
+fn look_every_s() -> u32 {
+    30
+}
+
+fn whole_within_s() -> u32 {
+    600
+}
+
+fn ssh_port() -> u16 {
+    22
+}
+
+fn sftp_within_s() -> u32 {
+    120
+}
+
+impl Exchange {
+    fn check(&self, name: &str) -> Result<(), String> {
+        for (option, value, least, most) in [
+            ("rows_max", self.rows_max, 1, 5_000),
+            ("close_after_s", self.close_after_s, 0, 86_400),
+            ("cut_off_s", self.cut_off_s, 0, 1_500),
+            ("look_every_s", self.look_every_s, 1, 3_600),
+            ("whole_within_s", self.whole_within_s, 1, 86_400),
+            ("sftp.within_s", self.sftp.as_ref().map_or(1, |sftp| sftp.within_s), 1, 3_600),
+        ] {
+            if !(least..=most).contains(&value) {
+                return Err(format!(
+                    "`connectors.{name}.exchange.{option}` is {value}; it must be from {least} to {most}"
+                ));
+            }
+        }
+        let folders = [&self.outbox, &self.inbox, &self.archive, &self.bad];
+        let distinct: std::collections::BTreeSet<_> = folders.iter().collect();
+        if distinct.len() < folders.len() {
+            return Err(format!(
+                "`connectors.{name}.exchange`: `outbox`, `inbox`, `archive` and `bad` must be four different folders"
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -703,7 +903,7 @@ impl Default for Callbacks {
 
 impl Default for Reconcile {
     fn default() -> Reconcile {
-        Reconcile { accounts: BTreeMap::new(), grace_minutes: 120 }
+        Reconcile { accounts: BTreeMap::new(), grace_minutes: 120, statements: BTreeMap::new() }
     }
 }
 
@@ -818,7 +1018,10 @@ impl Config {
                     "`connectors.{name}` cannot be a connector's name; use 1 to 16 of a-z, 0-9, _ and -, but not `sandbox`"
                 ));
             }
-            let within_ms = connector.reply_within_ms();
+            if let Some(exchange) = connector.exchange() {
+                exchange.check(name)?;
+            }
+            let within_ms = connector.reply_within_ms().unwrap_or(1);
             if !(1..=300_000).contains(&within_ms) {
                 return Err(format!("`connectors.{name}.reply_within_ms` is {within_ms}; it must be from 1 to 300000"));
             }
@@ -840,9 +1043,12 @@ impl Config {
                 ));
             }
         }
-        let Some(order) = &self.connector_order else { return Ok(()) };
         let known: Vec<&str> =
             self.sandbox.iter().map(|_| "sandbox").chain(self.connectors.keys().map(String::as_str)).collect();
+        if let Some(name) = self.reconcile.statements.keys().find(|name| !known.contains(&name.as_str())) {
+            return Err(format!("`reconcile.statements` names `{name}`, which is no connector"));
+        }
+        let Some(order) = &self.connector_order else { return Ok(()) };
         let mut named: Vec<&str> = order.iter().map(String::as_str).collect();
         named.sort_unstable();
         let mut all = known.clone();
@@ -884,6 +1090,9 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const FILES: &str = "[connectors.b]\nkind = 'bankcsv'\nformat = 'enet'\nclient_code = 'hush'\n[connectors.b.exchange]\n\
+        outbox = 'out'\ninbox = 'in'\narchive = 'done'\nbad = 'bad'\n";
 
     #[test]
     fn an_empty_file_is_the_default_and_a_wrong_one_says_where() {
@@ -929,6 +1138,12 @@ mod tests {
             ("[connectors.up]\nkind = 'segurapay'\nurl = 'http://h'\nreply_within_ms = 10000", "worker.lease_ms"),
             ("[connectors.up]\nkind = 'cashfree'\nclient_id = 'a'\ncredited_after_s = 0", "credited_after_s"),
             ("[connectors.up]\nkind = 'cashfree'\nclient_id = 'a'\ncalls_per_s = 0", "connectors.up.calls_per_s"),
+            ("[connectors.b]\nkind = 'iso20022'\ndebtor_name = 'A'\naccount_number = '1'\nifsc = 'x'", "exchange"),
+            (&format!("{FILES}rows_max = 0"), "connectors.b.exchange.rows_max"),
+            (&format!("{FILES}look_every_s = 0"), "connectors.b.exchange.look_every_s"),
+            (&format!("{FILES}inboxx = 'x'"), "inboxx"),
+            (&FILES.replace("'bad'", "'in'"), "four different folders"),
+            ("[reconcile]\nstatements = { a = 'x' }", "`reconcile.statements` names `a`"),
             ("connector_order = ['up']\n[sandbox]\nurl = 'http://127.0.0.1:9'", "connector_order"),
             ("connector_order = []\n[sandbox]\nurl = 'http://127.0.0.1:9'", "there are: sandbox"),
             ("[hold]\nby_itsef = false", "by_itsef"),

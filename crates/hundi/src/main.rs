@@ -320,6 +320,11 @@ enum Connector {
         /// Its name
         name: String,
     },
+    /// The files of payments that were given to a bank, the newest first
+    Files {
+        /// The connector's name
+        name: String,
+    },
     /// Ask the bank about a reference that cannot exist: is it reached, and does it know us? Sends no money
     Test {
         /// Its name
@@ -607,6 +612,7 @@ async fn act_on_connector(app: &App, command: Connector, actor: &Actor) -> admin
         Connector::Pause { name, reason } => admin::pause(app, &name, &reason, actor).await,
         Connector::Resume { name } => admin::resume(app, &name, actor).await,
         Connector::Test { name } => admin::test(app, &name).await,
+        Connector::Files { name } => admin::files(app, &name).await,
     }
 }
 

@@ -70,6 +70,7 @@ struct Laws {
     anchors: Law,
     statements: Law,
     two_people: Law,
+    files: Law,
     file: Law,
 }
 
@@ -103,7 +104,7 @@ impl Marks {
 /// Folds everything. `anchors` is the text of an anchor file: lines of `time merchant seq link`.
 pub async fn verify(store: &Store, keys: &Keys, anchors: &str) -> Result<Report, StoreError> {
     let mut laws = Laws::new();
-    check_lines(store, &mut laws.statements).await?;
+    check_inbox(store, &mut laws).await?;
     if !planted(Plant::VerifyTrustsIndexes) {
         let damage = store.damage()?;
         laws.file.check(damage.is_empty(), || damage.join("; "));
@@ -189,6 +190,12 @@ pub async fn verify(store: &Store, keys: &Keys, anchors: &str) -> Result<Report,
             .check(known.contains(&merchant), || format!("merchant number {} is gone, but not all he did", merchant.0));
     }
     Ok(laws.report())
+}
+
+/// What was exchanged with banks.
+async fn check_inbox(store: &Store, laws: &mut Laws) -> Result<(), StoreError> {
+    check_lines(store, &mut laws.statements).await?;
+    check_files(store, &mut laws.files).await
 }
 
 /// The lines of banks' statements against the payouts that they were matched to.
@@ -322,6 +329,17 @@ fn expected_rows(what: &What) -> Vec<String> {
             named_row(*merchant, MovementKind::Fund, connector.as_str(), ""),
         ],
     }
+}
+
+/// The files of payments against their rows, and these against the attempts.
+async fn check_files(store: &Store, law: &mut Law) -> Result<(), StoreError> {
+    let (counted, misplaced) = store.misplaced_files().await?;
+    law.counted += u64::try_from(counted).unwrap_or(0);
+    for (connector, what) in misplaced {
+        law.broken += 1;
+        law.first.get_or_insert_with(|| format!("{connector}: {what}"));
+    }
+    Ok(())
 }
 
 /// The fold over one merchant's journal.
@@ -536,6 +554,10 @@ impl Laws {
                 "two people",
                 "what nobody does alone was approved by another than proposed it, and is in the books just so and once",
             ),
+            files: Law::new(
+                "files",
+                "each file of payments has the rows that it says, and each row is of an attempt of its payout",
+            ),
             file: Law::new("file", "tables and indexes of the embedded database fit together"),
         }
     }
@@ -556,6 +578,7 @@ impl Laws {
             self.anchors,
             self.statements,
             self.two_people,
+            self.files,
             self.file,
         ];
         Report { holds: laws.iter().all(|law| law.broken == 0), laws }

@@ -6,6 +6,8 @@
 //!                                         +--> at a bank:      Enquire (a claim) --> ask      --> Record
 //! ```
 //!
+//! A connector that is given files has the payout as a row of a file from the moment of its start; `exchange` does the rest.
+//!
 //! Only the caller whose own `Start` is known to be committed opens a socket, once. If it is not known, the payout's time
 //! comes up by itself and the bank is asked.
 
@@ -14,7 +16,7 @@ use crate::http_out::{OutReply, OutRequest};
 use crate::keys::{Place, hex};
 use crate::store::rows;
 use crate::writer::Unknown;
-use crate::{App, Floor, Fresh, alerts, routing};
+use crate::{App, Floor, Fresh, alerts, exchange, routing};
 use hundi_core::command::{CALLED, Command, Decision, Outcome, Source, Transition, Word};
 use hundi_core::ids::{Connector, MerchantId, PayoutId, Reference};
 use hundi_core::party::Beneficiary;
@@ -59,7 +61,8 @@ pub async fn run(app: Arc<App>, fresh: Fresh, stop: watch::Receiver<bool>) {
         send_fresh(&app, fresh.batched, batched, WEIGHT.min(u32::try_from(few).unwrap_or(WEIGHT)), stop.clone()),
         do_due(&app, due, stop.clone()),
         routing::watch(&app, stop.clone()),
-        alerts::watch(&app, stop),
+        alerts::watch(&app, stop.clone()),
+        exchange::run(&app, stop),
     );
     // What is in flight is reported if the bank answers soon, and asked about after the next start if not.
     let all = async {
@@ -256,7 +259,7 @@ impl Started {
 
 /// The command that claims a payout for its next attempt, and when it was made; `None` where no connector is left.
 fn start_command(app: &App, order: &Order, attempt: u32, connector: Connector) -> Option<(Command, i64)> {
-    let bank = app.connectors.get(connector.as_str())?;
+    let send_within = app.connectors.send_within(connector.as_str())?;
     let reference = |salt| Reference::derive(&app.installation, order.merchant, &order.order, attempt, salt);
     let boot_us = app.clock.boot_us();
     let command = Command::Start {
@@ -264,7 +267,7 @@ fn start_command(app: &App, order: &Order, attempt: u32, connector: Connector) -
         payout: order.id,
         connector,
         references: [reference(0), reference(1)],
-        send_within_us: micros(bank.reply_within()),
+        send_within_us: micros(send_within),
         enquire_after_us: ENQUIRE_AFTER_US,
     };
     Some((command, boot_us))
@@ -310,19 +313,18 @@ async fn start(app: &App, payout: &Payout, connector: Connector) -> Option<Start
 /// Sends a started payout to its bank, once, and records what the bank says.
 async fn send(app: &App, started: Started) {
     let Started { payout, connector, reference, boot_us } = started;
+    if let Some(bank) = app.connectors.files(connector.as_str()) {
+        return exchange::hand_over(app, bank, &payout, reference).await;
+    }
     let Some(bank) = app.connectors.get(connector.as_str()) else { return };
     let order = &payout.order;
     let sent = Source::Reply { send_before: payout.send_before };
-    // What is sent is what was ordered, whatever has become of the row on the disk.
-    let ordered = |beneficiary: &Beneficiary| {
-        app.keys.fingerprint(order.rail, order.amount, beneficiary) == order.fingerprint || planted(Plant::RottenAmount)
-    };
-    let Some(beneficiary) = beneficiary(app, &payout).filter(ordered) else {
-        tracing::error!(payout = %order.id, "a beneficiary cannot be unsealed, or the payout is not what was ordered; is \
-            the key the right one? Run `hundi verify`");
-        let word = connectors::bare(Outcome::NotWritten, "Beneficiary cannot be read");
-        record(app, (connector, reference), word, sent, None, &payout).await;
-        return;
+    let beneficiary = match ordered(app, &payout) {
+        Ok(beneficiary) => beneficiary,
+        Err(word) => {
+            record(app, (connector, reference), word, sent, None, &payout).await;
+            return;
+        }
     };
     let transfer = Transfer {
         reference,
@@ -358,6 +360,9 @@ async fn send(app: &App, started: Started) {
 /// Asks a bank what became of a payout's last attempt, and records the answer.
 async fn enquire(app: &App, payout: &Payout) {
     let (Some(connector), Some(reference)) = (payout.connector, payout.reference) else { return };
+    if let Some(bank) = app.connectors.files(connector.as_str()) {
+        return exchange::enquire(app, bank, payout, reference).await;
+    }
     let Some(bank) = app.connectors.get(connector.as_str()) else { return };
     let asked = Source::Enquiry { asked_at: app.clock.now() };
     let paid = payout.state == State::Paid;
@@ -373,7 +378,7 @@ async fn enquire(app: &App, payout: &Payout) {
 }
 
 /// Records a bank's word, with the message that it came in. `payout` is as it was when the bank was asked.
-async fn record(
+pub(crate) async fn record(
     app: &App,
     (connector, reference): (Connector, Reference),
     word: Word,
@@ -411,6 +416,20 @@ pub fn keep(
     // The same words are kept once, however often a bank repeats them.
     let message = hex(&Sha256::digest([how.as_bytes(), b":", body].concat())[..16]);
     rows::bank_message(connector, reference, &message, how, app.keys.seal(place, body), app.clock.now())
+}
+
+/// The beneficiary of what is about to be sent: what is sent is what was ordered, whatever has become of the row on the disk.
+/// `Err` is the word of a request that is not made.
+pub(crate) fn ordered(app: &App, payout: &Payout) -> Result<Beneficiary, Word> {
+    let order = &payout.order;
+    let ordered = |beneficiary: &Beneficiary| {
+        app.keys.fingerprint(order.rail, order.amount, beneficiary) == order.fingerprint || planted(Plant::RottenAmount)
+    };
+    beneficiary(app, payout).filter(ordered).ok_or_else(|| {
+        tracing::error!(payout = %order.id, "a beneficiary cannot be unsealed, or the payout is not what was ordered; is \
+            the key the right one? Run `hundi verify`");
+        connectors::bare(Outcome::NotWritten, "Beneficiary cannot be read")
+    })
 }
 
 /// Opens a payout's beneficiary.

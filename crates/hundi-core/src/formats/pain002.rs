@@ -15,6 +15,7 @@ use super::reasons;
 use super::text::{add_bank_ids, add_id, clean, paise};
 use super::xml::{Broken, Xml};
 use crate::command::{Outcome, Word};
+use crate::plant::{Plant, planted};
 use std::collections::BTreeMap;
 use std::io::BufRead;
 
@@ -80,6 +81,21 @@ fn report<R: BufRead>(xml: &mut Xml<R>) -> Result<Report, Broken> {
         return Err(xml.broken("it is not a pain.002"));
     }
     let mut report = Report::default();
+    match parts(xml, &mut report) {
+        Err(_) if planted(Plant::CutAnswerBelieved) && !report.items.is_empty() => return Ok(report),
+        read => read?,
+    }
+    // The end of the document, and nothing after it.
+    if xml.child()?.is_some() || xml.child()?.is_some() {
+        return Err(xml.broken("it goes on after its end"));
+    }
+    if report.message_id.is_empty() {
+        return Err(xml.broken("it does not say which file it is about (OrgnlMsgId)"));
+    }
+    Ok(report)
+}
+
+fn parts<R: BufRead>(xml: &mut Xml<R>, report: &mut Report) -> Result<(), Broken> {
     while let Some(name) = xml.child()? {
         match name {
             "GrpHdr" => {
@@ -100,18 +116,11 @@ fn report<R: BufRead>(xml: &mut Xml<R>) -> Result<Report, Broken> {
                     }
                 }
             }
-            "OrgnlPmtInfAndSts" => batch(xml, &mut report)?,
+            "OrgnlPmtInfAndSts" => batch(xml, report)?,
             _ => xml.skip()?,
         }
     }
-    // The end of the document, and nothing after it.
-    if xml.child()?.is_some() || xml.child()?.is_some() {
-        return Err(xml.broken("it goes on after its end"));
-    }
-    if report.message_id.is_empty() {
-        return Err(xml.broken("it does not say which file it is about (OrgnlMsgId)"));
-    }
-    Ok(report)
+    Ok(())
 }
 
 fn batch<R: BufRead>(xml: &mut Xml<R>, report: &mut Report) -> Result<(), Broken> {

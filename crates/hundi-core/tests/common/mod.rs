@@ -5,7 +5,7 @@ pub mod laws;
 #[allow(dead_code, reason = "not every test binary tells scripts")]
 pub mod script;
 
-use hundi_core::command::{CallbackWish, ConnectorRules, Merchant, MerchantState, Rules, Snapshot};
+use hundi_core::command::{CallbackWish, ConnectorRules, Merchant, MerchantState, Rules, Snapshot, Way};
 use hundi_core::fees::FeePlan;
 use hundi_core::ids::{Actor, Connector, MerchantId, OrderId, PayoutId, Reference};
 use hundi_core::money::Amount;
@@ -29,6 +29,7 @@ pub fn rules(attempts_max: u32, queue_us: i64) -> Rules {
         connector: connector(name),
         not_found_final_us,
         carries: Carries::ALL,
+        way: Way::Call,
     };
     Rules {
         attempts_max,

@@ -11,7 +11,7 @@ use hundi::App;
 use hundi::config::Config;
 use hundi::keys::Place;
 use hundi::store::{StoreError, batch};
-use hundi_core::command::{Command, ConnectorRules, Decision, Rules, Source, Transition, Word, decide};
+use hundi_core::command::{Command, ConnectorRules, Decision, Rules, Source, Transition, Way, Word, decide};
 use hundi_core::ids::{Actor, Connector, MerchantId, OrderId, Reference};
 use hundi_core::money::Amount;
 use hundi_core::party::{AccountNumber, Beneficiary, Ifsc, PersonName};
@@ -210,8 +210,12 @@ async fn write(app: &App, lives: &[Life]) -> Result<(), StoreError> {
     let mut loaded = batch::load(&mut tx, &named, &app.rules).await?;
     let mut decided: Vec<Box<Transition>> = Vec::with_capacity(lives.len() * 3);
     // Nothing is sent, so no bank need be configured; but only a connector that is known may start a payout.
-    let paid_by =
-        |life: &Life| ConnectorRules { connector: life.connector, not_found_final_us: None, carries: Carries::ALL };
+    let paid_by = |life: &Life| ConnectorRules {
+        connector: life.connector,
+        not_found_final_us: None,
+        carries: Carries::ALL,
+        way: Way::Call,
+    };
     let rules = Rules { connectors: lives.first().map(paid_by).into_iter().collect(), ..app.rules.clone() };
     let mut done = |command: &Command| match decide(&mut loaded.snapshot, &rules, command, now) {
         Decision::Done(transition) => Ok(Some(transition)),

@@ -1,6 +1,8 @@
 //! What the operator does with connectors at the command line: list, pause, resume, test, and explain a route. Each
 //! function is one subcommand and gives back one JSON document.
 
+use super::files::FileBank;
+use super::files::share::Folder;
 use super::{Asked, Question};
 use crate::admin::{Answer, amount, merchant};
 use crate::clock::random;
@@ -80,6 +82,9 @@ async fn one(app: &App, connector: Connector) -> Answer {
 /// Asks a bank about a reference that cannot exist: whether it is reached, and believes that it is us. Sends no money.
 pub async fn test(app: &App, name: &str) -> Answer {
     let connector = known(app, name)?;
+    if let Some(bank) = app.connectors.files(name) {
+        return test_files(app, bank).await;
+    }
     let bank = app.connectors.get(name).ok_or_else(|| unknown(app, name))?;
     // Derived as all are, of an order that the house, which orders nothing, would have made.
     let order =
@@ -116,6 +121,49 @@ pub async fn test(app: &App, name: &str) -> Answer {
             "connector `{name}` says {outcome:?} of a reference that was never used; do not send through it, and ask the bank"
         )),
     }
+}
+
+/// Looks into the folders of a bank that is given files, and writes and removes a file that the bank does not look for.
+async fn test_files(app: &App, bank: &FileBank) -> Answer {
+    let (name, began_us) = (bank.connector(), app.clock.boot_us());
+    for folder in [Folder::Outbox, Folder::Inbox, Folder::Archive, Folder::Bad] {
+        let listed = bank.share.list(folder).await;
+        listed.map_err(|error| format!("connector `{name}`: its folder {folder:?} cannot be read: {error}"))?;
+    }
+    let part = format!(".hundi-test-{}.part", hex(&random::<8>()));
+    bank.share
+        .put(&part, b"A test of Hundi; not for the bank.\n".to_vec())
+        .await
+        .map_err(|error| format!("connector `{name}`: nothing can be written into its outbox: {error}"))?;
+    bank.share
+        .remove(&part)
+        .await
+        .map_err(|error| format!("connector `{name}`: `{part}` cannot be removed from its outbox: {error}"))?;
+    Ok(json!({
+        "connector": name.as_str(), "reached": true,
+        "took_ms": app.clock.boot_us().saturating_sub(began_us) / 1_000,
+        "said": "its folders can be read, and its outbox can be written to",
+    }))
+}
+
+/// The most files that are listed.
+const FILES_MAX: i64 = 200;
+
+/// The files of payments that were made for a bank, the newest first.
+pub async fn files(app: &App, name: &str) -> Answer {
+    let connector = known(app, name)?;
+    if app.connectors.files(name).is_none() {
+        return Err(format!("connector `{name}` is called and not given files; see `hundi payout list`"));
+    }
+    let files = app.store.files(connector, FILES_MAX).await.map_err(text)?;
+    let line = |file: &crate::store::files::FileRow| {
+        json!({
+            "file": file.name, "number": file.number, "state": file.state.name(), "payments": file.transfers,
+            "sum": Balance::from_paise(file.sum_paise).to_string(), "sha256": hex(&file.hash),
+            "made_at": file.made_at.to_string(), "since": file.moved_at.to_string(),
+        })
+    };
+    Ok(Value::Array(files.iter().map(line).collect()))
 }
 
 /// A payout that might be ordered, for [`explain`].

@@ -34,7 +34,7 @@ use crate::config;
 use crate::http_out::{Method, OutError, OutReply, OutRequest, Reach};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
-use hundi_core::command::{ConnectorRules, Outcome, Word};
+use hundi_core::command::{ConnectorRules, Outcome, Way, Word};
 use hundi_core::ids::{Connector, Reference};
 use hundi_core::money::Amount;
 use hundi_core::party::{Beneficiary, PersonName};
@@ -249,7 +249,7 @@ fn plain_name(name: &PersonName, rail: Rail) -> String {
 
 impl Bank for Cashfree {
     fn rules(&self) -> ConnectorRules {
-        ConnectorRules { connector: self.connector, not_found_final_us: None, carries: Carries::ALL }
+        ConnectorRules { connector: self.connector, not_found_final_us: None, carries: Carries::ALL, way: Way::Call }
     }
 
     fn reply_within(&self) -> Duration {

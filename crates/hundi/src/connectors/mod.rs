@@ -13,6 +13,7 @@
 
 pub mod admin;
 pub mod cashfree;
+pub mod files;
 pub mod razorpayx;
 pub mod sandbox;
 pub mod segurapay;
@@ -20,6 +21,7 @@ pub mod segurapay;
 use crate::config::{self, Config};
 use crate::http_out::{OutError, OutReply, OutRequest, Reach, check_url};
 use crate::locked;
+use files::FileBank;
 use hundi_core::command::{ConnectorRules, Outcome, Word};
 use hundi_core::ids::{Connector, Reference};
 use hundi_core::money::Amount;
@@ -166,11 +168,29 @@ pub trait Bank: std::fmt::Debug + Send + Sync {
     fn called(&self, call: &Call<'_>) -> Result<Called, NoWord>;
 }
 
+/// How a bank is given what it has to pay.
+#[derive(Debug)]
+enum Door {
+    /// It is called.
+    Calls(Box<dyn Bank>),
+    /// It is given files.
+    Files(Box<FileBank>),
+}
+
+impl Door {
+    fn rules(&self) -> ConnectorRules {
+        match self {
+            Door::Calls(bank) => bank.rules(),
+            Door::Files(bank) => bank.rules(),
+        }
+    }
+}
+
 /// The banks that are configured.
 #[derive(Debug)]
 pub struct Connectors {
     /// In the order in which they are tried.
-    banks: Vec<Box<dyn Bank>>,
+    doors: Vec<Door>,
     /// Their contracts, within the limits that are configured.
     rules: Vec<ConnectorRules>,
 }
@@ -178,7 +198,7 @@ pub struct Connectors {
 impl Connectors {
     /// The banks of a configuration.
     pub fn new(config: &Config) -> Result<Connectors, String> {
-        let mut banks: Vec<Box<dyn Bank>> = Vec::new();
+        let mut doors = Vec::new();
         for name in config.connector_names() {
             let bank: Box<dyn Bank> = match (config.connectors.get(name), &config.sandbox) {
                 (None, Some(sandbox)) => Box::new(sandbox::Sandbox::new(sandbox)?),
@@ -189,10 +209,18 @@ impl Connectors {
                 (Some(config::Connector::Sandbox(options)), _) => {
                     Box::new(sandbox::Sandbox::named(configured(name)?, &format!("connectors.{name}"), options)?)
                 }
+                (Some(config::Connector::Iso20022(options)), _) => {
+                    doors.push(Door::Files(Box::new(FileBank::iso20022(configured(name)?, options)?)));
+                    continue;
+                }
+                (Some(config::Connector::BankCsv(options)), _) => {
+                    doors.push(Door::Files(Box::new(FileBank::bankcsv(configured(name)?, options)?)));
+                    continue;
+                }
             };
-            banks.push(bank);
+            doors.push(Door::Calls(bank));
         }
-        let mut rules: Vec<ConnectorRules> = banks.iter().map(|bank| bank.rules()).collect();
+        let mut rules: Vec<ConnectorRules> = doors.iter().map(Door::rules).collect();
         for (name, limits) in &config.limits {
             let limited = rules.iter_mut().find(|rules| rules.connector.as_str() == name);
             let limited = limited.ok_or_else(|| {
@@ -200,7 +228,7 @@ impl Connectors {
             })?;
             limited.carries = limits.within(limited.carries);
         }
-        Ok(Connectors { banks, rules })
+        Ok(Connectors { doors, rules })
     }
 
     /// Their contracts, in the order in which they are tried.
@@ -208,9 +236,40 @@ impl Connectors {
         self.rules.clone()
     }
 
-    /// The bank with this name.
+    /// The bank with this name, if it is called.
     pub fn get(&self, name: &str) -> Option<&dyn Bank> {
-        self.banks.iter().find(|bank| bank.rules().connector.as_str() == name).map(Box::as_ref)
+        match self.door(name)? {
+            Door::Calls(bank) => Some(bank.as_ref()),
+            Door::Files(_) => None,
+        }
+    }
+
+    /// The bank with this name, if it is given files.
+    pub fn files(&self, name: &str) -> Option<&FileBank> {
+        match self.door(name)? {
+            Door::Calls(_) => None,
+            Door::Files(bank) => Some(bank),
+        }
+    }
+
+    /// All banks that are given files.
+    pub fn all_files(&self) -> impl Iterator<Item = &FileBank> {
+        self.doors.iter().filter_map(|door| match door {
+            Door::Calls(_) => None,
+            Door::Files(bank) => Some(bank.as_ref()),
+        })
+    }
+
+    /// How long after its start a payout should be at the bank with this name.
+    pub fn send_within(&self, name: &str) -> Option<Duration> {
+        match self.door(name)? {
+            Door::Calls(bank) => Some(bank.reply_within()),
+            Door::Files(bank) => Some(bank.out_within()),
+        }
+    }
+
+    fn door(&self, name: &str) -> Option<&Door> {
+        self.doors.iter().find(|door| door.rules().connector.as_str() == name)
     }
 }
 

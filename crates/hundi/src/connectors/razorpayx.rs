@@ -35,7 +35,7 @@ use crate::config;
 use crate::http_out::{Method, OutError, OutReply, OutRequest, Reach};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
-use hundi_core::command::{ConnectorRules, Outcome, Word};
+use hundi_core::command::{ConnectorRules, Outcome, Way, Word};
 use hundi_core::ids::{Connector, Reference};
 use hundi_core::party::Beneficiary;
 use hundi_core::rails::Rail;
@@ -296,7 +296,7 @@ fn cut(name: &str, chars: &std::ops::RangeInclusive<usize>) -> String {
 impl Bank for RazorpayX {
     fn rules(&self) -> ConnectorRules {
         // An hour after a 5xx RazorpayX advises to give a payout up. That is advice and no proof.
-        ConnectorRules { connector: self.connector, not_found_final_us: None, carries: Carries::ALL }
+        ConnectorRules { connector: self.connector, not_found_final_us: None, carries: Carries::ALL, way: Way::Call }
     }
 
     fn reply_within(&self) -> Duration {

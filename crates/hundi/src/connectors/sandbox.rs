@@ -7,7 +7,7 @@ use super::{Asked, Bank, Call, Called, NoWord, Question, Transfer, arrived, bare
 use crate::config;
 use crate::http_out::{Method, OutError, OutReply, OutRequest, Reach, check_url};
 use bytes::Bytes;
-use hundi_core::command::{ConnectorRules, Outcome, Word};
+use hundi_core::command::{ConnectorRules, Outcome, Way, Word};
 use hundi_core::ids::{Connector, Reference};
 use hundi_core::party::Beneficiary;
 use hundi_core::plant::{Plant, planted};
@@ -108,7 +108,12 @@ impl Sandbox {
 
 impl Bank for Sandbox {
     fn rules(&self) -> ConnectorRules {
-        ConnectorRules { connector: self.connector, not_found_final_us: Some(5 * SECOND), carries: Carries::ALL }
+        ConnectorRules {
+            connector: self.connector,
+            not_found_final_us: Some(5 * SECOND),
+            carries: Carries::ALL,
+            way: Way::Call,
+        }
     }
 
     fn reply_within(&self) -> Duration {

@@ -25,7 +25,7 @@ use super::{
 use crate::config::{self, Dialect};
 use crate::http_out::{Method, OutError, OutReply, OutRequest, Reach};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use hundi_core::command::{ConnectorRules, Outcome, Word};
+use hundi_core::command::{ConnectorRules, Outcome, Way, Word};
 use hundi_core::ids::{Connector, Reference};
 use hundi_core::party::{Beneficiary, Mobile};
 use hundi_core::routing::Carries;
@@ -198,7 +198,7 @@ fn called_word(status: &str) -> Outcome {
 
 impl Bank for SeguraPay {
     fn rules(&self) -> ConnectorRules {
-        ConnectorRules { connector: self.connector, not_found_final_us: None, carries: Carries::ALL }
+        ConnectorRules { connector: self.connector, not_found_final_us: None, carries: Carries::ALL, way: Way::Call }
     }
 
     fn reply_within(&self) -> Duration {

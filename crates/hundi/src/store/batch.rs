@@ -3,6 +3,7 @@
 //! [`load`] fills a [`Snapshot`] with everything that the commands name; [`write()`] writes what was decided: the last
 //! state of each payout once, however often the batch changed it, and every journal row with its link.
 
+use super::files::ADD_FILE_ROWS;
 use super::forgotten::{self, FORGOTTEN};
 use super::proposals::{
     BORNE, END_PROPOSALS, IDENTIFY_CREDITS, PROPOSALS, RESOLVE_EXCEPTIONS, TOLD, TOLD_OF_PAYOUTS, decode_proposal,
@@ -11,7 +12,7 @@ use super::proposals::{
 use super::rows;
 use super::{Does, Kind, Lookup, Many, Row, StoreError, Tx, Value};
 use hundi_core::command::{
-    ByTwo, CallbackWish, Command, ExceptionKey, Merchant, MerchantState, Rules, Snapshot, Transition,
+    ByTwo, CallbackWish, Command, ExceptionKey, Merchant, MerchantState, Rules, Snapshot, Transition, Way,
 };
 use hundi_core::fees::FeePlan;
 use hundi_core::ids::{Actor, Connector, MerchantId, OrderId, PayoutId, Reference};
@@ -539,6 +540,7 @@ fn decode_references(loaded: &mut Loaded, rows: Vec<Row>) -> Result<Vec<(Merchan
 #[derive(Default)]
 struct Rows {
     references: Vec<Value>,
+    file_rows: Vec<Value>,
     callbacks: Vec<Value>,
     history: Vec<Value>,
     /// By what they are known by: each is written once, as it was told last.
@@ -626,6 +628,7 @@ impl Rows {
         });
         let writes = [
             (&ADD_REFERENCES, self.references),
+            (&ADD_FILE_ROWS, self.file_rows),
             (&ADD_CALLBACKS, self.callbacks),
             (&ADD_HISTORY, self.history),
             (&ADD_EXCEPTIONS, self.exceptions.into_values().flatten().collect()),
@@ -662,6 +665,15 @@ impl Rows {
                 Value::Int(attempt.payout.0),
                 Value::Int(i64::from(attempt.attempt)),
             ]);
+            if attempt.way == Way::File {
+                self.file_rows.extend(reference_key(attempt.connector, attempt.reference));
+                self.file_rows.extend([
+                    Value::Int(attempt.merchant.0),
+                    Value::Int(attempt.payout.0),
+                    Value::Int(0),
+                    Value::Int(now.0),
+                ]);
+            }
         }
         for attempt in &transition.recognised {
             self.references.extend(reference_key(attempt.connector, attempt.reference));

@@ -5,6 +5,7 @@ use super::batch::{
     ACCOUNT_COLUMNS, ADD_CALLBACKS, ADD_CREDITS, ADD_HISTORY, ADD_JOURNAL, ADD_PAYOUTS, ADD_REFERENCES, BYTES, INT,
     TEXT,
 };
+use super::files::{ANSWERS, FILE_ROWS, FILES, SHARES};
 use super::forgotten::ADD_FORGOTTEN;
 use super::statements::{ADD_LINES, ADD_STATEMENTS};
 use super::{Many, Store, StoreError, Value};
@@ -134,7 +135,7 @@ static PROPOSALS: Many = Many::insert(
 );
 
 /// Every table, each with its columns.
-static TABLES: [&Many; 22] = [
+static TABLES: [&Many; 26] = [
     &META,
     &PROCESSES,
     &CONNECTORS,
@@ -157,6 +158,10 @@ static TABLES: [&Many; 22] = [
     &ADD_LINES,
     &ADD_FORGOTTEN,
     &ADD_ALERTS,
+    &SHARES,
+    &FILES,
+    &FILE_ROWS,
+    &ANSWERS,
 ];
 
 /// How many rows of a table were copied.

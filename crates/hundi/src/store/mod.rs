@@ -1,13 +1,14 @@
 //! The only SQL. An engine runs statements (`sqlite.rs`, `postgres.rs`); what the statements say is written once for both:
 //! [`batch`] reads and writes what a batch of commands decides, [`rows`] are the writes that decide nothing about money,
 //! [`reads`] are lists, lookups and the streams that `hundi verify` folds, [`copy`] moves everything from one engine to the
-//! other, [`statements`] are what the banks' statements say, [`scratch`] makes databases for a bench.
+//! other, [`statements`] are what the banks' statements say, [`files`] are those exchanged with banks, [`scratch`] makes databases for a bench.
 //!
 //! Statements keep to the dialect of DESIGN 5: `$n` in order of first use, `BIGINT`, `TEXT`, bytes, time as microseconds.
 
 pub mod alerts;
 pub mod batch;
 pub mod copy;
+pub mod files;
 pub mod forgotten;
 mod postgres;
 pub mod proposals;
@@ -32,6 +33,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0002.sql"),
     include_str!("../../migrations/0003.sql"),
     include_str!("../../migrations/0004.sql"),
+    include_str!("../../migrations/0005.sql"),
     include_str!("../../migrations/0006.sql"),
 ];
 

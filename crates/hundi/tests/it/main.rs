@@ -25,6 +25,7 @@ mod sqlite {
     mod bench;
     mod callbacks;
     mod canaries;
+    mod exchange;
     mod failing_disk;
     mod hold;
     mod lost_syncs;
@@ -77,6 +78,7 @@ mod postgres {
     mod bench;
     mod callbacks;
     mod canaries;
+    mod exchange;
     mod model;
     mod poison;
     mod process;
