@@ -5,6 +5,7 @@ mod bank;
 mod server;
 
 use super::support::{Folder, START, World, bank, operator};
+use crate::score::score;
 use bank::{Bank, Fate, Taken};
 use hundi::admin::{self, MerchantChanges};
 use hundi::clock::Clock;
@@ -479,7 +480,7 @@ async fn an_upload_is_cut() {
             }
         }
     }
-    eprintln!("{cuts} cuts of an upload");
+    score(20, "cuts of an upload, each row executed once", cuts as u64);
     assert!(cuts >= 60, "{cuts}");
 }
 
@@ -505,7 +506,7 @@ async fn an_answer_is_cut() {
         assert_eq!(names(world.folder.path(), "in"), [name.as_str()], "cut at {cut}");
         cuts += 1;
     }
-    eprintln!("{cuts} cuts of an answer");
+    score(20, "cuts of an answer, each row recorded once", cuts as u64);
     assert!(cuts >= if every == 5 { 300 } else { 10 }, "{cuts}");
     files.put(&name, bytes);
     world.pass(A_WHILE).await;

@@ -179,7 +179,7 @@ async fn the_table_itself_wants_two_people() {
     let again = tx.execute(borne(2).leak(), &[]).await;
     assert!(matches!(again, Err(StoreError::Statement(_) | StoreError::Again(_))), "{again:?}");
     drop(tx);
-    score(20, "approvals by one person that the table refused", refused);
+    score(35, "approvals by one person that the table refused", refused);
 }
 
 #[tokio::test(start_paused = true)]
@@ -196,7 +196,7 @@ async fn many_approve_at_once_and_one_is_first() {
         assert_eq!(wallet(&world).await, format!("{}.00", 1_000_000 - 100 * (round + 1)));
     }
     world.verify().await;
-    score(20, "times that an approved proposal moved money again", 0);
+    score(35, "times that an approved proposal moved money again", 0);
 }
 
 /// The same from processes of their own, as operators do it.

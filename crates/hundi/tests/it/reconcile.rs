@@ -1,6 +1,7 @@
 //! Statements of the bank against what is known here: what differs is found, and nothing else is said.
 
 use super::support::{START, World, operator};
+use crate::score::score;
 use hundi::admin;
 use hundi::reconcile::{Fed, Report, reconcile};
 use hundi_core::formats::{self, Line, Said, Side};
@@ -207,6 +208,7 @@ async fn every_seeded_difference_is_found_and_none_is_invented() {
     assert_eq!(told, expected);
     assert_eq!(report.differences.len(), expected.len());
     assert_eq!(report.moved, 21, "only reversals move");
+    score(22, "seeded differences, all found and no other", expected.len() as u64);
     assert_eq!(world.number("SELECT COUNT(*) FROM exceptions").await, 210);
     // The same again finds the same, and adds nothing.
     let again = apply(&world, seeded).await;
