@@ -424,7 +424,8 @@ impl World {
         // kind is open.
         let by_two = matches!(input, Input::Two(_));
         if from.is_open() && now.state == State::Failed {
-            let paid = |key: &ExceptionKey, known: &KnownException| known.open && key.2.says_paid();
+            let own = |known: &KnownException| known.open && known.payout == Some((MERCHANT, id));
+            let paid = |key: &ExceptionKey, known: &KnownException| own(known) && key.2.says_paid();
             let paid = self.snapshot.exceptions.iter().any(|(key, known)| paid(key, known));
             assert!(by_two || !paid);
             assert!(by_two || !held && !mine.seen.paid_heard, "failed, although the bank said otherwise");
