@@ -138,8 +138,10 @@ fn of_order(snapshot: &Snapshot, rules: &Rules, order: &Order) -> Vec<Attempted>
         return Vec::new();
     }
     let heard = references(rules, order.merchant, &order.order).filter_map(|(attempt, reference)| {
-        let heard = snapshot.forgotten.get(&reference).filter(|heard| !heard.is_empty())?;
-        Some((attempt, heard.clone()))
+        // What belongs to a payout by now is not forgotten: of two payouts with one reference the first has it.
+        let free = |one: &&Forgotten| !snapshot.references.contains_key(&(one.connector, one.reference));
+        let heard: Vec<Forgotten> = snapshot.forgotten.get(&reference)?.iter().filter(free).cloned().collect();
+        (!heard.is_empty()).then_some((attempt, heard))
     });
     heard.collect()
 }

@@ -72,6 +72,7 @@ fn load(store: &Snapshot, command: &Command) -> Snapshot {
             loaded.credits.extend(store.credits.get(&key).map(|credit| (key, *credit)));
         }
     }
+    names.extend(store.forgotten.values().flatten().map(|one| (one.connector, one.reference)));
     let store = reloaded(store);
     (loaded.on_hold, loaded.forgotten) = (store.on_hold, store.forgotten.clone());
     loaded.merchants.extend(merchants.iter().filter_map(|id| Some((*id, store.merchants.get(id)?.clone()))));

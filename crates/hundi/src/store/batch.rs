@@ -444,7 +444,7 @@ pub async fn load(tx: &mut Tx<'_>, commands: &[&Command], rules: &Rules) -> Resu
     let names = next().iter_mut().map(Row::text).collect::<Result<Vec<_>, _>>()?;
     loaded.snapshot.on_hold = names.iter().any(|name| name == HOLD);
     if names.iter().any(|name| name == FORGOTTEN) {
-        load_forgotten(tx, &mut loaded.snapshot, rules, &orders, &spoken_of).await?;
+        load_forgotten(tx, &mut loaded, rules, &orders, &spoken_of).await?;
     }
     // The second is for the case that the first is taken.
     let again =
@@ -491,14 +491,14 @@ async fn load_spoken_of(
 /// Reads what banks have said of the references that the orders may have had, and of those that they speak of now.
 async fn load_forgotten(
     tx: &mut Tx<'_>,
-    snapshot: &mut Snapshot,
+    loaded: &mut Loaded,
     rules: &Rules,
     orders: &BTreeSet<(MerchantId, &str)>,
     spoken_of: &BTreeSet<(Connector, Reference)>,
 ) -> Result<(), StoreError> {
     let mut names: BTreeSet<Reference> = spoken_of.iter().map(|(_, reference)| *reference).collect();
     let new = orders.iter().filter_map(|(merchant, order)| Some((*merchant, OrderId::parse(order)?)));
-    let queued = snapshot.payouts.values().filter(|payout| payout.state == State::Queued);
+    let queued = loaded.snapshot.payouts.values().filter(|payout| payout.state == State::Queued);
     let queued = queued.map(|payout| (payout.order.merchant, payout.order.order.clone()));
     for (merchant, order) in new.chain(queued) {
         names.extend(hundi_core::forgotten::references(rules, merchant, &order).map(|(_, reference)| reference));
@@ -509,7 +509,13 @@ async fn load_forgotten(
     }
     for mut row in tx.find(&[(&forgotten::BY_REFERENCE, keys)]).await?.into_iter().flatten() {
         let one = forgotten::decode(&mut row)?;
-        snapshot.forgotten.entry(one.reference).or_default().push(one);
+        loaded.snapshot.forgotten.entry(one.reference).or_default().push(one);
+    }
+    // One that a payout has taken since is not forgotten any more.
+    let found = loaded.snapshot.forgotten.values().flatten();
+    let keys: Vec<Value> = found.flat_map(|one| reference_key(one.connector, one.reference)).collect();
+    if !keys.is_empty() {
+        load_references(tx, loaded, keys).await?;
     }
     Ok(())
 }
