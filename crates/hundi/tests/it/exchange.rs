@@ -363,7 +363,7 @@ async fn what_a_file_cannot_carry_another_connector_pays() {
         body.to_string()
     };
     world.post("/PayoutBankTransafer", &body("A", "UPIId", "ravi@okbank", "UPI")).await;
-    world.post("/PayoutBankTransafer", &body("B", "BeneficiaryPhoneNo", "9876543210", "IMPS")).await;
+    world.post("/PayoutBankTransafer", &body("B", "BeneficiaryPhoneNo", "9876543210", "UPI")).await;
     world.pay_over("NEFT", "D", 100, "501000120001").await;
     world.pass(A_WHILE).await;
     files.take_and_answer();
