@@ -356,11 +356,11 @@ fn resolve(
     let payout = own(&mut snapshot.payouts, merchant, id)?;
     // What is queued and held stays so, until two people say whether it is sent again or has failed.
     let stays = payout.state == State::Queued || !payout.held && !payout.state.is_open();
-    if stays || open_of(snapshot, id).any(|key| key != exception) {
+    if stays || open_of(snapshot, id).any(|one| one != exception) {
         return Ok(alone);
     }
     let change = Change::of(Event::Resolved, by.actor, &by.detail);
-    say(snapshot, rules, (merchant, id), change, |key| key == exception, by.now)
+    say(snapshot, rules, (merchant, id), change, |one| one == exception, by.now)
 }
 
 fn book_of(snapshot: &Snapshot, book: MerchantId) -> Result<&Merchant, Refusal> {

@@ -50,11 +50,25 @@ fn statements() -> Vec<String> {
     let reads = one_line(&read("reads.rs"));
     let open = reads.split_once("macro_rules! open_exceptions { () => { \"").unwrap().1.split_once('"').unwrap().0;
     let mut statements = Vec::new();
-    let names =
-        ["batch.rs", "reads.rs", "rows.rs", "copy.rs", "statements.rs", "forgotten.rs", "report.rs", "alerts.rs"];
-    for name in names {
+    let proposals = one_line(&read("proposals.rs"));
+    let proposed = proposals.split_once("macro_rules! proposal_columns { () => { \"").unwrap().1;
+    let proposed = proposed.split_once('"').unwrap().0;
+    for name in [
+        "batch.rs",
+        "reads.rs",
+        "rows.rs",
+        "copy.rs",
+        "statements.rs",
+        "forgotten.rs",
+        "report.rs",
+        "alerts.rs",
+        "files.rs",
+        "proposals.rs",
+    ] {
         let text = one_line(&read(name)).replace("\", payout_columns!(), \"", columns);
         let text = text.replace("\", open_exceptions!(), \"", open).replace("\", $which, \"", "token_id");
+        let text = text.replace("\", open_exceptions!())", &format!("{open}\")"));
+        let text = text.replace("\", proposal_columns!(), \"", proposed);
         let complete = |literal: &&str| {
             let verbs =
                 [("SELECT ", " FROM "), ("INSERT INTO ", " ("), ("UPDATE ", " SET "), ("DELETE FROM ", " WHERE ")];
