@@ -162,6 +162,9 @@ pub async fn verify(store: &Store, keys: &Keys, anchors: &str) -> Result<Report,
                     reserved = reserved.saturating_add(payout.cost().total_paise().unwrap_or(i64::MAX));
                 }
                 let said = said.remove(&payout.order.id).unwrap_or_default();
+                laws.orders.check(book.id != MerchantId::HOUSE, || {
+                    format!("payout {} is the house's, which orders nothing", payout.order.id)
+                });
                 check_order(&mut laws.orders, keys, &installation, &payout);
                 let borne = by_two.borne.remove(&payout.order.id).unwrap_or_default();
                 check_payout(laws, &payout, said, (&marks, borne), &excepted);

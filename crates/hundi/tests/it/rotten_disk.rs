@@ -52,19 +52,22 @@ async fn damage_is_refused_or_reported_and_what_is_not_is_no_money() {
     let (config, clock, image) = image().await;
     let before = columns(&on_a_disk(&image));
     let (mut refused, mut reported, mut harmless) = (0, 0, 0);
-    let mut unseen: BTreeMap<String, usize> = BTreeMap::new();
+    // By column: how often, and the first damage.
+    let mut unseen: BTreeMap<String, (usize, usize)> = BTreeMap::new();
     for number in 0..FLIPS + TORN {
         let disk = on_a_disk(&damaged(&image, number));
         match look(&config, &clock, &disk, &before).await {
             Found::Refused => refused += 1,
             Found::Reported => reported += 1,
             Found::Unseen(changed) if changed.is_empty() => harmless += 1,
-            Found::Unseen(changed) => changed.into_iter().for_each(|column| *unseen.entry(column).or_default() += 1),
+            Found::Unseen(changed) => {
+                changed.into_iter().for_each(|column| unseen.entry(column).or_insert((0, number)).0 += 1)
+            }
         }
     }
     println!("{refused} refused, {reported} reported, {harmless} changed nothing, unseen: {unseen:?}");
     let is_money = |column: &&String| column.starts_with("journal.") || MONEY.contains(&column.as_str());
-    let money: Vec<_> = unseen.keys().filter(is_money).collect();
+    let money: Vec<_> = unseen.iter().filter(|(column, _)| is_money(column)).collect();
     assert!(MONEY.iter().all(|column| before.contains_key(*column)), "a column has another name");
     assert!(money.is_empty(), "damage that nobody sees: {money:?}");
     assert!(refused > 0 && reported > 50, "{refused} refused, {reported} reported");
