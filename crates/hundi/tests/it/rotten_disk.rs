@@ -141,7 +141,8 @@ fn columns(disk: &Disk) -> BTreeMap<String, Vec<String>> {
             let rows = statement.query_map([], |row| Ok(format!("{:?}", row.get_ref(0)?))).unwrap();
             let mut values: Vec<String> = rows.map(Result::unwrap).collect();
             values.sort();
-            all.insert(format!("{table}.{column}"), values);
+            // A bit may turn a letter of a name into a capital, which changes nothing: to SQL they are one.
+            all.insert(format!("{table}.{column}").to_lowercase(), values);
         }
     }
     all
