@@ -10,6 +10,7 @@
 
 use crate::App;
 use crate::config;
+use crate::connectors;
 use crate::http_out::{self, Method, OutError, OutRequest, Reach};
 use crate::store::StoreError;
 use crate::store::alerts::{AlertRow, alert_add, alert_claim, alert_result};
@@ -100,17 +101,9 @@ impl Desk {
 
 /// The secret of the calls.
 fn secret(options: &config::Alerts) -> Result<Vec<u8>, String> {
-    let text = match (&options.callback_secret_file, &options.callback_secret_env) {
-        (Some(path), _) => std::fs::read_to_string(path)
-            .map_err(|error| format!("cannot read `alerts.callback_secret_file` {}: {error}", path.display()))?,
-        (None, Some(variable)) => std::env::var(variable).map_err(|_| {
-            format!(
-                "`alerts.callback_secret_env` names the environment variable {variable}, which is not set to a text"
-            )
-        })?,
-        (None, None) => String::new(),
-    };
-    let key = text.trim().strip_prefix("whsec_").and_then(|key| STANDARD.decode(key).ok());
+    let (file, env) = (options.callback_secret_file.as_deref(), options.callback_secret_env.as_deref());
+    let text = connectors::secret_text("alerts.callback_secret", file, env)?.unwrap_or_default();
+    let key = text.strip_prefix("whsec_").and_then(|key| STANDARD.decode(key).ok());
     key.filter(|key| key.len() >= SECRET_BYTES_LEAST).ok_or_else(|| {
         format!(
             "the secret of `alerts.callback_url` must be `whsec_` and the base64 of at least {SECRET_BYTES_LEAST} bytes; \

@@ -4,7 +4,7 @@
 use crate::App;
 use crate::admin::{self, Answer, LIST_MAX, amount, connector, exception_key, find_payout, merchant, names, text};
 use crate::store::proposals::{self as stored, proposals_expire};
-use crate::store::rows::house_open;
+use clap::Subcommand;
 use hundi_core::command::{Command, Decision, ExceptionKey, KnownException, Refusal};
 use hundi_core::ids::{Actor, Connector, MerchantId, PayoutId, Reference};
 use hundi_core::money::Balance;
@@ -19,85 +19,101 @@ const NUMBER_TRIES_MAX: usize = 5;
 /// What the house is called where a merchant's ID may stand.
 pub const HOUSE: &str = "house";
 
-/// What an operator proposes, in his own words.
-#[derive(Clone, Debug)]
+/// What an operator proposes, in his own words: the subcommands of `hundi propose`.
+#[derive(Clone, Debug, Subcommand)]
 pub enum Ask {
-    /// An attempt has paid its payout.
+    /// A bank has paid a payout of which it tells us nothing (settles it).
     DeclarePaid {
         /// Our OrderID.
         payout: String,
-        /// What the bank calls the payment.
+        /// What the bank calls the payment: UTR or RRN.
+        #[arg(long)]
         utr: String,
-        /// Our reference of the attempt; the last one if it is not said.
+        /// Our reference of the attempt (default: the last one).
+        #[arg(long)]
         reference: Option<String>,
     },
-    /// A payout will never be paid.
+    /// A payout will never be paid (gives its money back).
     DeclareFailed {
         /// Our OrderID.
         payout: String,
     },
-    /// A held payout is sent again.
+    /// Send a payout again that is queued and held.
     Resume {
         /// Our OrderID.
         payout: String,
     },
-    /// The merchant owes what the bank paid although we had called it failed.
+    /// The bank paid what we had called failed, and the merchant owes it.
     Collect {
         /// Our OrderID.
         payout: String,
-        /// Our reference of the attempt; the one that an open exception is about if it is not said.
+        /// Our reference of the attempt (default: the one that an open exception is about).
+        #[arg(long)]
         reference: Option<String>,
     },
-    /// The house bears it.
+    /// The bank paid what we had called failed, and the house bears it.
     WriteOff {
         /// Our OrderID.
         payout: String,
-        /// Our reference of the attempt; the one that an open exception is about if it is not said.
+        /// Our reference of the attempt (default: the one that an open exception is about).
+        #[arg(long)]
         reference: Option<String>,
     },
     /// A merchant's money was sent back to him.
     Withdraw {
         /// The merchant's ID.
         merchant: String,
-        /// Rupees.
+        /// Rupees, such as 100000.00.
+        #[arg(long, allow_hyphen_values = true)]
         amount: String,
         /// What the bank calls the debit.
+        #[arg(long)]
         utr: String,
-        /// From which bank.
+        /// From which bank it was sent.
+        #[arg(long, default_value = "sandbox")]
         connector: String,
     },
-    /// A correction.
+    /// Move money between two accounts, such as acme/wallet, acme/fees or house/loss.
     Adjust {
-        /// `BOOK/ACCOUNT`, such as `acme/wallet` or `house/loss`.
+        /// The account that is debited.
+        #[arg(long)]
         from: String,
-        /// The same.
+        /// The account that is credited.
+        #[arg(long)]
         to: String,
-        /// Rupees.
+        /// Rupees, such as 100.00.
+        #[arg(long, allow_hyphen_values = true)]
         amount: String,
-        /// Through which bank, where there are two books.
+        /// The bank through which money passes between a merchant and the house.
+        #[arg(long, value_name = "CONNECTOR")]
         through: Option<String>,
     },
-    /// An unidentified credit goes to the house's suspense.
+    /// Book a bank credit of which nobody knows whose it is into the house's suspense.
     Suspense {
-        /// Rupees.
+        /// Rupees, such as 100000.00.
+        #[arg(long, allow_hyphen_values = true)]
         amount: String,
-        /// What the bank calls the credit.
+        /// The bank's reference of the credit; the same one is booked once.
+        #[arg(long)]
         reference: String,
-        /// At which bank.
+        /// At which bank it arrived.
+        #[arg(long, default_value = "sandbox")]
         connector: String,
     },
-    /// A credit in suspense is found to be a merchant's.
+    /// A credit in suspense is this merchant's.
     Identify {
         /// The merchant's ID.
         merchant: String,
-        /// What the bank calls the credit.
+        /// The bank's reference of the credit.
+        #[arg(long)]
         reference: String,
-        /// At which bank.
+        /// At which bank it arrived.
+        #[arg(long, default_value = "sandbox")]
         connector: String,
     },
     /// An exception needs nobody any more.
     Resolve {
-        /// `CONNECTOR/REFERENCE/KIND`.
+        /// CONNECTOR/REFERENCE/KIND.
         exception: String,
     },
 }
@@ -108,7 +124,6 @@ pub async fn propose(app: &App, ask: Ask, reason: &str, actor: &Actor) -> Answer
     let reason = reason_of(reason)?;
     let what = what(app, ask).await?;
     let now = app.clock.now();
-    app.writer.write(house_open()).await.map_err(text)?;
     app.writer.write(proposals_expire(now)).await.map_err(text)?;
     let proposal = Proposal {
         id: 0,

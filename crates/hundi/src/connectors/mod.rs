@@ -336,9 +336,8 @@ fn configured(name: &str) -> Result<Connector, String> {
     Connector::parse(name).ok_or_else(|| format!("`connectors.{name}` cannot be a connector's name"))
 }
 
-/// The secret of an option that comes as `{option}_file` or as `{option}_env`, without the white space around it.
-fn secret(name: &str, option: &str, file: Option<&Path>, env: Option<&str>) -> Result<Option<String>, String> {
-    let option = format!("connectors.{name}.{option}");
+/// The text of an option that comes as `{option}_file` or as `{option}_env`, without the white space around it.
+pub(crate) fn secret_text(option: &str, file: Option<&Path>, env: Option<&str>) -> Result<Option<String>, String> {
     let text = match (file, env) {
         (None, None) => return Ok(None),
         (Some(_), Some(_)) => return Err(format!("`{option}_file` and `{option}_env` are both given; give one")),
@@ -348,13 +347,19 @@ fn secret(name: &str, option: &str, file: Option<&Path>, env: Option<&str>) -> R
             format!("`{option}_env` names the environment variable {variable}, which is not set to a text")
         })?,
     };
-    let text = text.trim();
+    Ok(Some(text.trim().to_owned()))
+}
+
+/// The secret of a connector's option.
+fn secret(name: &str, option: &str, file: Option<&Path>, env: Option<&str>) -> Result<Option<String>, String> {
+    let option = format!("connectors.{name}.{option}");
+    let Some(text) = secret_text(&option, file, env)? else { return Ok(None) };
     if text.len() < SECRET_BYTES_LEAST || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(format!(
             "the secret of `{option}` must be at least {SECRET_BYTES_LEAST} printable ASCII characters without spaces"
         ));
     }
-    Ok(Some(text.to_owned()))
+    Ok(Some(text))
 }
 
 /// The same, where the bank cannot be spoken to without it.

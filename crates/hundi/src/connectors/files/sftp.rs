@@ -88,13 +88,7 @@ impl Server {
     }
 
     fn path(&self, folder: Folder, name: &str) -> Result<String, ShareError> {
-        let [outbox, inbox, archive, bad] = &self.folders;
-        let folder = match folder {
-            Folder::Outbox => outbox,
-            Folder::Inbox => inbox,
-            Folder::Archive => archive,
-            Folder::Bad => bad,
-        };
+        let folder = folder.of(&self.folders);
         if !is_plain(name) {
             return Err(ShareError(format!("`{name}` is not a name of a file that can be exchanged")));
         }
@@ -136,13 +130,7 @@ impl Server {
 impl Share for Server {
     fn list(&self, folder: Folder) -> Doing<'_, Vec<Listed>> {
         Box::pin(async move {
-            let [outbox, inbox, archive, bad] = &self.folders;
-            let path = match folder {
-                Folder::Outbox => outbox,
-                Folder::Inbox => inbox,
-                Folder::Archive => archive,
-                Folder::Bad => bad,
-            };
+            let path = folder.of(&self.folders);
             let printed = self.run(&format!("cd {}\nls -lan\n", quoted(path))).await?;
             let mut files: Vec<Listed> = printed.lines().filter_map(listed).collect();
             files.sort_by(|one, other| one.name.cmp(&other.name));

@@ -29,6 +29,18 @@ pub enum Folder {
     Bad,
 }
 
+impl Folder {
+    /// The one of four that is this folder's; they are in the order of the folders.
+    pub fn of<T>(self, [outbox, inbox, archive, bad]: &[T; 4]) -> &T {
+        match self {
+            Folder::Outbox => outbox,
+            Folder::Inbox => inbox,
+            Folder::Archive => archive,
+            Folder::Bad => bad,
+        }
+    }
+}
+
 /// A file of a folder.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Listed {
@@ -85,13 +97,7 @@ impl Directory {
     }
 
     fn path(&self, folder: Folder, name: &str) -> PathBuf {
-        let [outbox, inbox, archive, bad] = &self.folders;
-        let folder = match folder {
-            Folder::Outbox => outbox,
-            Folder::Inbox => inbox,
-            Folder::Archive => archive,
-            Folder::Bad => bad,
-        };
+        let folder = folder.of(&self.folders);
         if name.is_empty() { folder.clone() } else { folder.join(name) }
     }
 }
