@@ -74,7 +74,7 @@ fn statement<R: BufRead>(
         match name {
             "Id" => head.id = clean(&xml.text()?, 35),
             "CreDtTm" => made_at = iso_moment(&xml.text()?).or(made_at),
-            "FrToDt" => head.period = period(xml)?,
+            "FrToDt" => head.period = period(xml)?.map(|(from, to)| (from, told_to(from, to, made_at))),
             "Acct" => head.account = account(xml)?,
             "Bal" => {
                 let at = xml.at();
@@ -113,6 +113,11 @@ fn period<R: BufRead>(xml: &mut Xml<R>) -> Result<Option<(Timestamp, Timestamp)>
         }
     }
     Ok(from.zip(to))
+}
+
+/// A statement of a day that is not over speaks of nothing that came after it was made.
+fn told_to(from: Timestamp, to: Timestamp, made_at: Option<Timestamp>) -> Timestamp {
+    made_at.filter(|made| (from..to).contains(made)).unwrap_or(to)
 }
 
 fn account<R: BufRead>(xml: &mut Xml<R>) -> Result<Box<str>, Broken> {

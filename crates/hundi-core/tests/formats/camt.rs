@@ -53,6 +53,25 @@ fn statements_are_read_in_all_versions() {
     );
 }
 
+/// A statement of a day that is not over does not speak of what came after it was made.
+#[test]
+fn a_period_ends_when_the_statement_was_made() {
+    let ends = |made: &str, to: &str| {
+        let made = format!(
+            "<Id>S</Id><CreDtTm>{made}</CreDtTm><FrToDt><FrDtTm>2026-09-02T00:00:00+05:30</FrDtTm>\
+            <ToDtTm>2026-09-02T23:59:59+05:30</ToDtTm></FrToDt>"
+        );
+        let file = with("").replace("<Id>S</Id>", &made);
+        let begins = format!("begins `S` of `` with ? 2026-09-02T00:00:00.000+05:30 to 2026-09-02T{to}.000+05:30");
+        check(READ, &file, &[&begins, "3: debit 7.00 2026-09-02", "ends with ?"]);
+    };
+    ends("2026-09-02T14:30:00+05:30", "14:30:00");
+    ends("2026-09-02T00:00:00+05:30", "00:00:00");
+    // Made afterwards, as most are; or by a clock that cannot be right.
+    ends("2026-09-03T01:00:00+05:30", "23:59:59");
+    ends("2026-09-01T23:00:00+05:30", "23:59:59");
+}
+
 #[test]
 fn statements_of_the_tests_are_valid() {
     for (schema, document) in [("camt.053.001.02", V2), ("camt.053.001.08", V8), ("camt.054.001.04", NOTICE)] {

@@ -146,7 +146,7 @@ fn search(secrets: &[&str], key: &str, places: &[(String, Vec<u8>)]) -> (Vec<Str
 
 fn the_search_can_find(site: &Site) {
     // The search can find: the bank's book holds account numbers in clear, and nothing else of the run does.
-    let books: Vec<_> = files(&site.path("bank"));
+    let books: Vec<_> = files(&site.path("bank-sandbox"));
     for secret in [ACCOUNT, UPI, PHONE] {
         assert!(
             books.iter().any(|file| contains(&std::fs::read(file).unwrap(), secret.as_bytes())),

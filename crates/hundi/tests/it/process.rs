@@ -5,6 +5,7 @@ pub mod client;
 pub mod kill;
 #[allow(dead_code, reason = "some of it helps the tests of one engine only")]
 pub mod kit;
+mod operators;
 mod receivers;
 mod reversals;
 

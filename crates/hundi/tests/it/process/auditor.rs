@@ -94,13 +94,13 @@ impl<'a> Auditor<'a> {
     }
 }
 
-/// What the bank executed, by payout: every reference is ours and was executed once at most, and no payout by two.
+/// What the banks executed, by payout: every reference is ours and was executed once at most, and no payout by two. A row
+/// is of the sandbox bank unless it names another `connector`.
 async fn executed<'b>(
     store: &Store,
     book: &'b [Value],
     owners: &mut BTreeMap<Reference, PayoutId>,
 ) -> BTreeMap<PayoutId, &'b Value> {
-    let sandbox = Connector::parse("sandbox").unwrap();
     let mut executed = BTreeMap::new();
     for row in book {
         let executions = row["executions"].as_i64().unwrap();
@@ -109,7 +109,8 @@ async fn executed<'b>(
         let payout = match owners.get(&reference) {
             Some(payout) => *payout,
             None => {
-                let owner = store.reference(sandbox, reference).await.unwrap();
+                let connector = Connector::parse(row["connector"].as_str().unwrap_or("sandbox")).unwrap();
+                let owner = store.reference(connector, reference).await.unwrap();
                 let (_, payout, _) = owner.unwrap_or_else(|| panic!("the bank has {row}, which we do not know"));
                 owners.insert(reference, payout);
                 payout

@@ -1,5 +1,5 @@
 //! `kill -9` of the engine under load, again and again, also while it recovers: what was acknowledged is there, nothing is
-//! sent twice, the books agree, and every merchant hears what became of his payouts. The bank, the merchant and his
+//! sent twice, the books agree, and every merchant hears what became of his payouts. The banks, the merchant and his
 //! receiver survive.
 //!
 //! `HUNDI_KILLS` says how often (on SQLite; half as often on PostgreSQL).
@@ -8,7 +8,7 @@ use super::super::ENGINE;
 use super::super::support::Folder;
 use super::auditor::{Auditor, SETTLES_WITHIN, agree, heard, payouts, told};
 use super::client::Memory;
-use super::kit::{Demo, Http, Numbers, Process, Receiver, Site, book, run_on, until};
+use super::kit::{Demo, Http, Numbers, Process, Receiver, Site, book, free_address, run_on, until};
 use crate::database::Engine;
 use crate::score::score;
 use hundi_core::payout::{Payout, State};
@@ -63,24 +63,43 @@ impl Tally {
     }
 }
 
-/// A site with a bank that fails, and a merchant whose receiver hears everything.
+/// What banks do to us: they are silent, lose requests, call twice, and are late.
+const FAULTS: &str = "timeout=0.03,drop=0.02,dup_callback=0.1,late=0.03";
+
+/// A site with two banks that fail, between which its payouts are shared out, and a merchant whose receiver hears
+/// everything.
 pub struct Stage {
     pub site: Site,
     pub memory: Memory,
     pub receiver: Receiver,
-    _bank: Process,
+    /// The second bank.
+    pub other: SocketAddr,
+    _banks: [Process; 2],
 }
 
 impl Stage {
     pub fn new(mut site: Site) -> Stage {
         // A connection that waits for a slow bank is no load.
         site.under_api = "answer_within_ms = 150\n".to_owned();
+        let other = free_address();
+        site.sandbox = format!(
+            "[connectors.other]\nkind = 'sandbox'\nurl = 'http://{other}'\ncallback_secret_file = '{}'\n[[routes]]\n\
+             targets = [{{ connector = 'sandbox', weight = 60 }}, {{ connector = 'other', weight = 40 }}]\n",
+            site.path("secret").display()
+        );
         site.configure("");
         let receiver = Receiver::start();
         site.cli(&["merchant", "set", "shop", "--callback-url", &receiver.url("/hook")]).json();
-        let bank = site.start_bank("timeout=0.03,drop=0.02,dup_callback=0.1,late=0.03");
+        let banks = [site.start_bank(FAULTS), site.start_bank_of("other", other, FAULTS)];
         let memory = Memory::new(&site.path("promises"));
-        Stage { site, memory, receiver, _bank: bank }
+        Stage { site, memory, receiver, other, _banks: banks }
+    }
+
+    /// The books of both banks.
+    pub fn books(&self) -> Vec<Value> {
+        let mut theirs = book(self.other);
+        theirs.iter_mut().for_each(|row| row["connector"] = "other".into());
+        [self.site.book(), theirs].concat()
     }
 
     /// The first promise after a restart; how long it took.
@@ -100,7 +119,7 @@ impl Stage {
             self.memory.unanswered.lock().unwrap().is_empty().then_some(())
         });
         let known = self.memory.kept(self.site.api, &self.site.token, known);
-        assert_eq!(auditor.after_restart(&self.memory, &self.site.book()), known, "a promise is not in the log");
+        assert_eq!(auditor.after_restart(&self.memory, &self.books()), known, "a promise is not in the log");
         self.site.verify();
         known
     }
@@ -112,10 +131,14 @@ impl Stage {
             std::thread::sleep(Duration::from_millis(100));
             (site.metric("hundi_payouts_open{") == 0.0).then_some(())
         });
-        heard(&site.folder, "shop", || site.book());
+        heard(&site.folder, "shop", || self.books());
         self.memory.kept(site.api, &site.token, 0);
         let shown = site.cli(&["merchant", "show", "shop", "--secret"]).json();
-        let payouts = agree(&site.folder, &site.book(), "shop");
+        let books = self.books();
+        let paid_by =
+            |other: bool| books.iter().any(|row| row["executions"] == 1 && row["connector"].is_string() == other);
+        assert!(paid_by(false) && paid_by(true), "one of the banks had nothing to pay");
+        let payouts = agree(&site.folder, &books, "shop");
         tally.transitions += told(&self.receiver, shown["callback_secret"].as_str().unwrap(), &payouts);
         tally.promises += self.memory.log().len();
         tally.ended(&payouts);
@@ -123,7 +146,7 @@ impl Stage {
         let (status, took) = serve.terminate();
         assert!(status.success() && took < Duration::from_secs(5), "{status} after {took:?}");
         site.verify();
-        agree(&site.folder, &site.book(), "shop");
+        agree(&site.folder, &self.books(), "shop");
         println!("settled after {:?}", began.elapsed());
     }
 }

@@ -602,6 +602,18 @@ impl Site {
         run(&all)
     }
 
+    /// The same, killed after so long unless it has ended; true if it had done what it was asked for.
+    pub fn cli_cut(&self, args: &[&str], after: Duration) -> bool {
+        let config = self.config();
+        let mut all = args.to_vec();
+        all.extend(["--json", "--config", &config]);
+        let mut tool = Process::start(&all, &self.path("cut-log"));
+        std::thread::sleep(after);
+        let ended = tool.child.try_wait().unwrap();
+        tool.kill();
+        ended.is_some_and(|status| status.success())
+    }
+
     pub fn new_token(&self) -> String {
         let made = self.cli(&["token", "new", "--merchant", "shop", "--allow-ip", "127.0.0.1"]).json();
         made["token"].as_str().unwrap().to_owned()
@@ -609,9 +621,14 @@ impl Site {
 
     /// Starts the bank and waits until it answers.
     pub fn start_bank(&self, fault: &str) -> Process {
-        let (listen, api) = (self.bank.to_string(), self.before_api.unwrap_or(self.api));
-        let callback = format!("http://{api}/connectors/sandbox/callback");
-        let (data, secret) = (self.path("bank"), self.path("secret"));
+        self.start_bank_of("sandbox", self.bank, fault)
+    }
+
+    /// Starts the bank of a connector at an address and waits until it answers.
+    pub fn start_bank_of(&self, connector: &str, at: SocketAddr, fault: &str) -> Process {
+        let (listen, api) = (at.to_string(), self.before_api.unwrap_or(self.api));
+        let callback = format!("http://{api}/connectors/{connector}/callback");
+        let (data, secret) = (self.path(&format!("bank-{connector}")), self.path("secret"));
         let args = [
             "bank",
             "--listen",
@@ -629,10 +646,10 @@ impl Site {
             "--times",
             "demo",
         ];
-        let mut bank = Process::start(&args, &self.path("bank-log"));
+        let mut bank = Process::start(&args, &self.path(&format!("bank-{connector}-log")));
         until("the bank", STUCK, || {
             bank.must_live();
-            Http::new(self.bank).get("/healthz").ok().filter(|reply| reply.status == 200)
+            Http::new(at).get("/healthz").ok().filter(|reply| reply.status == 200)
         });
         bank
     }
@@ -738,5 +755,10 @@ impl Numbers {
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         from + self.0 % (to - from)
+    }
+
+    /// Less than this.
+    pub fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.between(0, end as u64)).unwrap()
     }
 }

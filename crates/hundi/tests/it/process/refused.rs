@@ -200,7 +200,7 @@ fn a_second_start_is_refused_clearly() {
         );
     }
     let _bank = site.start_bank("");
-    let theirs = site.path("bank");
+    let theirs = site.path("bank-sandbox");
     says(
         "the same book",
         &run(&["bank", "--data", theirs.to_str().unwrap(), "--listen", &site.api.to_string()]),
