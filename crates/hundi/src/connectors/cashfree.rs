@@ -12,6 +12,7 @@
 //! | `REJECTED` with any other code, `MANUALLY_REJECTED` | refused |
 //! | `REVERSED` after it was paid | reversed |
 //! | `FAILED`, `REVERSED` with a code about a bank between ([`FAILED_ELSEWHERE`]) | refused, another bank may try |
+//! | `FAILED`, `REVERSED` with the code `IMPS_MODE_FAIL` | the rail is refused |
 //! | `FAILED`, `REVERSED` with any other code | refused |
 //! | any other status of a transfer that has an id | accepted |
 //!
@@ -59,9 +60,12 @@ const ACCOUNT_CHARS: std::ops::RangeInclusive<usize> = 9..=18;
 pub const REJECTED_ELSEWHERE: [&str; 5] =
     ["INSUFFICIENT_BALANCE", "INSIDE_BLACKOUT_WINDOW", "*_LIMIT_BREACH", "VELOCITY_*", "INVALID_MODE_*"];
 
-/// The codes of a failure that lie with a bank between us and the beneficiary, or with the mode.
-pub const FAILED_ELSEWHERE: [&str; 5] =
-    ["SOURCE_BANK_DECLINED", "WAIT_TIME_EXCEEDED", "BANK_GATEWAY_ERROR", "REINITIALIZE_*", "IMPS_MODE_FAIL"];
+/// The codes of a failure that lie with a bank between us and the beneficiary.
+pub const FAILED_ELSEWHERE: [&str; 4] =
+    ["SOURCE_BANK_DECLINED", "WAIT_TIME_EXCEEDED", "BANK_GATEWAY_ERROR", "REINITIALIZE_*"];
+
+/// The code that says that the beneficiary's account takes no IMPS.
+const IMPS_MODE_FAIL: &str = "IMPS_MODE_FAIL";
 
 /// The connector of a Cashfree account.
 pub struct Cashfree {
@@ -196,13 +200,14 @@ impl Cashfree {
             "REJECTED" => Outcome::Refused { elsewhere: matches_one(code, &REJECTED_ELSEWHERE) },
             "MANUALLY_REJECTED" => Outcome::Refused { elsewhere: false },
             "REVERSED" if was_paid => Outcome::Reversed,
+            "FAILED" | "REVERSED" if code == IMPS_MODE_FAIL => Outcome::RailRefused,
             "FAILED" | "REVERSED" => Outcome::Refused { elsewhere: matches_one(code, &FAILED_ELSEWHERE) },
             // Whatever Cashfree may learn to say: it has the transfer.
             _ if transfer.cf_transfer_id.as_deref().is_some_and(|id| !id.is_empty()) => Outcome::Accepted,
             _ => Outcome::Silent,
         };
         let why = match outcome {
-            Outcome::Refused { .. } | Outcome::Reversed => {
+            Outcome::Refused { .. } | Outcome::RailRefused | Outcome::Reversed => {
                 reason(transfer.status_description.as_deref().filter(|text| !text.is_empty()).unwrap_or(code))
             }
             _ => "".into(),
@@ -297,9 +302,9 @@ impl Bank for Cashfree {
         self.out(Method::Post, self.transfers.clone(), serde_json::to_vec(&body).unwrap_or_default())
     }
 
-    fn enquiry(&self, question: Question) -> OutRequest {
+    fn enquiry(&self, question: Question) -> Option<OutRequest> {
         let id = utf8_percent_encode(question.reference.as_str(), NON_ALPHANUMERIC);
-        self.out(Method::Get, format!("{}?transfer_id={id}", self.transfers), Vec::new())
+        Some(self.out(Method::Get, format!("{}?transfer_id={id}", self.transfers), Vec::new()))
     }
 
     fn outcome(&self, reference: Reference, asked: Asked, reply: &Result<OutReply, OutError>) -> Word {
@@ -435,15 +440,12 @@ mod tests {
         rows.extend(data.map(|code| ("REJECTED", code, NO, NO)));
         for status in ["FAILED", "REVERSED"] {
             let of_paid = |no| if status == "REVERSED" { Reversed } else { no };
-            for code in [
-                "SOURCE_BANK_DECLINED",
-                "WAIT_TIME_EXCEEDED",
-                "BANK_GATEWAY_ERROR",
-                "REINITIALIZE_TRANSFER_LATER",
-                "IMPS_MODE_FAIL",
-            ] {
+            for code in
+                ["SOURCE_BANK_DECLINED", "WAIT_TIME_EXCEEDED", "BANK_GATEWAY_ERROR", "REINITIALIZE_TRANSFER_LATER"]
+            {
                 rows.push((status, code, ELSEWHERE, of_paid(ELSEWHERE)));
             }
+            rows.push((status, "IMPS_MODE_FAIL", Outcome::RailRefused, of_paid(Outcome::RailRefused)));
             for code in [
                 "BENE_BANK_DECLINED",
                 "RETURNED_FROM_BENEFICIARY",
@@ -555,7 +557,10 @@ mod tests {
         let name = PersonName::parse("O'Neil & Sons 24").unwrap();
         assert_eq!(plain_name(&name, Rail::Imps), "O Neil Sons");
         let question = Question { reference: reference(), now: Timestamp(0), send_before: Timestamp(0), paid: false };
-        assert_eq!(bank().enquiry(question).url, "http://cf.test/payout/transfers?transfer_id=ABCDEFGHIJKLMNO");
+        assert_eq!(
+            bank().enquiry(question).unwrap().url,
+            "http://cf.test/payout/transfers?transfer_id=ABCDEFGHIJKLMNO"
+        );
         assert!(!format!("{:?}", bank()).contains("secret"));
     }
 

@@ -110,9 +110,9 @@ async fn executed<'b>(
             Some(payout) => *payout,
             None => {
                 let owner = store.reference(sandbox, reference).await.unwrap();
-                let (_, payout, _) = owner.unwrap_or_else(|| panic!("the bank has {row}, which we do not know"));
-                owners.insert(reference, payout);
-                payout
+                let owner = owner.unwrap_or_else(|| panic!("the bank has {row}, which we do not know"));
+                owners.insert(reference, owner.payout);
+                owner.payout
             }
         };
         if executions == 1 {
