@@ -805,6 +805,8 @@ pub struct Cashfree {
     pub webhook_secret_file: Option<PathBuf>,
     /// The environment variable with that secret.
     pub webhook_secret_env: Option<String>,
+    /// A file with the public key (PEM) that signs requests in place of an allowed address. Default none.
+    pub signature_key_file: Option<PathBuf>,
     /// Which of several sources is debited. Default Cashfree's own choice.
     pub fundsource_id: Option<String>,
     /// So many seconds after it was sent a payout counts as paid of which only the debit is known; absent, never.

@@ -364,9 +364,9 @@ async fn what_distril_does_not_call_paid_waits_for_a_statement() {
         ("C", "123456780444", (2, "Pending")),
         ("D", "123456780888", (2, "Pending")),
         ("E", "123456780999", (2, "Pending")),
-        // Not carried: refused before anything is sent.
-        ("F", "ravi@okbank", (0, "Failure")),
-        ("G", "9876543210", (0, "Failure")),
+        // Nobody here carries UPI: nothing is sent, and it waits for somebody who does.
+        ("F", "ravi@okbank", (2, "Pending")),
+        ("G", "9876543210", (2, "Pending")),
     ] {
         pay(&world, order, beneficiary).await;
         world.pass(Duration::from_secs(6 * 3_600)).await;
