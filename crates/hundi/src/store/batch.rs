@@ -598,12 +598,15 @@ pub fn decode_payout(mut row: Row) -> Result<Payout, StoreError> {
         // Whatever has rotted on the disk: what goes to an account never goes to a UPI ID, nor the other way.
         rails: row
             .int_or_null()?
-            .map_or(Some(RailSet::of(rail)), RailSet::from_number)
+            .and_then(RailSet::from_number)
             .filter(|rails| RailChoice::Auto.rails(rail).contains_all(*rails))
-            .ok_or_else(|| bad("rails"))?,
-        rail: Some(row.int_or_null()?.map_or(Ok(rail), decode_rail)?)
+            .unwrap_or(RailSet::of(rail)),
+        rail: row
+            .int_or_null()?
+            .map(decode_rail)
+            .transpose()?
             .filter(|sent| RailChoice::Auto.rails(rail).contains(*sent))
-            .ok_or_else(|| bad("sent_rail"))?,
+            .unwrap_or(rail),
         send_before: Timestamp(row.int()?),
         enquiries: small(row.int()?)?,
         next_at: row.int_or_null()?.map(Timestamp),
