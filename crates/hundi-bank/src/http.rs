@@ -58,6 +58,7 @@ struct StandingBody<'a> {
     rrn: &'a str,
     amount_paise: i64,
     retry_elsewhere: bool,
+    retry_other_rail: bool,
 }
 
 #[derive(Serialize)]
@@ -100,8 +101,9 @@ fn too_large() -> Reply {
 fn standing_reply(standing: &Standing) -> Reply {
     let (status, code, message) = standing.state.words();
     let Standing { reference, amount_paise, rrn, state } = standing;
-    let retry_elsewhere = state.retry_elsewhere();
-    json(200, &StandingBody { reference, status, code, message, rrn, amount_paise: *amount_paise, retry_elsewhere })
+    let (retry_elsewhere, retry_other_rail) = (state.retry_elsewhere(), state.retry_other_rail());
+    let amount_paise = *amount_paise;
+    json(200, &StandingBody { reference, status, code, message, rrn, amount_paise, retry_elsewhere, retry_other_rail })
 }
 
 /// The method that a path knows, if the path is known.

@@ -31,10 +31,17 @@ pub(crate) enum Answer {
 #[derive(Clone, Copy, Debug)]
 enum Story {
     Paid,
-    PaidAfter { wait_us: i64, meanwhile: State },
+    PaidAfter {
+        wait_us: i64,
+        meanwhile: State,
+    },
     Stays(State),
-    ReturnedAfter { wait_us: i64 },
+    ReturnedAfter {
+        wait_us: i64,
+    },
     PaidThenReversed,
+    /// The account takes no IMPS; over any other rail it is paid.
+    NotOverImps,
 }
 
 /// How long after the payment a reversal comes.
@@ -42,7 +49,7 @@ const REVERSAL_WAIT_US: i64 = 5 * SECOND_US;
 
 static ANYTHING_ELSE: Outcome = row("", "success@sandbox", Answer::Given, Story::Paid);
 
-static TABLE: [Outcome; 9] = [
+static TABLE: [Outcome; 10] = [
     row("0222", "slow@sandbox", Answer::Given, Story::PaidAfter { wait_us: 5 * SECOND_US, meanwhile: State::Accepted }),
     row("0333", "pending@sandbox", Answer::Given, Story::Stays(State::Pending)),
     row("0444", "invalid@sandbox", Answer::Given, Story::Stays(State::NoAccount)),
@@ -57,6 +64,7 @@ static TABLE: [Outcome; 9] = [
         Answer::Given,
         Story::PaidAfter { wait_us: 10 * SECOND_US, meanwhile: State::Deemed },
     ),
+    row("0345", "noimps@sandbox", Answer::Given, Story::NotOverImps),
 ];
 
 const fn row(suffix: &'static str, vpa: &'static str, answer: Answer, story: Story) -> Outcome {
@@ -82,19 +90,21 @@ pub(crate) enum State {
     Deemed,
     NoAccount,
     BankDown,
+    NoImps,
     Expired,
     Returned,
     Reversed,
 }
 
 impl State {
-    const ALL: [State; 9] = [
+    const ALL: [State; 10] = [
         State::Paid,
         State::Accepted,
         State::Pending,
         State::Deemed,
         State::NoAccount,
         State::BankDown,
+        State::NoImps,
         State::Expired,
         State::Returned,
         State::Reversed,
@@ -109,6 +119,7 @@ impl State {
             State::Deemed => ("deemed", "91", "Deemed: the beneficiary's bank has not answered"),
             State::NoAccount => ("refused", "NOACCOUNT", "The beneficiary's account does not exist"),
             State::BankDown => ("refused", "BANKDOWN", "The beneficiary's bank is not available"),
+            State::NoImps => ("refused", "NOIMPS", "The beneficiary's account does not take IMPS"),
             State::Expired => ("refused", "EXPIRED", "The request came after its valid_until and will not be executed"),
             State::Returned => ("refused", "RETURNED", "Returned by the beneficiary's bank"),
             State::Reversed => ("reversed", "REVERSED", "Paid, then given back"),
@@ -117,7 +128,12 @@ impl State {
 
     /// Whether another bank may try the payment.
     pub(crate) fn retry_elsewhere(self) -> bool {
-        matches!(self, State::BankDown | State::Expired)
+        matches!(self, State::BankDown | State::NoImps | State::Expired)
+    }
+
+    /// Whether the payment may be tried over another rail.
+    pub(crate) fn retry_other_rail(self) -> bool {
+        matches!(self, State::NoImps)
     }
 
     /// The word under which the book keeps it.
@@ -129,6 +145,7 @@ impl State {
             State::Deemed => "deemed",
             State::NoAccount => "no_account",
             State::BankDown => "bank_down",
+            State::NoImps => "no_imps",
             State::Expired => "expired",
             State::Returned => "returned",
             State::Reversed => "reversed",
@@ -173,8 +190,9 @@ pub(crate) fn plan(outcome: &Outcome, rail: Rail, times: Times, now_us: i64) -> 
         Story::Stays(state) => Change { state, money: Money::Still, next: None },
         Story::ReturnedAfter { wait_us } => waits(State::Accepted, Step::Return, now_us + wait_us),
         Story::PaidAfter { wait_us, meanwhile } => waits(meanwhile, Step::Pay, pays_at(now_us + wait_us)),
-        Story::Paid | Story::PaidThenReversed => {
-            let step = if matches!(outcome.story, Story::Paid) { Step::Pay } else { Step::PayThenReverse };
+        Story::NotOverImps if rail == Rail::Imps => Change { state: State::NoImps, money: Money::Still, next: None },
+        Story::Paid | Story::PaidThenReversed | Story::NotOverImps => {
+            let step = if matches!(outcome.story, Story::PaidThenReversed) { Step::PayThenReverse } else { Step::Pay };
             match rail {
                 Rail::Imps | Rail::Upi => step.change(now_us),
                 Rail::Neft | Rail::Rtgs => waits(State::Accepted, step, pays_at(now_us)),

@@ -178,7 +178,9 @@ async fn check_outcome(rail: &str, beneficiary: Value, (first, later): Story, ex
     let answer = customer.pay(&order).await;
     let said = answer.as_ref().map_or("-".to_owned(), |(status, body)| {
         assert_eq!((*status, text(body, "reference"), &body["amount_paise"]), (200, "A1", &json!(20_000)), "{case}");
-        assert_eq!(body["retry_elsewhere"], json!(text(body, "code") == "BANKDOWN"), "{case}");
+        let code = text(body, "code");
+        assert_eq!(body["retry_elsewhere"], json!(matches!(code, "BANKDOWN" | "NOIMPS")), "{case}");
+        assert_eq!(body["retry_other_rail"], json!(code == "NOIMPS"), "{case}");
         assert_eq!(text(body, "rrn").is_empty(), text(body, "status") != "paid", "{case}");
         format!("{} {}", text(body, "status"), text(body, "code"))
     });
@@ -223,6 +225,14 @@ async fn every_outcome_on_every_rail() {
             check_outcome(rail, beneficiary.clone(), story, executions).await;
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_without_imps_is_paid_over_other_rails() {
+    let number = account("50100010345");
+    check_outcome("IMPS", number.clone(), ("refused NOIMPS", &[]), 0).await;
+    check_outcome("NEFT", number.clone(), ("accepted 01", &["10 paid 00"]), 1).await;
+    check_outcome("RTGS", number, ("accepted 01", &["3 paid 00"]), 1).await;
 }
 
 #[tokio::test(start_paused = true)]

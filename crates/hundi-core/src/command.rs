@@ -12,7 +12,8 @@ use crate::payout::{Due, Event, ExceptionKind, Fact, Money, News, Order, Payout,
 use crate::plant::{Plant, planted};
 use crate::postings::{self, Accounts, JournalRow, Movement};
 use crate::proposal::Proposal;
-use crate::routing::{Carries, may_start};
+use crate::rails::{Rail, RailChoice};
+use crate::routing::{Carries, LeftOut, left_out, may_start};
 use crate::schedule::{DAY, ENQUIRIES, ENQUIRIES_OF_BATCHES, MINUTE, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,6 +35,8 @@ pub enum Command {
         payout: PayoutId,
         /// Over which connector.
         connector: Connector,
+        /// Over which rail: the ordered one, or another that the merchant allows.
+        rail: Rail,
         /// The references it may use, in order; the second only if the first is taken by another payout.
         references: [Reference; 2],
         /// No byte is written later than so many microseconds from now.
@@ -171,6 +174,9 @@ pub enum Outcome {
         /// Whether the reason lets another connector try.
         elsewhere: bool,
     },
+    /// The bank will not pay over this rail, because the beneficiary's account does not take it; over another one it may.
+    /// Where no other rail may be used or can carry the payout, a refusal that lets another connector try.
+    RailRefused,
     /// The bank paid and took it back.
     Reversed,
     /// The bank says that it has not executed the order and never will, for no fault of the order's.
@@ -265,6 +271,8 @@ pub struct Merchant {
     pub day_most_paise: Option<i64>,
     /// His prices, in the order of [`crate::rails::RAILS`].
     pub fees: [FeePlan; 4],
+    /// Over which rails what he orders may go.
+    pub rail_choice: RailChoice,
     /// What he wants to be told.
     pub callbacks: CallbackWish,
     /// The Indian day that `day_paise` counts.
@@ -368,6 +376,8 @@ pub struct Attempt {
     pub payout: PayoutId,
     /// Which try, from 1.
     pub attempt: u32,
+    /// Over which rail.
+    pub rail: Rail,
     /// How the connector is given it.
     pub way: Way,
 }
@@ -452,7 +462,7 @@ pub fn decide(snapshot: &mut Snapshot, rules: &Rules, command: &Command, now: Ti
 fn judge(snapshot: &mut Snapshot, rules: &Rules, command: &Command, now: Timestamp) -> Decision {
     let decided = match command {
         Command::CreatePayout(order) => create(snapshot, rules, order, now),
-        Command::Start { merchant, payout, connector, references, send_within_us, enquire_after_us } => {
+        Command::Start { merchant, payout, connector, rail, references, send_within_us, enquire_after_us } => {
             if snapshot.on_hold && !planted(Plant::StartsOnHold) {
                 return postpone(snapshot, rules, *merchant, *payout, now);
             }
@@ -462,7 +472,7 @@ fn judge(snapshot: &mut Snapshot, rules: &Rules, command: &Command, now: Timesta
             let Some(reference) = free_reference(snapshot, *connector, *references, *payout) else {
                 return Decision::Refused(Refusal::ReferenceTaken);
             };
-            if snapshot.payouts.get(payout).is_some_and(|payout| !may_start(rules, payout, *connector)) {
+            if snapshot.payouts.get(payout).is_some_and(|payout| !may_start(rules, payout, (*connector, *rail))) {
                 return Decision::Refused(Refusal::NotNow);
             }
             let change = Change::of(Event::Start, &Actor::System, "");
@@ -470,6 +480,7 @@ fn judge(snapshot: &mut Snapshot, rules: &Rules, command: &Command, now: Timesta
                 if let (Decision::Done(transition), Some(payout)) = (&mut done, snapshot.payouts.get_mut(payout)) {
                     payout.attempts += 1;
                     payout.connector = Some(*connector);
+                    payout.rail = *rail;
                     payout.reference = Some(reference);
                     payout.enquiries = 0;
                     payout.rrn = "".into();
@@ -485,6 +496,7 @@ fn judge(snapshot: &mut Snapshot, rules: &Rules, command: &Command, now: Timesta
                         merchant: *merchant,
                         payout: payout.order.id,
                         attempt,
+                        rail: *rail,
                         way: known.map_or(Way::Call, |rules| rules.way),
                     });
                     transition.payout = Some(payout.clone());
@@ -596,6 +608,7 @@ fn create(snapshot: &mut Snapshot, rules: &Rules, order: &Order, now: Timestamp)
 /// A payout that has just been ordered, priced by the merchant's plan.
 pub(crate) fn new_payout(merchant: &Merchant, rules: &Rules, order: &Order, now: Timestamp) -> Payout {
     let fee = merchant.fees[order.rail as usize].fee(order.amount);
+    let choice = if planted(Plant::AnyRail) { RailChoice::Auto } else { merchant.rail_choice };
     Payout {
         order: Order { created_at: now, ..order.clone() },
         fee_paise: fee.fee_paise,
@@ -607,6 +620,8 @@ pub(crate) fn new_payout(merchant: &Merchant, rules: &Rules, order: &Order, now:
         reference: None,
         paid_attempt: None,
         refused_by: Vec::new(),
+        rails: choice.rails(order.rail),
+        rail: order.rail,
         send_before: Timestamp(0),
         enquiries: 0,
         next_at: Some(now.after(rules.first_lease_us)),
@@ -780,6 +795,7 @@ pub(crate) fn record(
         Outcome::Paid => Fact::Paid,
         // About an attempt that is closed it is one refusal more.
         Outcome::Refused { .. } | Outcome::NotExecuted => Fact::Refused,
+        Outcome::RailRefused => Fact::RailRefused,
         Outcome::Reversed => Fact::Reversed,
     };
     let merchant = payout.order.merchant;
@@ -868,23 +884,15 @@ fn apply(
 ) -> Result<Decision, Refusal> {
     let payout = own(&mut snapshot.payouts, merchant_id, id)?;
     let merchant = snapshot.merchants.get_mut(&merchant_id).ok_or(Refusal::MerchantUnknown)?;
-    let refused_by = match (change.event, change.word) {
-        (Event::Fact(Standing::Open, Fact::Refused), Some((word, connector, _)))
-            if word.outcome == (Outcome::Refused { elsewhere: true }) =>
-        {
-            Some(connector)
+    let refused = match (change.event, change.word) {
+        (Event::Fact(Standing::Open, Fact::Refused | Fact::RailRefused), Some((word, connector, _))) => {
+            left_out(rules, payout, word.outcome, connector)
         }
         _ => None,
     };
-    // One that is paused or ill is left all the same: the payout waits for it.
-    let left = |rules: &ConnectorRules| {
-        Some(rules.connector) != refused_by
-            && !payout.refused_by.contains(&rules.connector)
-            && rules.carries.order(&payout.order)
-    };
     let room = Room {
         attempts: payout.attempts < rules.attempts_max,
-        connector: refused_by.is_some() && rules.connectors.iter().any(left),
+        connector: refused.is_some_and(|refused| refused.lets_others_try(rules, payout)),
     };
     let late = planted(Plant::CheckThenCredit) && payout.state == State::Reversed;
     let cancels = planted(Plant::CancelAtTheBank) && change.event == Event::Cancel && payout.state == State::Sending;
@@ -901,7 +909,11 @@ fn apply(
     }
     let mut transition =
         Transition { journal: move_money(merchant, payout, &step, change, now)?, ..Transition::default() };
-    payout.refused_by.extend(refused_by.filter(|connector| !payout.refused_by.contains(connector)));
+    match refused {
+        Some(LeftOut::Connector(connector)) => payout.refused_by.push(connector),
+        Some(LeftOut::Rail(rail)) => payout.rails = payout.rails.without(rail),
+        None => {}
+    }
     let was = payout.state;
     payout.state = step.next;
     let held_on = payout.held && (change.still_told || !step.frees);
@@ -1049,7 +1061,7 @@ fn set_due(payout: &mut Payout, was: State, step: &Step, rules: &Rules, change: 
         Due::Unchanged if payout.state == State::Queued && payout.held => payout.next_at = Some(WAITING),
         Due::Enquiry | Due::Unchanged if step.due == Due::Enquiry || asks_on => {
             let accepted = matches!(change.event, Event::Fact(_, Fact::Accepted));
-            let from = if accepted && !payout.order.rail.rules().instant { ENQUIRIES_OF_BATCHES } else { 0 };
+            let from = if accepted && !payout.rail.rules().instant { ENQUIRIES_OF_BATCHES } else { 0 };
             let pause = usize::try_from(payout.enquiries).ok().and_then(|index| ENQUIRIES.get(index.max(from)));
             let ended = if payout.state.is_open() { Some(WAITING) } else { None };
             payout.next_at = pause.map_or(ended, |pause| Some(now.after(*pause)));

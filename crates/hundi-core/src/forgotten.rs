@@ -93,7 +93,7 @@ pub(crate) fn hear(
         (Source::Statement, Outcome::Reversed) => Said::Returned,
         (Source::Statement, _) => Said::Debited,
         (_, Outcome::Paid) => Said::Paid,
-        (_, Outcome::Refused { .. } | Outcome::NotExecuted) => Said::Refused,
+        (_, Outcome::Refused { .. } | Outcome::RailRefused | Outcome::NotExecuted) => Said::Refused,
         // What gives money back is confirmed by a statement or a question of ours.
         (_, Outcome::Accepted | Outcome::Silent | Outcome::Reversed) => Said::Spoken,
     };
@@ -226,6 +226,10 @@ fn take_up(
     (payout.attempts, payout.connector, payout.reference) = (last, Some(heard.connector), Some(heard.reference));
     (payout.send_before, payout.next_at, payout.updated_at) = (now.max(payout.send_before.after(1)), Some(now), now);
     payout.version += 1;
+    // Which rail it was sent over is forgotten too: the first that it would be sent over.
+    let mut rails = payout.rails.for_order(payout.order.rail, payout.order.amount);
+    let rail = rails.next().unwrap_or(payout.order.rail);
+    payout.rail = rail;
     let merchant = payout.order.merchant;
     for (attempt, heard) in found {
         for (connector, reference) in heard.iter().map(|one| (one.connector, one.reference)) {
@@ -233,7 +237,7 @@ fn take_up(
                 let (payout, attempt) = (id, *attempt);
                 // The bank has it already: it is no row of a file that is still to be written.
                 let way = Way::Call;
-                transition.recognised.push(Attempt { connector, reference, merchant, payout, attempt, way });
+                transition.recognised.push(Attempt { connector, reference, merchant, payout, attempt, rail, way });
             }
         }
     }

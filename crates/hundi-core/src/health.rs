@@ -54,10 +54,11 @@ pub const fn speaks_well(outcome: Outcome, reply: bool) -> Option<bool> {
         Outcome::Paid => Some(true),
         Outcome::Refused { elsewhere: true } => Some(false),
         // The order is at fault and the connector works.
-        Outcome::Accepted | Outcome::Refused { elsewhere: false } if reply => Some(true),
+        Outcome::Accepted | Outcome::Refused { elsewhere: false } | Outcome::RailRefused if reply => Some(true),
         Outcome::Silent | Outcome::NotWritten if reply => Some(false),
         Outcome::Accepted
         | Outcome::Refused { elsewhere: false }
+        | Outcome::RailRefused
         | Outcome::Silent
         | Outcome::NotWritten
         | Outcome::NotFound
@@ -258,6 +259,7 @@ mod tests {
             (Outcome::Paid, Some(true), Some(true)),
             (Outcome::Refused { elsewhere: true }, Some(false), Some(false)),
             (Outcome::Refused { elsewhere: false }, Some(true), None),
+            (Outcome::RailRefused, Some(true), None),
             (Outcome::Accepted, Some(true), None),
             (Outcome::Silent, Some(false), None),
             (Outcome::NotWritten, Some(false), None),

@@ -8,7 +8,7 @@ use crate::ids::{Actor, Connector, MerchantId, OrderId, PayoutId, Reference};
 use crate::money::Amount;
 use crate::party::PersonName;
 use crate::postings::Cost;
-use crate::rails::Rail;
+use crate::rails::{Rail, RailSet};
 use crate::schedule::Timestamp;
 
 /// Where a payout is.
@@ -110,6 +110,8 @@ pub enum Fact {
     PaidOther,
     /// The bank will not pay.
     Refused,
+    /// The bank will not pay over this rail, which the beneficiary's account does not take; over another one it may.
+    RailRefused,
     /// The bank's contract says that by now it never will have executed it.
     NotExecuted,
     /// The bank paid and has taken it back.
@@ -121,7 +123,7 @@ pub enum Fact {
 pub struct Room {
     /// Fewer attempts than `attempts_max` have been made.
     pub attempts: bool,
-    /// The refusal lets another connector try, and one is left.
+    /// The refusal lets another connector try, or another rail, and one is left.
     pub connector: bool,
 }
 
@@ -362,7 +364,7 @@ impl Step {
 /// we ourselves want can be (start, cancel, expire, what two people say); a fact is never refused.
 pub const fn step(state: State, held: bool, attempts: u32, event: Event, room: Room) -> Option<Step> {
     use Event::{Borne, Cancel, DeclareFailed, DeclarePaid, Expire, Resolved, Resume, Start};
-    use Fact::{Accepted, NotExecuted, NotWritten, PaidOther, Refused, Silent};
+    use Fact::{Accepted, NotExecuted, NotWritten, PaidOther, RailRefused, Refused, Silent};
     use Standing::{Closed, Open, Paying, Unsent};
     use State::{Cancelled, Failed, Paid, Queued, Reversed, Sending, Sent};
     match (state, event) {
@@ -393,7 +395,7 @@ pub const fn step(state: State, held: bool, attempts: u32, event: Event, room: R
         (Sending | Sent, Event::Fact(Open, Silent)) => Step::to(state, Money::Still, Due::Enquiry, &[]),
         (Sending | Sent, Event::Fact(Open, Fact::Paid)) => Step::to(Paid, Money::Settle, Due::Never, &[News::Success]),
         // What is held may have been paid after all (by an attempt that we had closed): only a person gives its money back.
-        (Sending | Sent, Event::Fact(Open, Refused)) if held || room.attempts && room.connector => {
+        (Sending | Sent, Event::Fact(Open, Refused | RailRefused)) if held || room.attempts && room.connector => {
             Step::to(Queued, Money::Still, Due::AtOnce, &[])
         }
         (Sending, Event::Fact(Open, NotExecuted)) if held || room.attempts => {
@@ -402,7 +404,7 @@ pub const fn step(state: State, held: bool, attempts: u32, event: Event, room: R
         // A bank that has said that it has the payment, and then that it never had, contradicts itself: a book that lags
         // behind must not make us send again.
         (Sent, Event::Fact(Open, NotExecuted)) => Step::hold(Sent, ExceptionKind::Contradiction),
-        (Sending | Sent, Event::Fact(Open, Refused | NotExecuted)) => {
+        (Sending | Sent, Event::Fact(Open, Refused | RailRefused | NotExecuted)) => {
             Step::to(Failed, Money::Release, Due::Never, &[News::Failure])
         }
         (Sending | Sent, Event::Fact(Open, Fact::Reversed)) => {
@@ -419,8 +421,8 @@ pub const fn step(state: State, held: bool, attempts: u32, event: Event, room: R
         (_, Event::Fact(_, Silent))
         | (Paid | Reversed | Failed | Cancelled, Event::Fact(Paying, Fact::Paid | Accepted))
         | (Reversed, Event::Fact(Paying, Fact::Reversed))
-        | (_, Event::Fact(Closed, Accepted | Refused | NotExecuted | NotWritten))
-        | (_, Event::Fact(Unsent, Refused | NotExecuted | NotWritten)) => {
+        | (_, Event::Fact(Closed, Accepted | Refused | RailRefused | NotExecuted | NotWritten))
+        | (_, Event::Fact(Unsent, Refused | RailRefused | NotExecuted | NotWritten)) => {
             Step::to(state, Money::Still, Due::Unchanged, &[])
         }
 
@@ -449,7 +451,7 @@ pub struct Order {
     pub id: PayoutId,
     /// The merchant's id for it.
     pub order: OrderId,
-    /// The rail.
+    /// The rail that was ordered. What it was sent over is [`Payout::rail`].
     pub rail: Rail,
     /// What the beneficiary gets.
     pub amount: Amount,
@@ -491,6 +493,11 @@ pub struct Payout {
     pub paid_attempt: Option<u32>,
     /// The connectors that refused it but let others try.
     pub refused_by: Vec<Connector>,
+    /// The rails over which it may be sent: the ordered one, with the others that its merchant allowed when he ordered,
+    /// without those that were refused as such.
+    pub rails: RailSet,
+    /// The rail of the last attempt; before the first one the ordered rail.
+    pub rail: Rail,
     /// No byte of the last attempt is written after this.
     pub send_before: Timestamp,
     /// How often the bank was asked about the last attempt.
@@ -550,6 +557,7 @@ mod tests {
                 Fact::Paid,
                 Fact::PaidOther,
                 Fact::Refused,
+                Fact::RailRefused,
                 Fact::NotExecuted,
                 Fact::Reversed,
             ] {

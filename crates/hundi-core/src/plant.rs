@@ -55,6 +55,10 @@ plants! {
     StartsOnHold "starts-on-hold" "What is queued is sent though the installation is on hold."
         by "test(=on_hold_nothing_is_started) | test(=sqlite::hold::a_backup_is_restored)" row 21;
     ElsewhereAfterSilence "elsewhere-after-silence" "A bank that does not answer has refused, and another one may try.";
+    AnyRail "any-rail" "A payout is sent over another rail though its merchant has not allowed it."
+        by "test(=a_rail_that_the_account_does_not_take)";
+    RailAfterSilence "rail-after-silence" "After silence another rail is tried."
+        by "test(=never_another_rail_after_silence)";
     SecondDebitKnown "second-debit-known" "A second debit under one reference is taken for the first." row 22;
     CancelsOnHold "cancels-on-hold" "What is queued can be cancelled while the installation is on hold."
         by "test(=on_hold_nothing_is_started)" row 21;

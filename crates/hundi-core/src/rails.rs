@@ -115,6 +115,98 @@ impl Rail {
     }
 }
 
+/// Whether a merchant's payouts go over the rail that he orders, or may go over another one to the same account.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RailChoice {
+    /// Only over the rail that is ordered.
+    AsOrdered = 0,
+    /// To an account over NEFT, RTGS or IMPS, whichever can carry it where the ordered one cannot.
+    Auto = 1,
+}
+
+impl RailChoice {
+    /// Both.
+    pub const ALL: [RailChoice; 2] = [RailChoice::AsOrdered, RailChoice::Auto];
+
+    /// The choice with this number.
+    pub fn from_number(number: i64) -> Option<RailChoice> {
+        RailChoice::ALL.into_iter().find(|choice| *choice as i64 == number)
+    }
+
+    /// The choice with this name.
+    pub fn named(name: &str) -> Option<RailChoice> {
+        RailChoice::ALL.into_iter().find(|choice| choice.name() == name)
+    }
+
+    /// Its name, as the command line spells it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            RailChoice::AsOrdered => "as-ordered",
+            RailChoice::Auto => "auto",
+        }
+    }
+
+    /// The rails over which an order may be sent. What goes to a UPI ID or a mobile number has no other rail.
+    pub const fn rails(self, ordered: Rail) -> RailSet {
+        match (self, ordered) {
+            (RailChoice::Auto, Rail::Neft | Rail::Rtgs | Rail::Imps) => RailSet::TO_ACCOUNTS,
+            (RailChoice::AsOrdered, _) | (RailChoice::Auto, Rail::Upi) => RailSet::of(ordered),
+        }
+    }
+}
+
+/// Some of the rails.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct RailSet(u8);
+
+/// In place of another rail the fastest is taken that can carry the payout: IMPS pays at once, RTGS within the hour, NEFT
+/// with its next batch.
+const FASTEST_FIRST: [Rail; 3] = [Rail::Imps, Rail::Rtgs, Rail::Neft];
+
+impl RailSet {
+    /// The rails that pay to an account.
+    pub const TO_ACCOUNTS: RailSet =
+        RailSet(RailSet::of(Rail::Neft).0 | RailSet::of(Rail::Rtgs).0 | RailSet::of(Rail::Imps).0);
+
+    /// This one.
+    pub const fn of(rail: Rail) -> RailSet {
+        RailSet(1 << rail as u8)
+    }
+
+    /// Whether this one is among them.
+    pub const fn contains(self, rail: Rail) -> bool {
+        self.0 & RailSet::of(rail).0 != 0
+    }
+
+    /// Whether all of these are among them.
+    pub const fn contains_all(self, others: RailSet) -> bool {
+        self.0 & others.0 == others.0
+    }
+
+    /// The others.
+    #[must_use]
+    pub const fn without(self, rail: Rail) -> RailSet {
+        RailSet(self.0 & !RailSet::of(rail).0)
+    }
+
+    /// As a number for the store: a bit for each rail of [`RAILS`], from the lowest.
+    pub const fn number(self) -> i64 {
+        self.0 as i64
+    }
+
+    /// The set with this number.
+    pub fn from_number(number: i64) -> Option<RailSet> {
+        u8::try_from(number).ok().filter(|bits| *bits < 1 << RAILS.len()).map(RailSet)
+    }
+
+    /// Those that may carry an order of this rail and amount, in the order in which they are tried: the ordered one first,
+    /// then the fastest. That the ordered one can carry it was judged when it was ordered.
+    pub fn for_order(self, ordered: Rail, amount: Amount) -> impl Iterator<Item = Rail> {
+        let others = FASTEST_FIRST.into_iter().filter(move |rail| *rail != ordered && rail.rules().carries(amount));
+        std::iter::once(ordered).chain(others).filter(move |rail| self.contains(*rail))
+    }
+}
+
 impl RailRules {
     /// Whether the rail carries this amount.
     pub const fn carries(&self, amount: Amount) -> bool {
@@ -140,5 +232,34 @@ mod tests {
             }
         }
         assert_eq!(Rail::parse("WIRE"), None);
+    }
+
+    #[test]
+    fn another_rail_is_tried_only_where_it_may_and_can() {
+        use Rail::{Imps, Neft, Rtgs, Upi};
+        const LAKH: i64 = 1_00_000_00;
+        for (choice, ordered, paise, without, tried) in [
+            (RailChoice::AsOrdered, Imps, 100_00, None, &[Imps][..]),
+            (RailChoice::AsOrdered, Rtgs, 3 * LAKH, None, &[Rtgs]),
+            (RailChoice::Auto, Imps, 100_00, None, &[Imps, Neft]),
+            (RailChoice::Auto, Imps, 2 * LAKH, None, &[Imps, Rtgs, Neft]),
+            (RailChoice::Auto, Imps, 2 * LAKH - 1, None, &[Imps, Neft]),
+            (RailChoice::Auto, Imps, 2 * LAKH, Some(Imps), &[Rtgs, Neft]),
+            (RailChoice::Auto, Neft, 100_00, None, &[Neft, Imps]),
+            (RailChoice::Auto, Neft, 5 * LAKH, None, &[Neft, Imps, Rtgs]),
+            (RailChoice::Auto, Neft, 5 * LAKH + 1, None, &[Neft, Rtgs]),
+            (RailChoice::Auto, Rtgs, 2 * LAKH, Some(Imps), &[Rtgs, Neft]),
+            (RailChoice::Auto, Rtgs, 9 * LAKH, Some(Rtgs), &[Neft]),
+            (RailChoice::Auto, Upi, 100_00, None, &[Upi]),
+        ] {
+            let set = choice.rails(ordered);
+            let set = without.map_or(set, |rail| set.without(rail));
+            let amount = Amount::from_paise(paise).unwrap();
+            assert_eq!(set.for_order(ordered, amount).collect::<Vec<_>>(), tried, "{choice:?} {ordered:?} {paise}");
+            assert_eq!(RailSet::from_number(set.number()), Some(set));
+            assert!(RailChoice::Auto.rails(ordered).contains_all(set));
+        }
+        assert_eq!(RailSet::from_number(16), None);
+        assert_eq!(RailChoice::named("auto"), Some(RailChoice::Auto));
     }
 }

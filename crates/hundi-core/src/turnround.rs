@@ -60,7 +60,7 @@ pub fn clock(payout: &Payout, ended: Timestamp, repo_basis_points: Option<i64>) 
     if payout.attempts == 0 || matches!(payout.state, State::Queued | State::Cancelled) {
         return None;
     }
-    let rule = payout.order.rail.rules().turn_round;
+    let rule = payout.rail.rules().turn_round;
     Some(rule.clock(payout.send_before, ended, payout.order.amount.paise(), repo_basis_points))
 }
 

@@ -11,7 +11,7 @@ use hundi_core::ids::{Actor, MerchantId, OrderId, PayoutId};
 use hundi_core::money::Amount;
 use hundi_core::postings::Account;
 use hundi_core::proposal::{AttemptAt, PROPOSAL_US, Proposal, ProposalState, Side, What};
-use hundi_core::rails::Rail;
+use hundi_core::rails::{Rail, RailChoice};
 use hundi_core::schedule::{HOUR, SECOND, Timestamp};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -193,9 +193,11 @@ prop_compose! {
         // Now and then an attempt offers the references of another order.
         other in select(vec![0usize, 0, 0, 1]),
         bank in select(BANKS.to_vec()).prop_map(connector),
+        // Merchant 2's payouts may go over another rail.
+        rail in select(vec![Rail::Imps, Rail::Imps, Rail::Imps, Rail::Neft, Rail::Rtgs]),
         outcome in select(vec![Outcome::NotWritten, Outcome::Accepted, Outcome::Silent, Outcome::NotFound, Outcome::Paid, Outcome::Paid,
             Outcome::Refused { elsewhere: false }, Outcome::Refused { elsewhere: true }, Outcome::Refused { elsewhere: true },
-            Outcome::Reversed]),
+            Outcome::RailRefused, Outcome::Reversed]),
         source in select(vec![BOUND, BOUND, LATE, ASKED, ASKED, ASKED_EARLY, Source::SignedCallback,
             Source::UnsignedCallback]),
         rupees in select(vec![100i64, 100, 100, 100, 400]),
@@ -212,7 +214,7 @@ prop_compose! {
         let command = match kind {
             "create" => Command::CreatePayout(Box::new(order(merchant, id(merchant, letter, nonce), LETTERS[letter], Rail::Imps, amount, "ravi"))),
             "start" => Command::Start {
-                merchant, payout, connector: bank, references: offered, send_within_us: 5 * SECOND, enquire_after_us: 2 * SECOND,
+                merchant, payout, connector: bank, rail, references: offered, send_within_us: 5 * SECOND, enquire_after_us: 2 * SECOND,
             },
             "record" => Command::Record {
                 connector: bank,
@@ -289,6 +291,7 @@ fn world() -> (Rules, Snapshot) {
     assert_eq!(snapshot.proposals.len() as i64, PROPOSALS);
     for (id, wish) in [(0, CallbackWish::Nothing), (1, CallbackWish::All), (2, CallbackWish::Nothing)] {
         let mut one = merchant(wish);
+        one.rail_choice = if id == 2 { RailChoice::Auto } else { RailChoice::AsOrdered };
         one.day_most_paise = Some(800_00);
         snapshot.merchants.insert(MerchantId(id), one);
     }

@@ -46,8 +46,8 @@ impl World {
         world.done(&Command::Fund { merchant, connector, reference, amount: paise(FUNDS_PAISE), actor });
         let ordered = order(MERCHANT, PAYOUT, "A", Rail::Imps, paise(100_00), "1");
         world.done(&Command::CreatePayout(Box::new(ordered)));
-        let (send_within_us, enquire_after_us) = (5 * SECOND, 2 * SECOND);
-        world.done(&Command::Start { merchant, payout, connector, references, send_within_us, enquire_after_us });
+        let (rail, send_within_us, enquire_after_us) = (Rail::Imps, 5 * SECOND, 2 * SECOND);
+        world.done(&Command::Start { merchant, payout, connector, rail, references, send_within_us, enquire_after_us });
         world
     }
 
@@ -156,8 +156,15 @@ fn on_hold_nothing_is_started() {
     world.snapshot.on_hold = true;
     let references = references(MERCHANT, &OrderId::parse("A").unwrap(), 1);
     let (merchant, payout, connector) = (MERCHANT, PAYOUT, connector("sandbox"));
-    let start =
-        Command::Start { merchant, payout, connector, references, send_within_us: SECOND, enquire_after_us: SECOND };
+    let start = Command::Start {
+        merchant,
+        payout,
+        connector,
+        rail: Rail::Imps,
+        references,
+        send_within_us: SECOND,
+        enquire_after_us: SECOND,
+    };
     for command in [&start, &Command::Expire { merchant, payout }] {
         let Decision::Done(transition) = decide(&mut world.snapshot, &world.rules, command, world.now) else {
             panic!("it is put off")
@@ -319,10 +326,10 @@ fn what_was_queued_then_is_recognised_too() {
         world.snapshot.on_hold = false;
         let references = references(MERCHANT, &OrderId::parse("A").unwrap(), 1);
         let (merchant, payout, connector) = (MERCHANT, PAYOUT, connector("sandbox"));
-        let (send_within_us, enquire_after_us) = (SECOND, SECOND);
+        let (rail, send_within_us, enquire_after_us) = (Rail::Imps, SECOND, SECOND);
         world.rules.queue_us = 0;
         let command = match nth {
-            0 => Command::Start { merchant, payout, connector, references, send_within_us, enquire_after_us },
+            0 => Command::Start { merchant, payout, connector, rail, references, send_within_us, enquire_after_us },
             1 => Command::Expire { merchant, payout },
             _ => Command::Cancel { merchant, payout, actor: Actor::System },
         };

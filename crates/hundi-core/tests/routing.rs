@@ -5,12 +5,12 @@ mod common;
 
 use common::{NOON, connector, merchant, order, references, rules};
 use hundi_core::command::{
-    CallbackWish, Command, ConnectorRules, Decision, Outcome, Rules, Snapshot, Source, Way, Word, decide,
+    CallbackWish, Command, ConnectorRules, Decision, Merchant, Outcome, Rules, Snapshot, Source, Way, Word, decide,
 };
 use hundi_core::ids::{Actor, Connector, MerchantId, PayoutId, Reference};
 use hundi_core::money::Amount;
 use hundi_core::payout::{Payout, State};
-use hundi_core::rails::{RAILS, Rail};
+use hundi_core::rails::{RAILS, Rail, RailChoice, RailSet};
 use hundi_core::routing::{
     Candidate, Carries, Facts, Routing, Rule, Target, Why, may_start, minute_of_day, next_connector, route,
 };
@@ -23,7 +23,7 @@ const NAMES: [&str; 3] = ["alpha", "beta", "gamma"];
 fn candidate(name: &str) -> Candidate {
     let rules =
         ConnectorRules { connector: connector(name), not_found_final_us: None, carries: Carries::ALL, way: Way::Call };
-    Candidate { rules, paused: false, ill: false, day_paise: 0, day_most_paise: None }
+    Candidate { rules, paused: false, ill: false, day_paise: 0, day_most_paise: None, hours: [None; 4] }
 }
 
 fn rule(name: &str, targets: &[(&str, u32, u32)]) -> Rule {
@@ -51,6 +51,7 @@ fn facts() -> Facts<'static> {
         attempt: 1,
         merchant: MerchantId(1),
         rail: Rail::Imps,
+        rails: RailSet::of(Rail::Imps),
         amount: Amount::from_paise(100_00).expect("an amount"),
         bank: Some("HDFC"),
         minute: 12 * 60 + 30,
@@ -144,7 +145,7 @@ fn what_stands_against_a_connector_is_said() {
         ),
         (
             "begun",
-            |_, f| f.bound_to = Connector::parse("gamma"),
+            |_, f| f.bound_to = Some((connector("gamma"), Rail::Imps)),
             Some("gamma"),
             [
                 Why::BegunAt(Connector::parse("gamma").unwrap()),
@@ -155,7 +156,7 @@ fn what_stands_against_a_connector_is_said() {
         (
             "begun, and it waits for that one",
             |c, f| {
-                f.bound_to = Connector::parse("gamma");
+                f.bound_to = Some((connector("gamma"), Rail::Imps));
                 c[2].paused = true;
             },
             None,
@@ -179,12 +180,13 @@ fn what_stands_against_a_connector_is_said() {
         let choice = route(&routing, &facts, &candidates);
         assert_eq!(choice.connector, chosen.map(connector), "{said}");
         let names = ["beta", "alpha", "gamma"].map(connector);
-        assert_eq!(choice.considered, names.into_iter().zip(why).collect::<Vec<_>>(), "{said}");
+        let why: Vec<_> = names.into_iter().zip(why).map(|(name, why)| (name, Rail::Imps, why)).collect();
+        assert_eq!(choice.considered, why, "{said}");
     }
     let facts = Facts { refused_by: alpha, ..facts() };
     let routing = Routing::default();
     let choice = route(&routing, &facts, &NAMES.map(candidate));
-    assert_eq!(choice.considered[0], (connector("alpha"), Why::Refused));
+    assert_eq!(choice.considered[0], (connector("alpha"), Rail::Imps, Why::Refused));
     assert_eq!(choice.connector, Some(connector("beta")));
 }
 
@@ -226,10 +228,11 @@ prop_compose! {
         ill in any::<bool>(),
         day_paise in select(vec![0, 0, 500_00, i64::MAX]),
         day_most_paise in select(vec![None, None, Some(600_00), Some(599_99)]),
+        hours in select(vec![[None; 4], [None, Some((750, 751)), Some((751, 750)), None]]),
     ) -> Candidate {
         let carries = Carries { rails, least_paise, most_paise };
         let rules = ConnectorRules { connector: connector(name), not_found_final_us: None, carries, way: Way::Call };
-        Candidate { rules, paused, ill, day_paise, day_most_paise }
+        Candidate { rules, paused, ill, day_paise, day_most_paise, hours }
     }
 }
 
@@ -255,32 +258,44 @@ proptest! {
         refused in subsequence(NAMES.to_vec(), 0..=3),
         bound in select(vec![None, None, None, Some("alpha"), Some("beta"), Some("elsewhere")]),
         rail in select(RAILS.map(|rules| rules.rail).to_vec()),
+        bound_over in select(RAILS.map(|rules| rules.rail).to_vec()),
+        choice in select(RailChoice::ALL.to_vec()),
+        lakh in select(vec![false, false, true]),
         id in any::<i64>(),
         attempt in 1..4u32,
     ) {
         let routing = Routing { rules };
         let refused_by: Vec<Connector> = refused.into_iter().map(connector).collect();
         let candidates = [candidates.0, candidates.1, candidates.2];
-        let bound_to = bound.map(connector);
-        let facts = Facts { payout: PayoutId(id), attempt, rail, refused_by: &refused_by, bound_to, ..facts() };
+        let bound_to = bound.map(|name| (connector(name), bound_over));
+        let rails = choice.rails(rail);
+        let amount = Amount::from_paise(if lakh { 2_00_000_00 } else { 100_00 }).expect("an amount");
+        let facts = Facts { payout: PayoutId(id), attempt, rail, rails, amount, refused_by: &refused_by, bound_to, ..facts() };
         let choice = route(&routing, &facts, &candidates);
         prop_assert_eq!(&choice, &route(&routing, &facts, &candidates));
-        prop_assert_eq!(choice.considered.len(), 3);
         let paise = facts.amount.paise();
-        let may = |c: &&Candidate| {
+        let may = |c: &&Candidate, rail: Rail| {
             let carries = c.rules.carries;
             let free = c.day_most_paise.is_none_or(|most| c.day_paise.saturating_add(paise) <= most);
             !refused_by.contains(&c.rules.connector)
                 && carries.rails[rail as usize]
                 && carries.least_paise <= paise
                 && paise <= carries.most_paise
+                && c.hours[rail as usize].is_none_or(|hours| hours == (750, 751))
                 && !c.paused && !c.ill && free
-                && bound_to.is_none_or(|bound| bound == c.rules.connector)
+                && bound_to.is_none_or(|bound| bound == (c.rules.connector, rail))
         };
-        prop_assert_eq!(choice.connector.is_some(), candidates.iter().any(|c| may(&c)));
+        let anybody = |rail: Rail| candidates.iter().any(|c| may(&c, rail));
+        // The ordered rail, and only if nobody takes it, another one that may and can.
+        let substitutes = RAILS.map(|rules| rules.rail).into_iter().filter(|other| {
+            *other != rail && rails.contains(*other) && *other != Rail::Upi && other.rules().carries(amount)
+        });
+        let possible: Vec<Rail> = if anybody(rail) { vec![rail] } else { substitutes.filter(|rail| anybody(*rail)).collect() };
+        prop_assert_eq!(choice.connector.is_some(), !possible.is_empty());
         if let Some(chosen) = choice.connector {
-            prop_assert!(candidates.iter().filter(may).any(|c| c.rules.connector == chosen));
-            prop_assert!(choice.considered.contains(&(chosen, Why::Chosen)));
+            prop_assert!(possible.contains(&choice.rail), "{:?} is not one of {:?}", choice.rail, possible);
+            prop_assert!(candidates.iter().any(|c| c.rules.connector == chosen && may(&c, choice.rail)));
+            prop_assert!(choice.considered.contains(&(chosen, choice.rail, Why::Chosen)));
         }
     }
 }
@@ -295,7 +310,7 @@ struct Play {
 const OWNER: MerchantId = MerchantId(1);
 
 impl Play {
-    fn new(id: PayoutId) -> Play {
+    fn new(id: PayoutId, choice: RailChoice) -> Play {
         let mut rules = rules(4, HOUR);
         rules.connectors.push(ConnectorRules {
             connector: connector("third"),
@@ -304,7 +319,8 @@ impl Play {
             way: Way::Call,
         });
         let mut play = Play { rules, snapshot: Snapshot::default(), now: NOON };
-        play.snapshot.merchants.insert(OWNER, merchant(CallbackWish::Final));
+        let owner = Merchant { rail_choice: choice, ..merchant(CallbackWish::Final) };
+        play.snapshot.merchants.insert(OWNER, owner);
         play.decide(&Command::Fund {
             merchant: OWNER,
             connector: connector("sandbox"),
@@ -325,13 +341,14 @@ impl Play {
         self.snapshot.payouts.values().next().expect("a payout")
     }
 
-    /// Tries to start it there.
-    fn start(&mut self, connector: Connector) -> Option<(Connector, Reference)> {
+    /// Tries to start it there, over this rail.
+    fn start(&mut self, (connector, rail): (Connector, Rail)) -> Option<(Connector, Reference)> {
         let payout = self.payout();
         let start = Command::Start {
             merchant: OWNER,
             payout: payout.order.id,
             connector,
+            rail,
             references: references(OWNER, &payout.order.order, payout.attempts + 1),
             send_within_us: SECOND,
             enquire_after_us: SECOND,
@@ -355,31 +372,35 @@ proptest! {
     /// none is begun elsewhere unless the connector before has refused it and let others try, and none is begun where it
     /// was refused, or more often than `attempts_max`.
     #[test]
-    fn nobody_is_tried_elsewhere_after_silence(
+    fn never_another_rail_after_silence(
         id in any::<i64>(),
-        steps in prop::collection::vec((select(vec![0, 1, 2]), select(vec![
+        choice in select(RailChoice::ALL.to_vec()),
+        steps in prop::collection::vec((select(vec![0, 1, 2]), select(vec![Rail::Imps, Rail::Imps, Rail::Neft, Rail::Rtgs, Rail::Upi]), select(vec![
             Outcome::Silent, Outcome::Silent, Outcome::NotFound, Outcome::NotFound, Outcome::NotWritten, Outcome::Accepted,
-            Outcome::NotExecuted, Outcome::Refused { elsewhere: true }, Outcome::Refused { elsewhere: true },
-            Outcome::Refused { elsewhere: false }, Outcome::Paid,
+            Outcome::NotExecuted, Outcome::Refused { elsewhere: true }, Outcome::Refused { elsewhere: true }, Outcome::RailRefused,
+            Outcome::RailRefused, Outcome::Refused { elsewhere: false }, Outcome::Paid,
         ]), any::<bool>()), 1..24),
     ) {
-        let mut play = Play::new(PayoutId(id));
+        let mut play = Play::new(PayoutId(id), choice);
         let (mut open, mut last_word) = (None::<(Connector, Reference)>, Outcome::Silent);
+        let mut over = Rail::Imps;
         let mut counted = Vec::new();
-        for (bank, outcome, reply) in steps {
+        for (bank, rail, outcome, reply) in steps {
             play.now = play.now.after(3 * SECOND);
             if play.payout().state == State::Queued {
                 let connector = play.rules.connectors[bank].connector;
-                let may = may_start(&play.rules, play.payout(), connector);
+                let may = may_start(&play.rules, play.payout(), (connector, rail));
                 let refused = play.payout().refused_by.contains(&connector);
-                let started = play.start(connector);
+                let started = play.start((connector, rail));
                 prop_assert_eq!(started.is_some(), may && !play.payout().held, "{:?}", play.payout());
                 if let Some(started) = started {
-                    prop_assert!(!refused);
-                    if let Some((before, _)) = open.filter(|(before, _)| *before != started.0) {
-                        prop_assert_eq!(last_word, Outcome::Refused { elsewhere: true }, "{:?} then {:?}", before, started.0);
+                    prop_assert!(!refused && rail == play.payout().rail);
+                    prop_assert!(rail == Rail::Imps || choice == RailChoice::Auto && rail == Rail::Neft);
+                    if let Some((before, _)) = open.filter(|(before, _)| *before != started.0 || over != rail) {
+                        let lets = matches!(last_word, Outcome::Refused { elsewhere: true } | Outcome::RailRefused);
+                        prop_assert!(lets, "{:?} over {:?}, then {:?} over {:?}", before, over, started.0, rail);
                     }
-                    (open, last_word) = (Some(started), Outcome::Silent);
+                    (open, over, last_word) = (Some(started), rail, Outcome::Silent);
                     counted.push(started);
                 }
             } else if let Some(about) = open.filter(|_| play.payout().state.is_open()) {
@@ -403,17 +424,25 @@ fn what_one_bank_refuses_the_other_pays() {
     let routing = Routing { rules: vec![rule("r", &[("sandbox", 1, 1), ("other", 1, 1)])] };
     let (mut paid, mut tried_twice) = (0, 0);
     for id in 0..10_000 {
-        let mut play = Play::new(PayoutId(id));
+        let mut play = Play::new(PayoutId(id), RailChoice::AsOrdered);
         play.rules.connectors.truncate(2);
         let candidates: Vec<Candidate> = play
             .rules
             .connectors
             .iter()
-            .map(|rules| Candidate { rules: *rules, paused: false, ill: false, day_paise: 0, day_most_paise: None })
+            .map(|rules| Candidate {
+                rules: *rules,
+                paused: false,
+                ill: false,
+                day_paise: 0,
+                day_most_paise: None,
+                hours: [None; 4],
+            })
             .collect();
         while play.payout().state == State::Queued {
             let chosen = route(&routing, &Facts::of_payout(play.payout(), Some("HDFC"), play.now), &candidates);
-            let about = play.start(chosen.connector.expect("one is left")).expect("it may be started there");
+            let about =
+                play.start((chosen.connector.expect("one is left"), chosen.rail)).expect("it may be started there");
             let refuses = about.0.as_str() == "sandbox";
             let outcome = if refuses { Outcome::Refused { elsewhere: true } } else { Outcome::Paid };
             play.record(about, outcome, Source::Reply { send_before: play.payout().send_before });
@@ -427,14 +456,119 @@ fn what_one_bank_refuses_the_other_pays() {
 
 #[test]
 fn without_rules_the_order_of_the_connectors_counts() {
-    let play = Play::new(PayoutId(1));
+    let play = Play::new(PayoutId(1), RailChoice::AsOrdered);
     let candidates: Vec<Candidate> = play
         .rules
         .connectors
         .iter()
-        .map(|rules| Candidate { rules: *rules, paused: false, ill: false, day_paise: 0, day_most_paise: None })
+        .map(|rules| Candidate {
+            rules: *rules,
+            paused: false,
+            ill: false,
+            day_paise: 0,
+            day_most_paise: None,
+            hours: [None; 4],
+        })
         .collect();
     let routing = Routing::default();
     let facts = Facts::of_payout(play.payout(), None, play.now);
-    assert_eq!(route(&routing, &facts, &candidates).connector, next_connector(&play.rules, play.payout()));
+    let choice = route(&routing, &facts, &candidates);
+    assert_eq!(choice.connector.map(|connector| (connector, choice.rail)), next_connector(&play.rules, play.payout()));
+}
+
+/// A connector that carries these rails, from some rupees to others: `alpha NEFT,IMPS ..500000`; with the words that pass,
+/// `paused`, `ill`, `full`, and `RTGS@07:00-18:00` for its hours.
+fn parsed(text: &str) -> Candidate {
+    let mut words = text.split_whitespace();
+    let mut one = candidate(words.next().expect("a name"));
+    one.rules.carries.rails = [false; 4];
+    for word in words {
+        let minute =
+            |text: &str| text[..2].parse::<u16>().expect("hours") * 60 + text[3..].parse::<u16>().expect("minutes");
+        match word {
+            "paused" => one.paused = true,
+            "ill" => one.ill = true,
+            "full" => one.day_most_paise = Some(0),
+            most if most.starts_with("..") => {
+                one.rules.carries.most_paise = most[2..].parse::<i64>().expect("rupees") * 100
+            }
+            rails => {
+                for rail in rails.split(',') {
+                    let (rail, hours) = rail.split_once('@').unwrap_or((rail, ""));
+                    let rail = Rail::parse(rail).expect("a rail") as usize;
+                    one.rules.carries.rails[rail] = true;
+                    let hours = hours.split_once('-').map(|(from, until)| (minute(from), minute(until)));
+                    one.hours[rail] = hours;
+                }
+            }
+        }
+    }
+    one
+}
+
+/// Over which rail a payout goes: what was ordered, how many rupees, at which hour, and what the connectors can do.
+#[test]
+fn the_rail_that_carries_it() {
+    use RailChoice::{AsOrdered, Auto};
+    let both: &[&str] = &["alpha NEFT,RTGS,IMPS", "beta NEFT,RTGS,IMPS"];
+    for (choice, ordered, rupees, hour, connectors, chosen) in [
+        // What can go as it was ordered goes so.
+        (Auto, Rail::Imps, 100, 12, both, "alpha IMPS"),
+        (Auto, Rail::Neft, 100, 12, both, "alpha NEFT"),
+        (Auto, Rail::Rtgs, 300_000, 12, both, "alpha RTGS"),
+        (Auto, Rail::Imps, 100, 12, &["alpha NEFT", "beta IMPS"], "beta IMPS"),
+        // Nobody has the rail.
+        (Auto, Rail::Imps, 100, 12, &["alpha NEFT,RTGS", "beta NEFT"], "alpha NEFT"),
+        (Auto, Rail::Imps, 200_000, 12, &["alpha NEFT", "beta RTGS"], "beta RTGS"),
+        (Auto, Rail::Neft, 100, 12, &["alpha RTGS", "beta IMPS"], "beta IMPS"),
+        (Auto, Rail::Neft, 500_001, 12, &["alpha RTGS", "beta IMPS"], "alpha RTGS"),
+        (Auto, Rail::Rtgs, 500_000, 12, &["alpha NEFT,IMPS"], "alpha IMPS"),
+        (Auto, Rail::Rtgs, 500_001, 12, &["alpha NEFT,IMPS"], "alpha NEFT"),
+        // The rail's connector takes no such amount.
+        (Auto, Rail::Imps, 5_000, 12, &["alpha IMPS ..4999", "beta NEFT"], "beta NEFT"),
+        (Auto, Rail::Imps, 4_999, 12, &["alpha IMPS ..4999", "beta NEFT"], "alpha IMPS"),
+        // Or is paused, fails, or has had its share of the day.
+        (Auto, Rail::Imps, 100, 12, &["alpha IMPS paused", "beta NEFT"], "beta NEFT"),
+        (Auto, Rail::Imps, 100, 12, &["alpha IMPS ill", "beta NEFT"], "beta NEFT"),
+        (Auto, Rail::Imps, 100, 12, &["alpha IMPS full", "beta NEFT"], "beta NEFT"),
+        (Auto, Rail::Imps, 100, 12, &["alpha IMPS,NEFT ill", "beta RTGS"], "-"),
+        // Its window is closed at this hour.
+        (Auto, Rail::Rtgs, 300_000, 12, &["alpha RTGS@07:00-18:00,NEFT"], "alpha RTGS"),
+        (Auto, Rail::Rtgs, 300_000, 18, &["alpha RTGS@07:00-18:00,NEFT"], "alpha NEFT"),
+        (Auto, Rail::Rtgs, 300_000, 6, &["alpha RTGS@07:00-18:00,NEFT,IMPS"], "alpha IMPS"),
+        (Auto, Rail::Rtgs, 300_000, 23, &["alpha RTGS@22:00-06:00"], "alpha RTGS"),
+        // Never between an account and a UPI ID.
+        (Auto, Rail::Upi, 100, 12, &["alpha NEFT,RTGS,IMPS"], "-"),
+        (Auto, Rail::Imps, 100, 12, &["alpha UPI"], "-"),
+        // Not allowed: it waits.
+        (AsOrdered, Rail::Imps, 100, 12, &["alpha NEFT,RTGS"], "-"),
+        (AsOrdered, Rail::Rtgs, 300_000, 18, &["alpha RTGS@07:00-18:00,NEFT"], "-"),
+        (AsOrdered, Rail::Imps, 100, 12, &["alpha IMPS ill", "beta NEFT"], "-"),
+    ] {
+        let candidates: Vec<Candidate> = connectors.iter().map(|text| parsed(text)).collect();
+        let amount = Amount::from_paise(rupees * 100).expect("an amount");
+        let facts = Facts { rail: ordered, rails: choice.rails(ordered), amount, minute: hour * 60, ..facts() };
+        let routing = Routing::default();
+        let choice = route(&routing, &facts, &candidates);
+        let went = choice.connector.map_or("-".to_owned(), |name| format!("{name} {}", choice.rail.as_str()));
+        assert_eq!(went, chosen, "{ordered:?} of {rupees} at {hour}: {connectors:?}\n{:?}", choice.considered);
+    }
+    // A rule for a rail is one for what goes over it, whatever was ordered.
+    let to_gamma = Rule { rails: vec![Rail::Neft], ..rule("batches", &[("gamma", 1, 1)]) };
+    let routing = Routing { rules: vec![to_gamma] };
+    let candidates = ["beta NEFT", "gamma NEFT"].map(parsed);
+    let facts = Facts { rails: RailChoice::Auto.rails(Rail::Imps), ..facts() };
+    let choice = route(&routing, &facts, &candidates);
+    assert_eq!((choice.connector, choice.rail, choice.rule), (Some(connector("gamma")), Rail::Neft, Some("batches")));
+    let said: Vec<String> =
+        choice.considered.iter().map(|(name, rail, why)| format!("{name} {}: {why}", rail.as_str())).collect();
+    assert_eq!(
+        said,
+        [
+            "beta IMPS: does not carry IMPS",
+            "gamma IMPS: does not carry IMPS",
+            "gamma NEFT: chosen",
+            "beta NEFT: another comes first"
+        ]
+    );
 }

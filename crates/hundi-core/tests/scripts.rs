@@ -176,6 +176,102 @@ fn refused_where_only_some_can_carry() {
     );
 }
 
+/// An account that does not take the rail: where the merchant allows it, another rail; else a refusal like any other.
+#[test]
+fn a_rail_that_the_account_does_not_take() {
+    check(
+        "
+         // Allowed: by the same connector over the next rail, and no bank is asked about it sooner than batches are known.
+         auto
+         fund 1000           -> 1000.00/0.00/0.00 fund
+         create A 300 imps   -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A             -> Sending#1 694.10/305.90/0.00, due 7s
+         rail_refused A      -> Queued#1 694.10/305.90/0.00, due 0s
+         start A over=IMPS   -> NotNow
+         start A over=RTGS   -> NotNow
+         start A over=UPI    -> NotNow
+         start A             -> Sending#2 over NEFT 694.10/305.90/0.00, due 7s
+         accepted A          -> Sent#2 over NEFT 694.10/305.90/0.00, due 30s
+         paid A rrn=U1       -> Paid#2 over NEFT 694.10/0.00/5.90 settle [Success 1]
+         show A              -> Paid rrn=U1 paid_by=2 reference=PP0J reason=
+         // What the first attempt says now is no news.
+         rail_refused A 1    -> same",
+    );
+    check(
+        "
+         // The next rail is refused too: none is left, so it is a refusal, and another connector may try the same.
+         auto
+         fund 1000               -> 1000.00/0.00/0.00 fund
+         create A 300 imps       -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A                 -> Sending#1 694.10/305.90/0.00, due 7s
+         rail_refused A          -> Queued#1 694.10/305.90/0.00, due 0s
+         start A                 -> Sending#2 over NEFT 694.10/305.90/0.00, due 7s
+         rail_refused A why=Shut -> Queued#2 over NEFT 694.10/305.90/0.00, due 0s
+         start A at=sandbox      -> NotNow
+         start A over=IMPS       -> NotNow
+         start A                 -> Sending#3 over NEFT 694.10/305.90/0.00, due 7s
+         rail_refused A why=Shut -> Failed#3 over NEFT 1000.00/0.00/0.00 release [Failure 1]",
+    );
+    check(
+        "
+         // Silence over the next rail keeps it there.
+         auto
+         fund 1000           -> 1000.00/0.00/0.00 fund
+         create A 300 imps   -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A             -> Sending#1 694.10/305.90/0.00, due 7s
+         rail_refused A      -> Queued#1 694.10/305.90/0.00, due 0s
+         start A             -> Sending#2 over NEFT 694.10/305.90/0.00, due 7s
+         not_written A       -> Queued#1 over NEFT 694.10/305.90/0.00, due 3s
+         start A at=other    -> NotNow
+         start A             -> Sending#2 over NEFT 694.10/305.90/0.00, due 7s
+         silent A            -> same, due 2s
+         wait 11s
+         not_found A         -> Queued#2 over NEFT 694.10/305.90/0.00, due 0s
+         start A at=other    -> NotNow
+         start A over=IMPS   -> NotNow
+         start A             -> Sending#3 over NEFT 694.10/305.90/0.00, due 7s",
+    );
+    check(
+        "
+         // Not allowed: another connector may try the same rail, and then nobody.
+         fund 1000           -> 1000.00/0.00/0.00 fund
+         create A 300 imps   -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A over=NEFT   -> NotNow
+         start A             -> Sending#1 694.10/305.90/0.00, due 7s
+         rail_refused A      -> Queued#1 694.10/305.90/0.00, due 0s
+         start A at=sandbox  -> NotNow
+         start A over=NEFT   -> NotNow
+         start A             -> Sending#2 694.10/305.90/0.00, due 7s
+         rail_refused A      -> Failed#2 1000.00/0.00/0.00 release [Failure 1]",
+    );
+    check(
+        "
+         // Allowed, and nobody carries another rail: as if it were not allowed. UPI has no other rail.
+         auto
+         connectors sandbox
+         carries sandbox IMPS UPI
+         fund 1000           -> 1000.00/0.00/0.00 fund
+         create A 300 imps   -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A             -> Sending#1 694.10/305.90/0.00, due 7s
+         rail_refused A      -> Failed#1 1000.00/0.00/0.00 release [Failure 1]
+         create B 300 upi    -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start B over=IMPS   -> NotNow
+         start B             -> Sending#1 694.10/305.90/0.00, due 7s",
+    );
+    check(
+        "
+         // The ordered rail is carried by nobody, so it begins over another; the attempts are counted as ever.
+         auto
+         attempts_max 1
+         carries sandbox NEFT
+         carries other NEFT
+         fund 1000           -> 1000.00/0.00/0.00 fund
+         create A 300 imps   -> Queued 694.10/305.90/0.00 reserve, due 30s
+         start A             -> Sending#1 over NEFT 694.10/305.90/0.00, due 7s
+         refused_elsewhere A -> Failed#1 over NEFT 1000.00/0.00/0.00 release [Failure 1]",
+    );
+}
+
 /// Another connector only after a refusal that allows it.
 #[test]
 fn begun_where_it_was_begun() {

@@ -17,7 +17,7 @@ use hundi_core::money::{Amount, Balance};
 use hundi_core::payout::{ExceptionKind, News, Payout, State};
 use hundi_core::plant::{Plant, planted};
 use hundi_core::postings::JournalRow;
-use hundi_core::rails::{RAILS, Rail};
+use hundi_core::rails::{RAILS, Rail, RailChoice};
 use hundi_core::schedule::{DAY, HOUR, MINUTE, Timestamp};
 use hundi_core::signing::secret_text;
 use hundi_core::turnround;
@@ -84,6 +84,7 @@ pub async fn merchant_show(app: &App, merchant_id: &str, secret: bool) -> Answer
     for (rules, plan) in RAILS.iter().zip(&merchant.fees) {
         shown[format!("fees_{}", rules.name.to_lowercase())] = json!(plan);
     }
+    shown["rail"] = json!(merchant.rail_choice.name());
     let url = merchant
         .callback_url
         .as_ref()
@@ -118,6 +119,8 @@ pub struct MerchantChanges {
     pub callback_pending: Option<bool>,
     /// `new` makes a secret that signs beside the one of now; `drop-old` lets the older one sign no longer.
     pub callback_secret: Option<String>,
+    /// `auto`, or `as-ordered`.
+    pub rail: Option<String>,
     /// Rupees, or `none`.
     pub payout_most: Option<String>,
     /// Rupees, or `none`.
@@ -146,6 +149,11 @@ pub async fn merchant_set(app: &App, merchant_id: &str, changes: MerchantChanges
         settings.push(Setting::CallbackUrl(sealed));
     }
     settings.extend(changes.callback_pending.map(Setting::CallbackPending));
+    if let Some(rail) = changes.rail {
+        let choice =
+            RailChoice::named(&rail).ok_or_else(|| format!("--rail `{rail}` is neither auto nor as-ordered"))?;
+        settings.push(Setting::RailChoice(choice));
+    }
     let limit = |name: &str, limit: String| match limit.as_str() {
         "none" => Ok(None),
         limit => amount(name, limit).map(Some),
@@ -345,6 +353,7 @@ fn payout_line(payout: &Payout, names: &BTreeMap<MerchantId, String>) -> Value {
         "merchant_id": names.get(&payout.order.merchant),
         "order_id": payout.order.order.as_str(),
         "rail": payout.order.rail.as_str(),
+        "sent_over": (payout.attempts > 0).then(|| payout.rail.as_str()),
         "amount": payout.order.amount.to_string(),
         "state": payout.state.name(),
         "held": payout.held,
@@ -404,7 +413,7 @@ fn turn_round(app: &App, payout: &Payout) -> Value {
     json!({
         "deadline": clock.deadline.to_string(), "late_days": clock.late_days,
         "compensation_due": clock.compensation_paise.map(|paise| Balance::from_paise(paise).to_string()),
-        "rule": payout.order.rail.rules().turn_round.says,
+        "rule": payout.rail.rules().turn_round.says,
     })
 }
 
@@ -473,13 +482,12 @@ async fn attempts(app: &App, payout: &Payout) -> Result<(Vec<Value>, Vec<Value>)
     // One more than were made: an attempt of which no byte left us is not counted, and has a reference all the same.
     for attempt in 1..=payout.attempts + 1 {
         for reference in Reference::candidates(&app.installation, order.merchant, &order.order, attempt) {
-            for connector in payout.connector.iter().chain(&payout.refused_by).copied().collect::<BTreeSet<_>>() {
+            for connector in connectors_of(app, payout) {
                 let known = app.store.reference(connector, reference).await.map_err(text)?;
-                if known.is_none_or(|(_, id, _)| id != order.id) {
-                    continue;
-                }
+                let Some(known) = known.filter(|known| known.payout == order.id) else { continue };
                 attempts.push(json!({
                     "attempt": attempt, "connector": connector.as_str(), "reference": reference.as_str(),
+                    "rail": known.rail.unwrap_or(order.rail).as_str(),
                     "paid": payout.paid_attempt == Some(attempt),
                     // The row knows it of the last attempt only.
                     "send_before": (payout.reference == Some(reference)).then(|| payout.send_before.to_string()),
@@ -502,6 +510,12 @@ async fn attempts(app: &App, payout: &Payout) -> Result<(Vec<Value>, Vec<Value>)
         words.insert(0, word);
     }
     Ok((attempts, words))
+}
+
+/// The connectors that may have been given a payout. One that has refused the rail only is not in the payout's row.
+pub(crate) fn connectors_of(app: &App, payout: &Payout) -> BTreeSet<Connector> {
+    let in_row = payout.connector.iter().chain(&payout.refused_by).copied();
+    in_row.chain(app.rules.connectors.iter().map(|one| one.connector)).collect()
 }
 
 pub(crate) async fn find_payout(app: &App, payout: &str) -> Result<Payout, String> {

@@ -5,7 +5,7 @@
 use hundi_core::money::Amount;
 use hundi_core::payout::ExceptionKind;
 use hundi_core::rails::{RAILS, Rail};
-use hundi_core::routing::Carries;
+use hundi_core::routing::{Carries, Hours};
 use ipnet::IpNet;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -195,6 +195,8 @@ pub struct Limits {
     pub day_most: Option<String>,
     /// Over these rails only. Default all that it carries.
     pub rails: Vec<String>,
+    /// Over a rail only in these hours of an Indian day, such as `{ RTGS = "07:00-18:00" }`. Default at any time.
+    pub hours: BTreeMap<String, String>,
 }
 
 /// `[health]`: when a connector gets no new payouts for a while, because it fails. Only where there are several.
@@ -267,13 +269,14 @@ impl Routes {
 
     /// The hours as minutes of the day.
     pub fn minutes(&self) -> Result<Option<(u16, u16)>, String> {
-        let Some(hours) = &self.hours else { return Ok(None) };
-        let parsed = hours.split_once('-').and_then(|(from, until)| {
-            Some((crate::routing::minute(from.trim())?, crate::routing::minute(until.trim())?))
-        });
-        let said = || format!("`hours` is `{hours}`; write HH:MM-HH:MM in Indian time, such as 22:00-06:00");
-        parsed.filter(|(from, until)| from != until).map(Some).ok_or_else(said)
+        self.hours.as_ref().map(|hours| minutes("hours", hours)).transpose()
     }
+}
+
+/// A time of day as its minutes; an error names the option.
+fn minutes(option: &str, hours: &str) -> Result<(u16, u16), String> {
+    let said = || format!("`{option}` is `{hours}`; write HH:MM-HH:MM in Indian time, such as 22:00-06:00");
+    crate::routing::minutes(hours).ok_or_else(said)
 }
 
 impl Limits {
@@ -299,7 +302,19 @@ impl Limits {
     fn check(&self) -> Result<(), String> {
         rupees("payout_most", self.payout_most.as_ref())?;
         rupees("day_most", self.day_most.as_ref())?;
+        self.hours()?;
         rails("rails", &self.rails).map(drop)
+    }
+
+    /// The hours of each rail.
+    pub fn hours(&self) -> Result<Hours, String> {
+        let mut all = Hours::default();
+        for (name, hours) in &self.hours {
+            let rail = rails("hours", std::slice::from_ref(name))?;
+            let minutes = minutes(&format!("hours.{name}"), hours)?;
+            rail.iter().for_each(|rail| all[*rail as usize] = Some(minutes));
+        }
+        Ok(all)
     }
 }
 
@@ -703,13 +718,20 @@ impl Exchange {
 pub struct SeguraPay {
     /// The address below which the calls are, such as `https://api.segurapay.in`.
     pub url: BankUrl,
-    /// Whose service it is: `segurapay`, or `hundi`, whose every code is known. Default `segurapay`.
+    /// Whose service it is: `segurapay`; `distril` or `wowpe`, its siblings; or `hundi`, whose every code is known. Default
+    /// `segurapay`.
     #[serde(default)]
     pub dialect: Dialect,
     /// A file with our token there.
     pub token_file: Option<PathBuf>,
     /// The environment variable with our token there.
     pub token_env: Option<String>,
+    /// Distril and WowPe: our id there.
+    pub client_id: Option<String>,
+    /// Distril and WowPe: a file with our secret key there.
+    pub secret_key_file: Option<PathBuf>,
+    /// Distril and WowPe: the environment variable with that secret key.
+    pub secret_key_env: Option<String>,
     /// A file with the secret (`whsec_...`) that signs the callbacks of a Hundi; without one a callback only makes us ask.
     pub callback_secret_file: Option<PathBuf>,
     /// The environment variable with that secret.
@@ -730,6 +752,10 @@ pub enum Dialect {
     SeguraPay,
     /// Another Hundi.
     Hundi,
+    /// Distril (Payyez), which answers no questions.
+    Distril,
+    /// WowPe.
+    WowPe,
 }
 
 /// `kind = "razorpayx"`.
@@ -779,6 +805,8 @@ pub struct Cashfree {
     pub webhook_secret_file: Option<PathBuf>,
     /// The environment variable with that secret.
     pub webhook_secret_env: Option<String>,
+    /// A file with the public key (PEM) that signs requests in place of an allowed address. Default none.
+    pub signature_key_file: Option<PathBuf>,
     /// Which of several sources is debited. Default Cashfree's own choice.
     pub fundsource_id: Option<String>,
     /// So many seconds after it was sent a payout counts as paid of which only the debit is known; absent, never.
@@ -1124,6 +1152,8 @@ mod tests {
             ("[[routes]]\namount_least = '2'\namount_most = '1'\ntargets = [{ connector = 'a' }]", "`amount_most`"),
             ("[limits.a]\nday_most = 'much'", "`limits.a`: `day_most`"),
             ("[limits.a]\nrails = ['X']", "`limits.a`: `rails`"),
+            ("[limits.a]\nhours = { X = '07:00-18:00' }", "`limits.a`: `hours` names `X`"),
+            ("[limits.a]\nhours = { RTGS = '7-18' }", "`limits.a`: `hours.RTGS`"),
             ("[health]\nerrors_percent = 101", "health.errors_percent"),
             ("[connectors.sandbox]\nkind = 'cashfree'\nclient_id = 'a'", "connectors.sandbox"),
             ("[connectors.Up]\nkind = 'cashfree'\nclient_id = 'a'", "connectors.Up"),

@@ -238,6 +238,9 @@ enum Merchant {
         /// `new` makes another secret for his callbacks, which are signed with both until `drop-old`
         #[arg(long, value_parser = ["new", "drop-old"])]
         callback_secret: Option<String>,
+        /// `auto`: to an account also over another of NEFT, RTGS and IMPS where the ordered one cannot be had; or `as-ordered`
+        #[arg(long, value_parser = ["auto", "as-ordered"])]
+        rail: Option<String>,
         /// His most for one payout in rupees, or `none`
         #[arg(long, allow_hyphen_values = true)]
         payout_most: Option<String>,
@@ -648,12 +651,13 @@ async fn act(app: &App, command: Command, actor: &Actor) -> Result<Output, Strin
             callback_url,
             callback_pending,
             callback_secret,
+            rail,
             payout_most,
             day_most,
             fees,
         }) => {
             let changes =
-                MerchantChanges { callback_url, callback_pending, callback_secret, payout_most, day_most, fees };
+                MerchantChanges { callback_url, callback_pending, callback_secret, rail, payout_most, day_most, fees };
             admin::merchant_set(app, &id, changes, actor).await
         }
         Command::Token(Token::New { merchant, allow_ip, rate_per_minute }) => {

@@ -161,6 +161,7 @@ impl Metrics {
             Outcome::NotFound => "not_found",
             Outcome::Paid => "paid",
             Outcome::Refused { .. } => "refused",
+            Outcome::RailRefused => "rail_refused",
             Outcome::Reversed => "reversed",
             Outcome::NotExecuted => "not_executed",
         };

@@ -2,7 +2,9 @@
 //! `admin.rs`; what an approval comes to is decided by the core.
 
 use crate::App;
-use crate::admin::{self, Answer, LIST_MAX, amount, connector, exception_key, find_payout, merchant, names, text};
+use crate::admin::{
+    self, Answer, LIST_MAX, amount, connector, connectors_of, exception_key, find_payout, merchant, names, text,
+};
 use crate::store::proposals::{self as stored, proposals_expire};
 use clap::Subcommand;
 use hundi_core::command::{Command, Decision, ExceptionKey, KnownException, Refusal};
@@ -408,16 +410,9 @@ async fn attempt(app: &App, payout: &Payout, reference: Option<&str>, paid: bool
         let wrong =
             || format!("--reference `{words}` is not of payout {id}; `hundi payout show {id}` shows its attempts");
         let reference = Reference::parse(words).ok_or_else(wrong)?;
-        let connectors: BTreeSet<Connector> = payout
-            .connector
-            .iter()
-            .chain(&payout.refused_by)
-            .copied()
-            .chain(app.rules.connectors.iter().map(|one| one.connector))
-            .collect();
-        for connector in connectors {
+        for connector in connectors_of(app, payout) {
             let known = app.store.reference(connector, reference).await.map_err(text)?;
-            if known.is_some_and(|(_, owner, _)| owner == id) {
+            if known.is_some_and(|known| known.payout == id) {
                 return Ok(at(connector, reference));
             }
         }

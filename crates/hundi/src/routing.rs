@@ -21,7 +21,8 @@ use hundi_core::health::{Breaker, Health, HealthRules, speaks_well};
 use hundi_core::ids::{Connector, MerchantId};
 use hundi_core::party::Beneficiary;
 use hundi_core::payout::{Order, Payout};
-use hundi_core::routing::{Candidate, Choice, Facts, Routing, Rule, Target, Why, next_connector, route};
+use hundi_core::rails::Rail;
+use hundi_core::routing::{Candidate, Choice, Facts, Hours, Routing, Rule, Target, Why, next_connector, route};
 use hundi_core::schedule::{SECOND, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -34,13 +35,17 @@ const WATCH_EVERY: Duration = Duration::from_millis(800);
 /// Totals are read in every turn of so many.
 const TOTALS_EVERY: u32 = 3;
 
+/// A rule's name, what it comes to, and why each connector over each rail was chosen or not.
+pub type Explained = (Option<String>, Option<(Connector, Rail)>, Vec<(Connector, Rail, Why)>);
+
 /// Chooses connectors.
 pub struct Router {
     routes: Vec<config::Routes>,
     rules: Vec<ConnectorRules>,
     day_most_paise: Vec<Option<i64>>,
+    hours: Vec<Hours>,
     health: HealthRules,
-    /// Whether there is nothing to choose: one connector, no rules, no limit for a day. Then nothing is locked or counted.
+    /// Whether there is nothing to choose: one connector, no rules, no limit for a day or by the hour. Then nothing is locked or counted.
     plain: bool,
     /// Whether any connector is paused.
     any_paused: AtomicBool,
@@ -91,9 +96,16 @@ impl Router {
         let most =
             |rules: &ConnectorRules| config.limits.get(rules.connector.as_str()).and_then(|l| l.day_most_paise());
         let day_most_paise: Vec<Option<i64>> = rules.iter().map(most).collect();
+        let hours: Vec<Hours> = rules
+            .iter()
+            .map(|rules| {
+                config.limits.get(rules.connector.as_str()).map_or(Ok(Hours::default()), config::Limits::hours)
+            })
+            .collect::<Result<_, _>>()?;
         let known: Vec<Connector> = rules.iter().map(|rules| rules.connector).collect();
         let routing = compile(&config.routes, Some(&known), &BTreeMap::new())?;
-        let plain = rules.len() < 2 && config.routes.is_empty() && day_most_paise.iter().all(Option::is_none);
+        let unlimited = day_most_paise.iter().all(Option::is_none) && hours.iter().flatten().all(Option::is_none);
+        let plain = rules.len() < 2 && config.routes.is_empty() && unlimited;
         let state = State {
             routing,
             merchant_missing: config.routes.iter().any(|route| !route.merchants.is_empty()),
@@ -103,6 +115,7 @@ impl Router {
             routes: config.routes.clone(),
             rules,
             day_most_paise,
+            hours,
             health: config.health.rules(),
             plain,
             any_paused: AtomicBool::new(false),
@@ -111,18 +124,20 @@ impl Router {
         })
     }
 
-    /// The connector that a new payout goes to first, if there is one now.
-    pub fn choose_first(&self, app: &App, order: &Order, beneficiary: &Beneficiary) -> Option<Connector> {
+    /// The connector that a new payout goes to first over the rail that was ordered, if there is one now. Whether another rail
+    /// is allowed is known when it has been accepted.
+    pub fn choose_first(&self, app: &App, order: &Order, beneficiary: &Beneficiary) -> Option<(Connector, Rail)> {
         if self.plain {
-            let first = self.rules.first().filter(|rules| rules.carries.order(order));
-            return first.map(|rules| rules.connector).filter(|_| !self.any_paused.load(Ordering::Acquire));
+            let first = self.rules.first().filter(|rules| rules.carries.can(order.rail, order.amount));
+            let first = first.map(|rules| (rules.connector, order.rail));
+            return first.filter(|_| !self.any_paused.load(Ordering::Acquire));
         }
         let bank = bank_of(beneficiary);
         self.take(&app.clock, &Facts::of_order(order, bank.as_deref(), app.clock.now()))
     }
 
-    /// The connector that a queued payout goes to, if there is one now.
-    pub fn choose(&self, app: &App, payout: &Payout) -> Option<Connector> {
+    /// The connector that a queued payout goes to, and the rail, if there is one now.
+    pub fn choose(&self, app: &App, payout: &Payout) -> Option<(Connector, Rail)> {
         if self.plain {
             return next_connector(&app.rules, payout).filter(|_| !self.any_paused.load(Ordering::Acquire));
         }
@@ -134,14 +149,15 @@ impl Router {
     }
 
     /// Chooses, and counts what the chosen one is given.
-    fn take(&self, clock: &Clock, facts: &Facts<'_>) -> Option<Connector> {
+    fn take(&self, clock: &Clock, facts: &Facts<'_>) -> Option<(Connector, Rail)> {
         let mut state = locked(&self.state);
-        let chosen = self.route(&mut state, clock, facts).connector?;
+        let choice = self.route(&mut state, clock, facts);
+        let (chosen, rail) = (choice.connector?, choice.rail);
         let at = self.rules.iter().position(|rules| rules.connector == chosen)?;
         let kept = state.connectors.get_mut(at)?;
         kept.breaker.takes();
         kept.started_paise = kept.started_paise.saturating_add(facts.amount.paise());
-        Some(chosen)
+        Some((chosen, rail))
     }
 
     fn route<'a>(&self, state: &'a mut State, clock: &Clock, facts: &Facts<'_>) -> Choice<'a> {
@@ -152,27 +168,26 @@ impl Router {
             .rules
             .iter()
             .zip(&self.day_most_paise)
+            .zip(&self.hours)
             .zip(&mut state.connectors)
-            .map(|((rules, day_most_paise), kept)| Candidate {
+            .map(|(((rules, day_most_paise), hours), kept)| Candidate {
                 rules: *rules,
                 paused: kept.paused,
                 ill: judged && !kept.breaker.may_take(&self.health, now_us),
                 day_paise: kept.day_paise(),
                 day_most_paise: *day_most_paise,
+                hours: *hours,
             })
             .collect();
         route(&state.routing, facts, &candidates)
     }
 
-    /// What would be chosen: the rule's name, the connector, and for each one why or why not. Counts nothing.
-    pub fn explain(
-        &self,
-        clock: &Clock,
-        facts: &Facts<'_>,
-    ) -> (Option<String>, Option<Connector>, Vec<(Connector, Why)>) {
+    /// What would be chosen: the rule's name, the connector and the rail, and for each one why or why not. Counts nothing.
+    pub fn explain(&self, clock: &Clock, facts: &Facts<'_>) -> Explained {
         let mut state = locked(&self.state);
         let choice = self.route(&mut state, clock, facts);
-        (choice.rule.map(ToOwned::to_owned), choice.connector, choice.considered)
+        let chosen = choice.connector.map(|connector| (connector, choice.rail));
+        (choice.rule.map(ToOwned::to_owned), chosen, choice.considered)
     }
 
     /// A bank's word came, the `reply` to a payment or the answer to a question: it says how well the connector is.
@@ -361,6 +376,13 @@ pub fn compile(
         });
     }
     Ok(Routing { rules })
+}
+
+/// A time of an Indian day, `HH:MM-HH:MM`, as two minutes that differ.
+pub fn minutes(text: &str) -> Option<(u16, u16)> {
+    let (from, until) = text.split_once('-')?;
+    let both = (minute(from.trim())?, minute(until.trim())?);
+    (both.0 != both.1).then_some(both)
 }
 
 /// A time of day, `HH:MM`, as its minute.

@@ -22,6 +22,7 @@ use hundi_core::ids::{Connector, MerchantId, PayoutId, Reference};
 use hundi_core::party::Beneficiary;
 use hundi_core::payout::{Order, Payout, State};
 use hundi_core::plant::{Plant, planted};
+use hundi_core::rails::Rail;
 use hundi_core::schedule::{SECOND, Timestamp};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -105,7 +106,7 @@ async fn send_fresh(
                 Taken::Started(started) => Some(started),
                 // Without a connector it is found when its lease ends.
                 Taken::Queued(payout) => match app.router.choose(&app, &payout) {
-                    Some(connector) => start(&app, &payout, connector).await,
+                    Some(chosen) => start(&app, &payout, chosen).await,
                     None => None,
                 },
             };
@@ -196,7 +197,7 @@ async fn take_up(app: &App, payout: Payout, claimed: tokio::sync::oneshot::Sende
             report("expire", app.writer.execute(Command::Expire { merchant: key.0, payout: key.1 }).await);
             return;
         }
-        let Some(connector) = app.router.choose(app, &payout) else {
+        let Some(chosen) = app.router.choose(app, &payout) else {
             // Looked at again later, and written down: else it would be found again at once, before what is due after it.
             let wait = Command::Wait { merchant: key.0, payout: key.1 };
             if let Err(error) = app.writer.execute(wait).await {
@@ -204,7 +205,7 @@ async fn take_up(app: &App, payout: Payout, claimed: tokio::sync::oneshot::Sende
             }
             return;
         };
-        if let Some(started) = start(app, &payout, connector).await {
+        if let Some(started) = start(app, &payout, chosen).await {
             drop(claimed);
             send(app, started).await;
         }
@@ -258,7 +259,12 @@ impl Started {
 }
 
 /// The command that claims a payout for its next attempt, and when it was made; `None` where no connector is left.
-fn start_command(app: &App, order: &Order, attempt: u32, connector: Connector) -> Option<(Command, i64)> {
+fn start_command(
+    app: &App,
+    order: &Order,
+    attempt: u32,
+    (connector, rail): (Connector, Rail),
+) -> Option<(Command, i64)> {
     let send_within = app.connectors.send_within(connector.as_str())?;
     let reference = |salt| Reference::derive(&app.installation, order.merchant, &order.order, attempt, salt);
     let boot_us = app.clock.boot_us();
@@ -266,6 +272,7 @@ fn start_command(app: &App, order: &Order, attempt: u32, connector: Connector) -
         merchant: order.merchant,
         payout: order.id,
         connector,
+        rail,
         references: [reference(0), reference(1)],
         send_within_us: micros(send_within),
         enquire_after_us: ENQUIRE_AFTER_US,
@@ -280,21 +287,21 @@ pub fn first_start(
     beneficiary: &Beneficiary,
 ) -> Option<(Command, i64, mpsc::OwnedPermit<Taken>)> {
     let slot = app.hub.room_to_send()?;
-    let connector = app.router.choose_first(app, order, beneficiary)?;
-    let (command, boot_us) = start_command(app, order, 1, connector)?;
+    let chosen = app.router.choose_first(app, order, beneficiary)?;
+    let (command, boot_us) = start_command(app, order, 1, chosen)?;
     Some((command, boot_us, slot))
 }
 
 /// Claims a payout. `None` if it was not ours to claim, or if nobody knows whether it is: then the bank is asked in time.
-async fn start(app: &App, payout: &Payout, connector: Connector) -> Option<Started> {
+async fn start(app: &App, payout: &Payout, chosen: (Connector, Rail)) -> Option<Started> {
     let id = payout.order.id;
-    let (command, boot_us) = start_command(app, &payout.order, payout.attempts + 1, connector)?;
+    let (command, boot_us) = start_command(app, &payout.order, payout.attempts + 1, chosen)?;
     if planted(Plant::SendBeforeIntent)
         && let Command::Start { references: [reference, _], .. } = &command
     {
         let mut payout = payout.clone();
         payout.send_before = app.clock.now().after(5 * SECOND);
-        send(app, Started { payout, connector, reference: *reference, boot_us }).await;
+        send(app, Started { payout, connector: chosen.0, reference: *reference, boot_us }).await;
     }
     match app.writer.execute(command).await {
         Ok(Decision::Done(transition)) => Started::new(&transition, boot_us),
@@ -329,7 +336,7 @@ async fn send(app: &App, started: Started) {
     let transfer = Transfer {
         reference,
         amount: order.amount,
-        rail: order.rail,
+        rail: payout.rail,
         beneficiary: &beneficiary,
         name: &order.name,
         send_before: payout.send_before,
@@ -367,7 +374,11 @@ async fn enquire(app: &App, payout: &Payout) {
     let asked = Source::Enquiry { asked_at: app.clock.now() };
     let paid = payout.state == State::Paid;
     let question = Question { reference, now: app.clock.now(), send_before: payout.send_before, paid };
-    let reply = connectors::send(&app.http_out, bank.enquiry(question), Some(bank.reply_within()), bank.pace()).await;
+    let Some(request) = bank.enquiry(question) else {
+        // Only its statement, or two people, can tell; the schedule says when a person is told that it takes long.
+        return record(app, (connector, reference), connectors::bare(Outcome::Silent, ""), asked, None, payout).await;
+    };
+    let reply = connectors::send(&app.http_out, request, Some(bank.reply_within()), bank.pace()).await;
     let mut word = bank.outcome(reference, Asked::WhatBecame(question), &reply);
     app.router.heard(app, connector, word.outcome, false);
     if word.outcome == Outcome::NotWritten {

@@ -12,7 +12,7 @@ use crate::payout::{Event, Payout, State};
 use crate::plant::{Plant, planted};
 use crate::postings::{self, Account, Accounts, JournalRow, Movement};
 use crate::proposal::{AttemptAt, Proposal, ProposalState, Side, What, person};
-use crate::routing::may_start;
+use crate::routing::next_connector;
 use crate::schedule::Timestamp;
 
 /// Who says something, of which proposal, and when.
@@ -220,7 +220,7 @@ fn resume(
 ) -> Result<Said, Refusal> {
     not_paid_there(snapshot, id)?;
     let payout = own(&mut snapshot.payouts, merchant, id)?;
-    if !rules.connectors.iter().any(|one| may_start(rules, payout, one.connector)) {
+    if next_connector(rules, payout).is_none() {
         return Err(Refusal::NotNow);
     }
     let change = Change { memo: &by.memo, ..Change::of(Event::Resume, by.actor, &by.detail) };

@@ -199,7 +199,9 @@ impl World {
             Input::Start => Command::Start {
                 merchant,
                 payout,
-                connector: next_connector(rules, self.payout()).unwrap_or(connector("sandbox")),
+                connector: next_connector(rules, self.payout())
+                    .map_or(connector("sandbox"), |(connector, _)| connector),
+                rail: next_connector(rules, self.payout()).map_or(Rail::Imps, |(_, rail)| rail),
                 references: references(merchant, &self.order(), self.payout().attempts + 1),
                 send_within_us: SECOND,
                 enquire_after_us: SECOND,

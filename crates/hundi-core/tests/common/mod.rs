@@ -12,7 +12,7 @@ use hundi_core::money::Amount;
 use hundi_core::party::PersonName;
 use hundi_core::payout::{Order, Sealed};
 use hundi_core::postings::Accounts;
-use hundi_core::rails::Rail;
+use hundi_core::rails::{Rail, RailChoice};
 use hundi_core::routing::Carries;
 use hundi_core::schedule::{HOUR, SECOND, Timestamp};
 
@@ -51,6 +51,7 @@ pub fn merchant(callbacks: CallbackWish) -> Merchant {
         payout_most_paise: None,
         day_most_paise: None,
         fees: std::array::from_fn(|_| plan.clone()),
+        rail_choice: RailChoice::AsOrdered,
         callbacks,
         day: 0,
         day_paise: 0,

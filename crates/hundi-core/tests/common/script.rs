@@ -11,7 +11,7 @@ use hundi_core::money::{Amount, Balance};
 use hundi_core::payout::Payout;
 use hundi_core::postings::{Account, HouseAccount};
 use hundi_core::proposal::{AttemptAt, PROPOSAL_US, Proposal, ProposalState, Side, What};
-use hundi_core::rails::{RAILS, Rail};
+use hundi_core::rails::{RAILS, Rail, RailChoice};
 use hundi_core::routing::next_connector;
 use hundi_core::schedule::{DAY, HOUR, MINUTE, SECOND, Timestamp};
 use std::collections::BTreeMap;
@@ -107,6 +107,8 @@ impl World {
                 carries.rails = RAILS.map(|rules| line.words[2..].contains(&rules.name));
                 carries.most_paise = line.options.get("most").map_or(i64::MAX, |most| amount(most).paise());
             }
+            // What merchant 1 orders from now on may go over another rail.
+            ("auto", Some(one)) => one.rail_choice = RailChoice::Auto,
             ("suspend", Some(one)) => one.state = MerchantState::Suspended,
             ("activate", Some(one)) => one.state = MerchantState::Active,
             ("payout_most", Some(one)) => one.payout_most_paise = paise(line.word(1)),
@@ -185,7 +187,10 @@ impl World {
             }
             "start" => {
                 let known = self.snapshot.payouts.get(&payout);
-                let next = known.and_then(|known| next_connector(&self.rules, known)).unwrap_or(connector("sandbox"));
+                let ordered = known.map_or(Rail::Imps, |known| known.order.rail);
+                let next = known.and_then(|known| next_connector(&self.rules, known));
+                let (next, rail) = next.unwrap_or((connector("sandbox"), ordered));
+                let rail = line.options.get("over").map_or(rail, |rail| Rail::parse(rail).expect("a rail"));
                 let attempt = known.map_or(1, |known| known.attempts + 1);
                 // `like=B`: the first reference is the one that B's first attempt has.
                 let name = hundi_core::ids::OrderId::parse(letter).expect("an OrderID");
@@ -199,6 +204,7 @@ impl World {
                     merchant: id,
                     payout,
                     connector: bank(next),
+                    rail,
                     references: offered,
                     send_within_us: 5 * SECOND,
                     enquire_after_us: 2 * SECOND,
@@ -304,6 +310,7 @@ impl World {
             "paid" => Outcome::Paid,
             "refused" => Outcome::Refused { elsewhere: false },
             "refused_elsewhere" => Outcome::Refused { elsewhere: true },
+            "rail_refused" => Outcome::RailRefused,
             "reversed" => Outcome::Reversed,
             _ => panic!("{verb}: no such verb"),
         };
@@ -395,6 +402,9 @@ impl World {
             text += &format!("{:?}", payout.state);
             if payout.attempts > 0 {
                 text += &format!("#{}", payout.attempts);
+            }
+            if payout.rail != payout.order.rail {
+                text += &format!(" over {}", payout.rail.as_str());
             }
             text += if payout.held { " held " } else { " " };
         }

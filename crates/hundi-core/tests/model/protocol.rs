@@ -240,6 +240,7 @@ impl Protocol {
             merchant: MERCHANT,
             payout: id,
             connector: self.rules.connectors[bank].connector,
+            rail: Rail::Imps,
             references: references(MERCHANT, &name(payout), number),
             send_within_us: SEND_WITHIN,
             enquire_after_us: ENQUIRE_AFTER,
@@ -300,7 +301,7 @@ impl Protocol {
                 _ => Process::Enquiring(payout),
             };
         }
-        let next = next_connector(&self.rules, &seen);
+        let next = next_connector(&self.rules, &seen).map(|(connector, _)| connector);
         let bank = self.rules.connectors.iter().position(|rules| Some(rules.connector) == next);
         bank.map_or(Process::Idle, |bank| Process::Claiming(payout, seen.attempts + 1, bank))
     }

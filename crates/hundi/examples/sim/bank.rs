@@ -29,7 +29,11 @@ pub enum Status {
     Accepted,
     Deemed,
     Paid,
-    Refused { elsewhere: bool },
+    Refused {
+        elsewhere: bool,
+    },
+    /// The account takes no IMPS.
+    RailRefused,
     Expired,
     Reversed,
 }
@@ -79,6 +83,7 @@ pub struct Call {
 /// What the book has learnt; whoever keeps the orders judges it.
 #[derive(Clone, Debug)]
 pub enum Moved {
+    Asked { to: String, rail: String },
     Executed { to: String, paise: i64, asked_paise: i64 },
     Reversed { to: String },
 }
@@ -142,7 +147,7 @@ impl Bank {
     /// A request has arrived: the book says what becomes of it, and the way back what Hundi hears of it. Gives back the
     /// answer as the bank has it.
     pub fn hears(&mut self, sent: Sent, now_ms: i64, swarm: &mut Swarm, agenda: &mut Agenda) -> String {
-        let executed = self.moved.len();
+        let executed = self.executed();
         let (status, body) = match sent.method {
             Method::Post => self.transfer(&sent.body, now_ms, swarm, agenda),
             Method::Get => {
@@ -151,9 +156,14 @@ impl Bank {
             }
         };
         let said = format!("{status} {body}");
-        let (takes_ms, reply) = self.way_back(status, &body, self.moved.len() > executed, swarm);
+        let (takes_ms, reply) = self.way_back(status, &body, self.executed() > executed, swarm);
         agenda.add(now_ms + takes_ms, Event::Reply { to: sent.reply, reply });
         said
+    }
+
+    /// How many payments have been made that nobody has judged yet.
+    fn executed(&self) -> usize {
+        self.moved.iter().filter(|moved| matches!(moved, Moved::Executed { .. })).count()
     }
 
     /// The order to pay.
@@ -201,6 +211,7 @@ impl Bank {
             }
         }
         let reading = new.reading();
+        self.moved.push(Moved::Asked { to: new.to.clone(), rail: new.rail.clone() });
         self.book.insert(new.reference.clone(), new);
         (200, reading)
     }
@@ -223,6 +234,9 @@ impl Bank {
         }
         if swarm.strikes(Fault::RefusedHere) {
             return Status::Refused { elsewhere: true };
+        }
+        if new.rail == "IMPS" && swarm.strikes(Fault::RailRefused) {
+            return Status::RailRefused;
         }
         if swarm.strikes(Fault::NeverDecided) {
             return Status::Accepted;
@@ -385,7 +399,9 @@ impl Bank {
             let (paise, reference) = self.dice.pick(&debits).clone();
             self.lines.lie("paid_twice", lied_ms, paise, &reference, &rrn, &reference);
         }
-        let refused = |known: &&Transfer| matches!(known.status, Status::Refused { .. }) && failed(&known.to);
+        let refused = |known: &&Transfer| {
+            matches!(known.status, Status::Refused { .. } | Status::RailRefused) && failed(&known.to)
+        };
         let refused: Vec<Transfer> = self.book.values().filter(refused).cloned().collect();
         if !refused.is_empty() && swarm.would(Fault::StatementContradicts) {
             let known = self.dice.pick(&refused);
@@ -450,15 +466,18 @@ impl Transfer {
             Status::Deemed => ("deemed", "91"),
             Status::Paid => ("paid", "00"),
             Status::Refused { .. } => ("refused", "52"),
+            Status::RailRefused => ("refused", "NOIMPS"),
             Status::Expired => ("refused", "EXPIRED"),
             Status::Reversed => ("reversed", ""),
         };
-        let elsewhere = self.status == Status::Refused { elsewhere: true };
+        let other_rail = self.status == Status::RailRefused;
+        let elsewhere = other_rail || self.status == Status::Refused { elsewhere: true };
         let paise =
             if matches!(self.status, Status::Paid | Status::Reversed) { self.paid_paise } else { self.amount_paise };
         json!({
             "reference": self.reference, "status": status, "code": code, "message": format!("{status} by the bank"),
             "rrn": self.rrn, "amount_paise": paise, "retry_elsewhere": elsewhere,
+            "retry_other_rail": other_rail,
         })
     }
 }

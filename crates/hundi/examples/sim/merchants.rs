@@ -31,6 +31,8 @@ pub struct Merchant {
     pub secret: Vec<u8>,
     pub plan: usize,
     pub called: bool,
+    /// What he orders to an account may go over another rail.
+    pub auto: bool,
 }
 
 /// What a call asked for, and what was known when it was made.
@@ -180,6 +182,22 @@ impl Merchants {
             request: post("/PayoutBankTransafer", &body),
             shown,
         }
+    }
+
+    /// A bank is asked to pay over a rail: the one that was ordered, or another one to the same account that its merchant
+    /// allows and that carries the amount.
+    pub fn may_go_over(&mut self, to: &str, rail: &str) -> Result<(), String> {
+        let order = self.orders.of(to)?;
+        let carries = match rail {
+            "IMPS" => order.rupees <= 5_00_000,
+            "RTGS" => order.rupees >= 2_00_000,
+            rail => rail == "NEFT",
+        };
+        let substitutes = self.all[order.merchant].auto && order.rail != "UPI" && carries;
+        if rail == order.rail || substitutes {
+            return Ok(());
+        }
+        Err(format!("rails: {} was ordered over {} and sent over {rail}", order.order_id, order.rail))
     }
 
     fn malformed(&mut self, merchant: usize, order: Option<usize>) -> Asked {

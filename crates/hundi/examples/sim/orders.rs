@@ -118,7 +118,7 @@ impl Orders {
         self.by_beneficiary.get(to).map_or(Told::Nothing, |at| self.all[*at].told)
     }
 
-    fn of(&mut self, to: &str) -> Result<&mut Order, String> {
+    pub fn of(&mut self, to: &str) -> Result<&mut Order, String> {
         let at = self.by_beneficiary.get(to).copied();
         at.and_then(|at| self.all.get_mut(at))
             .ok_or_else(|| format!("I5: the bank paid {to}, whom nobody ordered to pay"))

@@ -61,6 +61,7 @@ faults! {
     NeverDecided "accepted, never decided" 10;
     Refused "refused" 60;
     RefusedHere "refused, another bank may try" 30;
+    RailRefused "refused, another rail may do" 60;
     NotFoundThenPaid "not found, then paid" 250;
     Expired "request refused as too late" 0;
     Reversed "reversed" 60;

@@ -182,8 +182,8 @@ impl World {
         let purse = *self.dice.pick(&[20_000, 5_00_000, 5_00_00_000]);
         for number in 0..self.swarm.merchants {
             let plan = self.dice.below(PLANS.len());
-            let (called, pending) = (self.dice.permille(800), self.dice.permille(300));
-            let merchant = self.new_merchant(number, plan, called, pending, purse)?;
+            let wishes = [800, 300, 400].map(|rate| self.dice.permille(rate));
+            let merchant = self.new_merchant(number, plan, wishes, purse)?;
             self.merchants.all.push(merchant);
             let first_ms = self.dice.between(1, self.swarm.pause_ms);
             self.agenda.add(first_ms, Event::MerchantActs(number));
@@ -201,8 +201,7 @@ impl World {
         &mut self,
         number: usize,
         plan: usize,
-        called: bool,
-        pending: bool,
+        [called, pending, auto]: [bool; 3],
         purse: i64,
     ) -> Result<Merchant, String> {
         let name = format!("m{number}");
@@ -213,6 +212,7 @@ impl World {
             let changes = admin::MerchantChanges {
                 callback_url: called.then(|| receivers::url(number)),
                 callback_pending: Some(pending),
+                rail: auto.then(|| "auto".to_owned()),
                 ..Default::default()
             };
             admin::merchant_set(&app, &name, changes, &operator()).await?;
@@ -225,7 +225,7 @@ impl World {
         self.operators.booked.insert(format!("OPENING{number}"), (number, purse));
         let secret = added["callback_secret"].as_str().and_then(secret_bytes).ok_or("a merchant has no secret")?;
         let token = self.operators.token(&token);
-        Ok(Merchant { name, token, revoked: Vec::new(), secret, plan, called })
+        Ok(Merchant { name, token, revoked: Vec::new(), secret, plan, called, auto })
     }
 
     /// Starts a process. One that cannot start now is started again later.
@@ -458,6 +458,7 @@ impl World {
         for moved in self.banks.iter_mut().flat_map(|bank| std::mem::take(&mut bank.moved)).collect::<Vec<_>>() {
             self.note(format_args!("the bank's book: {moved:?}"));
             match moved {
+                Moved::Asked { to, rail } => self.merchants.may_go_over(&to, &rail)?,
                 Moved::Executed { to, paise, asked_paise } => {
                     self.merchants.orders.executed(&to, paise, asked_paise)?
                 }

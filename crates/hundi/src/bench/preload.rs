@@ -188,6 +188,7 @@ fn life(app: &App, merchant: MerchantId, number: u64) -> Option<Life> {
         merchant,
         payout: id,
         connector,
+        rail,
         references,
         send_within_us: 5 * SECOND,
         enquire_after_us: 2 * SECOND,

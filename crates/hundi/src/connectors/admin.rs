@@ -93,7 +93,9 @@ pub async fn test(app: &App, name: &str) -> Answer {
     let began_us = app.clock.boot_us();
     let now = app.clock.now();
     let question = Question { reference, now, send_before: now, paid: false };
-    let request = bank.enquiry(question);
+    let Some(request) = bank.enquiry(question) else {
+        return Err(format!("connector `{name}` answers no questions, so it cannot be tested without a payment"));
+    };
     let reply = connectors::send(&app.http_out, request, Some(bank.reply_within()), bank.pace()).await;
     let took_ms = app.clock.boot_us().saturating_sub(began_us) / 1_000;
     let outcome = bank.outcome(reference, Asked::WhatBecame(question), &reply).outcome;
@@ -213,18 +215,21 @@ pub async fn explain(app: &App, ordered: &Ordered<'_>) -> Answer {
         attempt: 1,
         merchant: merchant.id,
         rail,
+        rails: merchant.rail_choice.rails(rail),
         amount: paid,
         bank: bank.as_deref(),
         minute,
         refused_by: &[],
         bound_to: None,
     };
-    let (rule, connector, considered) = app.router.explain(&app.clock, &facts);
-    let considered =
-        considered.iter().map(|(connector, why)| json!({ "connector": connector.as_str(), "why": why.to_string() }));
+    let (rule, chosen, considered) = app.router.explain(&app.clock, &facts);
+    let considered = considered.iter().map(|(connector, rail, why)| {
+        json!({ "connector": connector.as_str(), "rail": rail.as_str(), "why": why.to_string() })
+    });
     Ok(json!({
         "rule": rule.unwrap_or_else(|| "none matches: the order of the connectors".to_owned()),
-        "connector": connector.map_or("none now: the payout would wait".to_owned(), |c| c.as_str().to_owned()),
+        "connector": chosen.map_or("none now: the payout would wait".to_owned(), |(name, _)| name.as_str().to_owned()),
+        "rail": chosen.map(|(_, rail)| rail.as_str()),
         "at": format!("{:02}:{:02}", minute / 60, minute % 60),
         "bank": bank,
         "considered": considered.collect::<Vec<_>>(),

@@ -12,6 +12,7 @@
 //! | `REJECTED` with any other code, `MANUALLY_REJECTED` | refused |
 //! | `REVERSED` after it was paid | reversed |
 //! | `FAILED`, `REVERSED` with a code about a bank between ([`FAILED_ELSEWHERE`]) | refused, another bank may try |
+//! | `FAILED`, `REVERSED` with the code `IMPS_MODE_FAIL` | the rail is refused |
 //! | `FAILED`, `REVERSED` with any other code | refused |
 //! | any other status of a transfer that has an id | accepted |
 //!
@@ -22,7 +23,8 @@
 //!
 //! A question that is answered 404 is "not found", which is never final. Errors count only in their documented shape.
 //!
-//! Cashfree lets us in by our addresses. The other way, a signature with its RSA key, is not offered here.
+//! Cashfree lets us in by our addresses, or by a signature: `X-Cf-Signature`, which is the client's id and the second,
+//! encrypted with the public key that the dashboard gives. It holds for ten minutes, so each request carries its own.
 //!
 //! Source: Cashfree documentation, `api-reference/payouts/v2`, and npm package `cashfree-payout` 0.0.14.
 
@@ -32,6 +34,7 @@ use super::{
 };
 use crate::config;
 use crate::http_out::{Method, OutError, OutReply, OutRequest, Reach};
+use aws_lc_rs::rsa::{OAEP_SHA1_MGF1SHA1, OaepPublicEncryptingKey, PublicEncryptingKey};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
 use hundi_core::command::{ConnectorRules, Outcome, Way, Word};
@@ -40,11 +43,14 @@ use hundi_core::money::Amount;
 use hundi_core::party::{Beneficiary, PersonName};
 use hundi_core::rails::Rail;
 use hundi_core::routing::Carries;
-use hundi_core::schedule::SECOND;
+use hundi_core::schedule::{SECOND, Timestamp};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use rustls::pki_types::SubjectPublicKeyInfoDer;
+use rustls::pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::Sha256;
+use std::path::Path;
 use std::time::Duration;
 
 /// The most of a reply that is read, bytes.
@@ -59,9 +65,12 @@ const ACCOUNT_CHARS: std::ops::RangeInclusive<usize> = 9..=18;
 pub const REJECTED_ELSEWHERE: [&str; 5] =
     ["INSUFFICIENT_BALANCE", "INSIDE_BLACKOUT_WINDOW", "*_LIMIT_BREACH", "VELOCITY_*", "INVALID_MODE_*"];
 
-/// The codes of a failure that lie with a bank between us and the beneficiary, or with the mode.
-pub const FAILED_ELSEWHERE: [&str; 5] =
-    ["SOURCE_BANK_DECLINED", "WAIT_TIME_EXCEEDED", "BANK_GATEWAY_ERROR", "REINITIALIZE_*", "IMPS_MODE_FAIL"];
+/// The codes of a failure that lie with a bank between us and the beneficiary.
+pub const FAILED_ELSEWHERE: [&str; 4] =
+    ["SOURCE_BANK_DECLINED", "WAIT_TIME_EXCEEDED", "BANK_GATEWAY_ERROR", "REINITIALIZE_*"];
+
+/// The code that says that the beneficiary's account takes no IMPS.
+const IMPS_MODE_FAIL: &str = "IMPS_MODE_FAIL";
 
 /// The connector of a Cashfree account.
 pub struct Cashfree {
@@ -70,6 +79,8 @@ pub struct Cashfree {
     client_id: String,
     client_secret: String,
     webhook_secret: Vec<u8>,
+    /// What signs requests; `None` where our addresses are enough.
+    signature_key: Option<OaepPublicEncryptingKey>,
     fundsource_id: Option<String>,
     credited_after_us: Option<i64>,
     pace: Option<Pace>,
@@ -152,6 +163,7 @@ impl Cashfree {
             client_id: options.client_id.clone(),
             client_secret,
             webhook_secret: webhook_secret.into_bytes(),
+            signature_key: options.signature_key_file.as_deref().map(|path| public_key(name, path)).transpose()?,
             fundsource_id: options.fundsource_id.clone(),
             credited_after_us: options.credited_after_s.map(|after_s| after_s.saturating_mul(SECOND)),
             pace: options.calls_per_s.map(Pace::new),
@@ -159,22 +171,35 @@ impl Cashfree {
         })
     }
 
-    fn out(&self, method: Method, url: String, body: Vec<u8>) -> OutRequest {
+    fn out(&self, method: Method, url: String, body: Vec<u8>, now: Timestamp) -> OutRequest {
+        let mut headers = vec![
+            ("content-type", "application/json".to_owned()),
+            ("x-api-version", "2024-01-01".to_owned()),
+            ("x-client-id", self.client_id.clone()),
+            ("x-client-secret", self.client_secret.clone()),
+        ];
+        headers.extend(self.signature(now).map(|signature| ("x-cf-signature", signature)));
         OutRequest {
             method,
             url,
-            headers: vec![
-                ("content-type", "application/json".to_owned()),
-                ("x-api-version", "2024-01-01".to_owned()),
-                ("x-client-id", self.client_id.clone()),
-                ("x-client-secret", self.client_secret.clone()),
-            ],
+            headers,
             body: body.into(),
             deadline: self.reply_within,
             write_before_boot_us: None,
             reply_bytes_max: REPLY_BYTES_MAX,
             reach: Reach::Operator,
         }
+    }
+
+    /// The second factor of a request: base64 of RSA-OAEP (SHA-1, MGF1) of `clientId.unixSeconds`. The padding is random, so
+    /// no two are the same. Source: `api-reference/vrs/2fa-api-signature-generation`.
+    fn signature(&self, now: Timestamp) -> Option<String> {
+        let signer = self.signature_key.as_ref()?;
+        let text = format!("{}.{}", self.client_id, now.0.div_euclid(SECOND));
+        let mut room = vec![0; signer.ciphertext_size()];
+        // Without it Cashfree turns us away, and nothing is paid.
+        let sealed = signer.encrypt(&OAEP_SHA1_MGF1SHA1, text.as_bytes(), &mut room, None).ok()?;
+        Some(STANDARD.encode(sealed))
     }
 
     /// What a transfer's state means to whoever has asked so.
@@ -196,13 +221,14 @@ impl Cashfree {
             "REJECTED" => Outcome::Refused { elsewhere: matches_one(code, &REJECTED_ELSEWHERE) },
             "MANUALLY_REJECTED" => Outcome::Refused { elsewhere: false },
             "REVERSED" if was_paid => Outcome::Reversed,
+            "FAILED" | "REVERSED" if code == IMPS_MODE_FAIL => Outcome::RailRefused,
             "FAILED" | "REVERSED" => Outcome::Refused { elsewhere: matches_one(code, &FAILED_ELSEWHERE) },
             // Whatever Cashfree may learn to say: it has the transfer.
             _ if transfer.cf_transfer_id.as_deref().is_some_and(|id| !id.is_empty()) => Outcome::Accepted,
             _ => Outcome::Silent,
         };
         let why = match outcome {
-            Outcome::Refused { .. } | Outcome::Reversed => {
+            Outcome::Refused { .. } | Outcome::RailRefused | Outcome::Reversed => {
                 reason(transfer.status_description.as_deref().filter(|text| !text.is_empty()).unwrap_or(code))
             }
             _ => "".into(),
@@ -210,6 +236,21 @@ impl Cashfree {
         let rrn = label(transfer.transfer_utr.as_deref().unwrap_or_default());
         Word { outcome, amount_paise: amount.flatten(), rrn, why }
     }
+}
+
+/// The public key of a file in PEM, as the dashboard gives it.
+fn public_key(name: &str, path: &Path) -> Result<OaepPublicEncryptingKey, String> {
+    let wrong = |why: &str| {
+        format!(
+            "`connectors.{name}.signature_key_file` {}: {why}; download it again from the dashboard",
+            path.display()
+        )
+    };
+    let pem = std::fs::read(path).map_err(|error| wrong(&error.to_string()))?;
+    let der = SubjectPublicKeyInfoDer::from_pem_slice(&pem).map_err(|_| wrong("it is no public key in PEM"))?;
+    let rsa =
+        PublicEncryptingKey::from_der(der.as_ref()).map_err(|_| wrong("it is no RSA key of 2048 bits or more"))?;
+    OaepPublicEncryptingKey::new(rsa).map_err(|_| wrong("it cannot be used for RSA-OAEP"))
 }
 
 /// Whether a code is one of these, each with one `*` at most.
@@ -294,12 +335,15 @@ impl Bank for Cashfree {
                 beneficiary_instrument_details: instrument,
             },
         };
-        self.out(Method::Post, self.transfers.clone(), serde_json::to_vec(&body).unwrap_or_default())
+        // A start sets `send_before` that much later than now, and reads no other clock.
+        let within_us = i64::try_from(self.reply_within.as_micros()).unwrap_or(0);
+        let now = transfer.send_before.after(-within_us);
+        self.out(Method::Post, self.transfers.clone(), serde_json::to_vec(&body).unwrap_or_default(), now)
     }
 
-    fn enquiry(&self, question: Question) -> OutRequest {
+    fn enquiry(&self, question: Question) -> Option<OutRequest> {
         let id = utf8_percent_encode(question.reference.as_str(), NON_ALPHANUMERIC);
-        self.out(Method::Get, format!("{}?transfer_id={id}", self.transfers), Vec::new())
+        Some(self.out(Method::Get, format!("{}?transfer_id={id}", self.transfers), Vec::new(), question.now))
     }
 
     fn outcome(&self, reference: Reference, asked: Asked, reply: &Result<OutReply, OutError>) -> Word {
@@ -366,7 +410,6 @@ mod tests {
     use super::super::tests::{PAID, REFERENCE, UNPAID, asked, heard, reference, shared_rows, told};
     use super::*;
     use hundi_core::party::{AccountNumber, Ifsc, Mobile, Vpa};
-    use hundi_core::schedule::Timestamp;
 
     fn bank() -> Cashfree {
         Cashfree {
@@ -375,6 +418,7 @@ mod tests {
             client_id: "CF1".to_owned(),
             client_secret: "the-client-secret".to_owned(),
             webhook_secret: b"cf_test_secret".to_vec(),
+            signature_key: None,
             fundsource_id: None,
             credited_after_us: None,
             pace: None,
@@ -435,15 +479,12 @@ mod tests {
         rows.extend(data.map(|code| ("REJECTED", code, NO, NO)));
         for status in ["FAILED", "REVERSED"] {
             let of_paid = |no| if status == "REVERSED" { Reversed } else { no };
-            for code in [
-                "SOURCE_BANK_DECLINED",
-                "WAIT_TIME_EXCEEDED",
-                "BANK_GATEWAY_ERROR",
-                "REINITIALIZE_TRANSFER_LATER",
-                "IMPS_MODE_FAIL",
-            ] {
+            for code in
+                ["SOURCE_BANK_DECLINED", "WAIT_TIME_EXCEEDED", "BANK_GATEWAY_ERROR", "REINITIALIZE_TRANSFER_LATER"]
+            {
                 rows.push((status, code, ELSEWHERE, of_paid(ELSEWHERE)));
             }
+            rows.push((status, "IMPS_MODE_FAIL", Outcome::RailRefused, of_paid(Outcome::RailRefused)));
             for code in [
                 "BENE_BANK_DECLINED",
                 "RETURNED_FROM_BENEFICIARY",
@@ -555,8 +596,60 @@ mod tests {
         let name = PersonName::parse("O'Neil & Sons 24").unwrap();
         assert_eq!(plain_name(&name, Rail::Imps), "O Neil Sons");
         let question = Question { reference: reference(), now: Timestamp(0), send_before: Timestamp(0), paid: false };
-        assert_eq!(bank().enquiry(question).url, "http://cf.test/payout/transfers?transfer_id=ABCDEFGHIJKLMNO");
+        assert_eq!(
+            bank().enquiry(question).unwrap().url,
+            "http://cf.test/payout/transfers?transfer_id=ABCDEFGHIJKLMNO"
+        );
         assert!(!format!("{:?}", bank()).contains("secret"));
+    }
+
+    #[test]
+    fn a_request_is_signed_so_that_the_owner_of_the_key_can_read_it() {
+        use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
+        use aws_lc_rs::rsa::{KeySize, OaepPrivateDecryptingKey, PrivateDecryptingKey};
+        let pair = PrivateDecryptingKey::generate(KeySize::Rsa2048).unwrap();
+        let der = AsDer::<PublicKeyX509Der<'_>>::as_der(&pair.public_key()).unwrap();
+        let pem = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(der.as_ref()));
+        let path = std::env::temp_dir().join(format!("hundi-cashfree-{}.pem", std::process::id()));
+        std::fs::write(&path, pem).unwrap();
+        let bank = Cashfree { signature_key: Some(public_key("cf", &path).unwrap()), ..bank() };
+        let owner = OaepPrivateDecryptingKey::new(pair).unwrap();
+        let read = |request: &OutRequest| {
+            let sealed = request.headers.iter().find(|(name, _)| *name == "x-cf-signature")?;
+            let sealed = STANDARD.decode(&sealed.1).unwrap();
+            let mut room = vec![0; owner.min_output_size()];
+            let text = owner.decrypt(&OAEP_SHA1_MGF1SHA1, &sealed, &mut room, None).unwrap();
+            Some(String::from_utf8(text.to_vec()).unwrap())
+        };
+        let at = |seconds: i64| Timestamp(seconds * SECOND + 999_999);
+        let name = PersonName::parse("RAVI").unwrap();
+        let beneficiary = Beneficiary::Vpa(Vpa::parse("ravi@okbank").unwrap());
+        let amount = Amount::from_paise(100_00).unwrap();
+        let transfer = Transfer {
+            reference: reference(),
+            amount,
+            rail: Rail::Upi,
+            beneficiary: &beneficiary,
+            name: &name,
+            // Five seconds after the start.
+            send_before: at(1_795_329_005),
+        };
+        assert_eq!(read(&bank.request(&transfer)).unwrap(), "CF1.1795329000");
+        let question =
+            Question { reference: reference(), now: at(1_795_330_000), send_before: at(1_795_329_005), paid: false };
+        let (first, again) = (bank.enquiry(question).unwrap(), bank.enquiry(question).unwrap());
+        assert_eq!(read(&first).unwrap(), "CF1.1795330000");
+        assert_ne!(first.headers.last(), again.headers.last(), "the padding is random");
+        assert_eq!(read(&self::bank().request(&transfer)), None);
+        for (text, word) in [
+            ("", "no public key in PEM"),
+            ("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "no RSA key"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let error = public_key("cf", &path).map(drop).unwrap_err();
+            assert!(error.contains("`connectors.cf.signature_key_file`") && error.contains(word), "{error}");
+        }
+        std::fs::remove_file(&path).unwrap();
     }
 
     #[test]

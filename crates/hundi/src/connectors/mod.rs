@@ -18,7 +18,7 @@ pub mod razorpayx;
 pub mod sandbox;
 pub mod segurapay;
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, Dialect};
 use crate::http_out::{OutError, OutReply, OutRequest, Reach, check_url};
 use crate::locked;
 use files::FileBank;
@@ -152,8 +152,8 @@ pub trait Bank: std::fmt::Debug + Send + Sync {
     }
     /// The request that pays what the bank [carries](Bank::carries).
     fn request(&self, transfer: &Transfer<'_>) -> OutRequest;
-    /// The question what became of a reference.
-    fn enquiry(&self, question: Question) -> OutRequest;
+    /// The question what became of a reference; `None` where the bank answers none.
+    fn enquiry(&self, question: Question) -> Option<OutRequest>;
     /// What a reply means. Only an explicit word about this reference pays or refuses; everything else is silence.
     fn outcome(&self, reference: Reference, asked: Asked, reply: &Result<OutReply, OutError>) -> Word;
     /// How often it may be called; `None` is as often as we like.
@@ -203,7 +203,10 @@ impl Connectors {
             let bank: Box<dyn Bank> = match (config.connectors.get(name), &config.sandbox) {
                 (None, Some(sandbox)) => Box::new(sandbox::Sandbox::new(sandbox)?),
                 (None, None) => return Err(format!("`connector_order` names `{name}`, which is not configured")),
-                (Some(config::Connector::SeguraPay(options)), _) => Box::new(segurapay::SeguraPay::new(name, options)?),
+                (Some(config::Connector::SeguraPay(options)), _) => match options.dialect {
+                    Dialect::SeguraPay | Dialect::Hundi => Box::new(segurapay::SeguraPay::new(name, options)?),
+                    Dialect::Distril | Dialect::WowPe => Box::new(segurapay::flat::Flat::new(name, options)?),
+                },
                 (Some(config::Connector::RazorpayX(options)), _) => Box::new(razorpayx::RazorpayX::new(name, options)?),
                 (Some(config::Connector::Cashfree(options)), _) => Box::new(cashfree::Cashfree::new(name, options)?),
                 (Some(config::Connector::Sandbox(options)), _) => {

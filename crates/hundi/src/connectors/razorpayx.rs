@@ -10,6 +10,7 @@
 //! | `cancelled`, `rejected` | refused: a person stopped it |
 //! | `reversed` after it was paid | reversed |
 //! | `failed`, `reversed` with a reason of [`REASONS_ELSEWHERE`] | refused, another bank may try |
+//! | `failed`, `reversed` with the reason `imps_not_allowed` | the rail is refused |
 //! | `failed`, `reversed` with any other reason, or none | refused |
 //! | any other status of a payout that has an id | accepted |
 //!
@@ -54,9 +55,9 @@ const CONTACT_CHARS: std::ops::RangeInclusive<usize> = 3..=50;
 const HOLDER_CHARS: std::ops::RangeInclusive<usize> = 4..=120;
 const VPA_CHARS: std::ops::RangeInclusive<usize> = 3..=100;
 
-/// The reasons of a failure that lie with a bank between us and the beneficiary, with our own account, or with the rail.
-/// Source: `errors/x/payout-status-details.md`; `insufficient_funds` and `imps_not_allowed` may do on another account or rail.
-pub const REASONS_ELSEWHERE: [&str; 13] = [
+/// The reasons of a failure that lie with a bank between us and the beneficiary, or with our own account.
+/// Source: `errors/x/payout-status-details.md`; `insufficient_funds` may do on another account.
+pub const REASONS_ELSEWHERE: [&str; 12] = [
     "beneficiary_bank_failure",
     "beneficiary_bank_offline",
     "beneficiary_bank_technical_error",
@@ -69,8 +70,10 @@ pub const REASONS_ELSEWHERE: [&str; 13] = [
     "amount_limit_exhausted_neft",
     "server_error_temporary",
     "insufficient_funds",
-    "imps_not_allowed",
 ];
+
+/// The reason that says that the beneficiary's account takes no IMPS; the same page advises another mode.
+const IMPS_NOT_ALLOWED: &str = "imps_not_allowed";
 
 /// The connector of a RazorpayX account.
 pub struct RazorpayX {
@@ -259,6 +262,7 @@ impl RazorpayX {
             Outcome::Reversed => 2,
             Outcome::Refused { elsewhere: false } => 3,
             Outcome::Refused { elsewhere: true } => 4,
+            Outcome::RailRefused => 5,
         };
         match words.into_iter().min_by_key(|word| rank(word.outcome)) {
             Some(word) if whole || rank(word.outcome) <= 1 => word,
@@ -271,19 +275,20 @@ impl RazorpayX {
 fn word(payout: &Payout, was_paid: bool) -> Word {
     let details = payout.status_details.as_ref();
     let why = details.and_then(|details| details.description.as_deref()).unwrap_or_default();
-    let elsewhere =
-        details.and_then(|details| details.reason.as_deref()).is_some_and(|reason| REASONS_ELSEWHERE.contains(&reason));
+    let because = details.and_then(|details| details.reason.as_deref()).unwrap_or_default();
     let outcome = match payout.status.as_str() {
         "processed" => Outcome::Paid,
         "reversed" if was_paid => Outcome::Reversed,
-        "failed" | "reversed" => Outcome::Refused { elsewhere },
+        "failed" | "reversed" if because == IMPS_NOT_ALLOWED => Outcome::RailRefused,
+        "failed" | "reversed" => Outcome::Refused { elsewhere: REASONS_ELSEWHERE.contains(&because) },
         "cancelled" | "rejected" => Outcome::Refused { elsewhere: false },
         "pending" | "queued" | "scheduled" | "processing" => Outcome::Accepted,
         // Whatever RazorpayX may learn to say: it has the payout.
         _ if payout.id.starts_with("pout_") => Outcome::Accepted,
         _ => Outcome::Silent,
     };
-    let why = if matches!(outcome, Outcome::Refused { .. } | Outcome::Reversed) { why } else { "" };
+    let why =
+        if matches!(outcome, Outcome::Refused { .. } | Outcome::RailRefused | Outcome::Reversed) { why } else { "" };
     let rrn = label(payout.utr.as_deref().unwrap_or_default());
     Word { outcome, amount_paise: Some(payout.amount), rrn, why: reason(why) }
 }
@@ -353,11 +358,11 @@ impl Bank for RazorpayX {
         self.out(Method::Post, self.payouts.clone(), headers, serde_json::to_vec(&body).unwrap_or_default())
     }
 
-    fn enquiry(&self, question: Question) -> OutRequest {
+    fn enquiry(&self, question: Question) -> Option<OutRequest> {
         let account = utf8_percent_encode(&self.account_number, NON_ALPHANUMERIC);
         let url =
             format!("{}?account_number={account}&reference_id={}&count={LISTED_MAX}", self.payouts, question.reference);
-        self.out(Method::Get, url, Vec::new(), Vec::new())
+        Some(self.out(Method::Get, url, Vec::new(), Vec::new()))
     }
 
     fn outcome(&self, reference: Reference, asked: Asked, reply: &Result<OutReply, OutError>) -> Word {
@@ -506,6 +511,7 @@ mod tests {
             let of_paid = |no| if status == "reversed" { Reversed } else { no };
             rows.extend(here.iter().map(|reason| (status, *reason, NO, of_paid(NO))));
             rows.extend(REASONS_ELSEWHERE.iter().map(|reason| (status, *reason, ELSEWHERE, of_paid(ELSEWHERE))));
+            rows.push((status, "imps_not_allowed", Outcome::RailRefused, of_paid(Outcome::RailRefused)));
         }
         for (status, reason, outcome, of_paid) in rows {
             let body = payout(status, reason);
@@ -604,7 +610,7 @@ mod tests {
             assert!(contact.len() <= 50, "{contact}");
         }
         let question = Question { reference: reference(), now: Timestamp(0), send_before: Timestamp(0), paid: false };
-        let url = bank().enquiry(question).url;
+        let url = bank().enquiry(question).unwrap().url;
         assert_eq!(
             url,
             "http://rzp.test/v1/payouts?account_number=7878780080316316&reference_id=ABCDEFGHIJKLMNO&count=10"

@@ -59,6 +59,8 @@ struct ReplyBody {
     amount_paise: Option<i64>,
     #[serde(default)]
     retry_elsewhere: bool,
+    #[serde(default)]
+    retry_other_rail: bool,
 }
 
 impl Sandbox {
@@ -146,8 +148,9 @@ impl Bank for Sandbox {
         )
     }
 
-    fn enquiry(&self, question: Question) -> OutRequest {
-        self.out(Method::Get, format!("{}/{}", self.transfers, question.reference), Vec::new(), Bytes::new())
+    fn enquiry(&self, question: Question) -> Option<OutRequest> {
+        let url = format!("{}/{}", self.transfers, question.reference);
+        Some(self.out(Method::Get, url, Vec::new(), Bytes::new()))
     }
 
     fn outcome(&self, reference: Reference, _: Asked, reply: &Result<OutReply, OutError>) -> Word {
@@ -184,6 +187,7 @@ fn word(body: ReplyBody) -> Word {
         "accepted" | "pending" | "deemed" => Outcome::Accepted,
         // It came too late and will never be executed; nothing is wrong with the order.
         "refused" if body.code == "EXPIRED" => Outcome::NotExecuted,
+        "refused" if body.retry_other_rail => Outcome::RailRefused,
         "refused" => Outcome::Refused { elsewhere: body.retry_elsewhere },
         "reversed" => Outcome::Reversed,
         "not_found" => Outcome::NotFound,
@@ -225,6 +229,7 @@ mod tests {
             (200, about(r#""status":"pending""#), Outcome::Accepted),
             (200, about(r#""status":"refused""#), Outcome::Refused { elsewhere: false }),
             (200, about(r#""status":"refused","retry_elsewhere":true"#), Outcome::Refused { elsewhere: true }),
+            (200, about(r#""status":"refused","retry_elsewhere":true,"retry_other_rail":true"#), Outcome::RailRefused),
             (200, about(r#""status":"reversed""#), Outcome::Reversed),
             (200, about(r#""status":"deemed","code":"91""#), Outcome::Accepted),
             (200, about(r#""status":"refused","code":"EXPIRED","retry_elsewhere":true"#), Outcome::NotExecuted),

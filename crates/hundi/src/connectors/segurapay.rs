@@ -16,7 +16,8 @@
 //! A Hundi means its codes (`dialect = "hundi"`): 0 is final at once, 3 is our token or address, 4 is "not found". It keeps an
 //! OrderID for ever, and "not found" is never final all the same: a request may still be on its way.
 //!
-//! A callback is a `GET` that proves nothing, unless a Hundi has signed it.
+//! A callback is a `GET` that proves nothing, unless a Hundi has signed it. The siblings of the API that answer flat are in
+//! [`flat`].
 
 use super::{
     Asked, Bank, Call, Called, NoWord, Question, Transfer, address, bare, configured, field, label, needed_secret,
@@ -32,6 +33,8 @@ use hundi_core::routing::Carries;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::time::Duration;
+
+pub mod flat;
 
 /// The most of a reply that is read, bytes.
 const REPLY_BYTES_MAX: usize = 16 * 1024;
@@ -83,6 +86,12 @@ impl SeguraPay {
     /// The connector of this name and configuration.
     pub fn new(name: &str, options: &config::SeguraPay) -> Result<SeguraPay, String> {
         let url = address(name, &options.url)?;
+        if options.client_id.is_some() || options.secret_key_file.is_some() || options.secret_key_env.is_some() {
+            return Err(format!(
+                "`connectors.{name}`: `client_id` and `secret_key` are of no use with this `dialect`; take them out, and give \
+                `token_file`"
+            ));
+        }
         let token = needed_secret(name, "token", options.token_file.as_deref(), options.token_env.as_deref())?;
         let (file, env) = (options.callback_secret_file.as_deref(), options.callback_secret_env.as_deref());
         let callback_secret = match secret(name, "callback_secret", file, env)? {
@@ -135,7 +144,7 @@ impl SeguraPay {
     /// What an envelope says that does not name our order.
     fn about_no_order(&self, asked: Asked, code: i64, envelope: &Map<String, Value>) -> Word {
         let silent = bare(Outcome::Silent, "");
-        if self.dialect == Dialect::SeguraPay || !field(envelope, "Data").is_none_or(Value::is_null) {
+        if self.dialect != Dialect::Hundi || !field(envelope, "Data").is_none_or(Value::is_null) {
             return silent;
         }
         match (code, asked) {
@@ -159,7 +168,7 @@ impl SeguraPay {
         let word = match (status.as_str(), code, asked) {
             ("success" | "1", 1, _) => bare(Outcome::Paid, ""),
             // The answer to the request itself may be about an earlier one; so it says of SeguraPay's.
-            ("failure" | "0" | "reversal" | "4", 0 | 1, Asked::ToPay) if self.dialect == Dialect::SeguraPay => accepted,
+            ("failure" | "0" | "reversal" | "4", 0 | 1, Asked::ToPay) if self.dialect != Dialect::Hundi => accepted,
             ("reversal" | "4", 0 | 1, _) => bare(Outcome::Reversed, &why(&message)),
             // What was paid and has failed since has come back.
             ("failure" | "0", 0 | 1, Asked::WhatBecame(Question { paid: true, .. })) => {
@@ -233,8 +242,9 @@ impl Bank for SeguraPay {
         self.post(&self.transfers, &body)
     }
 
-    fn enquiry(&self, question: Question) -> OutRequest {
-        self.post(&self.statuses, &QuestionBody { token: &self.token, order_id: question.reference.as_str() })
+    fn enquiry(&self, question: Question) -> Option<OutRequest> {
+        let body = QuestionBody { token: &self.token, order_id: question.reference.as_str() };
+        Some(self.post(&self.statuses, &body))
     }
 
     fn outcome(&self, reference: Reference, asked: Asked, reply: &Result<OutReply, OutError>) -> Word {
@@ -429,7 +439,7 @@ mod tests {
             assert!(bank.carries(&broken).is_err());
         }
         let question = Question { reference: reference(), now: Timestamp(0), send_before: Timestamp(0), paid: false };
-        let request = bank(Dialect::Hundi).enquiry(question);
+        let request = bank(Dialect::Hundi).enquiry(question).unwrap();
         assert_eq!(request.url, "http://up.test/PayoutTransactionStatusByClientRef");
         assert_eq!(&request.body[..], br#"{"Token":"the-token","OrderID":"ABCDEFGHIJKLMNO"}"#);
         assert!(!format!("{:?}", bank(Dialect::Hundi)).contains("the-token"));

@@ -16,7 +16,8 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use hundi_core::command::{Command, Decision, Outcome, Source};
 use hundi_core::formats::{self, Said};
 use hundi_core::ids::{Actor, Connector, MerchantId, PayoutId, Reference};
-use hundi_core::payout::ExceptionKind;
+use hundi_core::payout::{ExceptionKind, Payout};
+use hundi_core::rails::Rail;
 use hundi_core::schedule::{SECOND, Timestamp};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -265,8 +266,8 @@ async fn split(
         Answer::Report(report) => {
             let named = report.references().map(|name| (name.into(), None));
             let mut all: BTreeMap<Box<str>, Option<Told>> = named.collect();
-            for (reference, payout) in &rows {
-                let one = bank.told(&report, *reference, payout.order.rail);
+            for (reference, rail, _) in &rows {
+                let one = bank.told(&report, *reference, *rail);
                 all.insert(reference.as_str().into(), Some(one));
             }
             let strangers = all.iter().filter(|(_, told)| told.is_none()).map(|(name, _)| name.clone()).collect();
@@ -293,8 +294,8 @@ async fn split(
 }
 
 /// Takes out of what was told what is about the rows of a file.
-fn ours(rows: &[(Reference, hundi_core::payout::Payout)], told: &mut BTreeMap<Box<str>, Told>) -> Vec<Heard> {
-    let one = |(reference, payout): &(Reference, hundi_core::payout::Payout)| {
+fn ours(rows: &[(Reference, Rail, Payout)], told: &mut BTreeMap<Box<str>, Told>) -> Vec<Heard> {
+    let one = |(reference, _, payout): &(Reference, Rail, Payout)| {
         let told = told.remove(reference.as_str())?;
         Some((*reference, (payout.order.merchant, payout.order.id), told))
     };

@@ -95,7 +95,7 @@ async fn not_sent(app: &App, bank: &FileBank, payout: &Payout, reference: Refere
 /// A payout as a payment of a file; `Err` is the word of one that cannot be in it.
 fn payment(app: &App, bank: &FileBank, payout: &Payout, reference: Reference) -> Result<Payment, Word> {
     let (beneficiary, order) = (ordered(app, payout)?, &payout.order);
-    let payment = bank.payment((reference, order.rail, order.amount), &order.name, &beneficiary);
+    let payment = bank.payment((reference, payout.rail, order.amount), &order.name, &beneficiary);
     // Nothing is sent, so nothing can be paid under this reference: a refusal, and another bank may carry it.
     payment.map_err(|why| bare(Outcome::Refused { elsewhere: true }, why))
 }
@@ -244,7 +244,7 @@ async fn compose(app: &App, bank: &FileBank, fence: i64, file: FileRow) -> Resul
     let connector = bank.connector();
     let (mut payments, mut left_out, mut told) = (Vec::new(), Vec::new(), Vec::new());
     let mut sum_paise = 0_i64;
-    for (reference, payout) in app.store.rows_of_file(connector, file.number).await.map_err(text)? {
+    for (reference, _, payout) in app.store.rows_of_file(connector, file.number).await.map_err(text)? {
         let ours = payout.connector == Some(connector) && payout.reference == Some(reference);
         if payout.state != State::Sending || !ours {
             left_out.push(reference);

@@ -82,7 +82,7 @@ where
         return (StatusCode::OK, "heard");
     }
     // What concerns no payout of ours is the house's.
-    let whose = known.map_or((MerchantId::HOUSE, PayoutId(0)), |(merchant, payout, _)| (merchant, payout));
+    let whose = known.map_or((MerchantId::HOUSE, PayoutId(0)), |known| (known.merchant, known.payout));
     let message =
         called.signed.then(|| keep(app, (connector, called.reference), "callback", message(head, &body), whose));
     match app.writer.record(whose.0, message, command).await {

@@ -16,7 +16,7 @@ use hundi_core::party::PersonName;
 use hundi_core::payout::{Order, Payout, Sealed, State};
 use hundi_core::plant::{Plant, planted};
 use hundi_core::postings::{Accounts, HouseAccount, JournalRow, MovementKind, chain};
-use hundi_core::rails::{RAILS, Rail};
+use hundi_core::rails::{RAILS, Rail, RailChoice, RailSet};
 use hundi_core::schedule::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -39,8 +39,8 @@ pub struct Loaded {
 macro_rules! payout_columns {
     () => {
         "merchant_id, payout_id, order_id, rail, amount_paise, fee_paise, gst_paise, fingerprint, sealed, name, hint, actor, \
-         created_at, state, held, attempts, connector, reference, paid_attempt, refused_by, send_before, enquiries, next_at, \
-         queue_until, rrn, reason, updated_at, news, version"
+         created_at, state, held, attempts, connector, reference, paid_attempt, refused_by, rails, sent_rail, send_before, enquiries, \
+         next_at, queue_until, rrn, reason, updated_at, news, version"
     };
 }
 pub(super) use payout_columns;
@@ -53,7 +53,7 @@ pub(super) const BYTES: Kind = Kind::Bytes;
 static ACCOUNTS: Lookup = Lookup::new(
     "a.wallet_paise, a.reserved_paise, a.fees_paise, a.gst_paise, a.banks, a.journal_seq, a.journal_at, a.journal_link, \
      a.day, a.day_paise, a.merchant_id, m.state, m.payout_most_paise, m.day_most_paise, m.fees_neft, m.fees_rtgs, m.fees_imps, \
-     m.fees_upi, CASE WHEN m.callback_url IS NULL THEN 0 ELSE 1 + m.callback_pending END",
+     m.fees_upi, m.rail_choice, CASE WHEN m.callback_url IS NULL THEN 0 ELSE 1 + m.callback_pending END",
     "accounts a",
     "JOIN merchants m ON m.merchant_id = a.merchant_id",
     &[("merchant_id", INT)],
@@ -63,7 +63,7 @@ static ACCOUNTS: Lookup = Lookup::new(
 static HOUSE: Lookup = Lookup::new(
     "a.wallet_paise, a.reserved_paise, a.fees_paise, a.gst_paise, a.banks, a.journal_seq, a.journal_at, a.journal_link, \
      a.day, a.day_paise, a.merchant_id, CAST(1 AS BIGINT), CAST(NULL AS BIGINT), CAST(NULL AS BIGINT), 'free', 'free', 'free', \
-     'free', CAST(0 AS BIGINT)",
+     'free', CAST(0 AS BIGINT), CAST(0 AS BIGINT)",
     "accounts a",
     "",
     &[("merchant_id", INT)],
@@ -103,6 +103,8 @@ macro_rules! payout_changes {
             ("reference", TEXT),
             ("paid_attempt", INT),
             ("refused_by", TEXT),
+            ("rails", INT),
+            ("sent_rail", INT),
             ("send_before", INT),
             ("enquiries", INT),
             ("next_at", INT),
@@ -159,7 +161,14 @@ pub(super) const ACCOUNT_COLUMNS: &[(&str, Kind)] = &[
 static CHANGE_ACCOUNTS: Many = Many::update("accounts", ACCOUNT_COLUMNS, 1);
 pub(super) static ADD_REFERENCES: Many = Many::insert(
     "bank_references",
-    &[("connector", TEXT), ("reference", TEXT), ("merchant_id", INT), ("payout_id", INT), ("attempt", INT)],
+    &[
+        ("connector", TEXT),
+        ("reference", TEXT),
+        ("merchant_id", INT),
+        ("payout_id", INT),
+        ("attempt", INT),
+        ("rail", INT),
+    ],
     "ON CONFLICT (connector, reference) DO NOTHING",
 );
 pub(super) static ADD_CREDITS: Many = Many::insert(
@@ -319,7 +328,7 @@ async fn write_rare(tx: &mut Tx<'_>, transition: &Transition, now: Timestamp) ->
         let values = forgotten::line_recognised(
             (attempt.connector, attempt.reference),
             (attempt.merchant, attempt.payout, attempt.attempt),
-            (result, kind, payout.order.rail as i64),
+            (result, kind, attempt.rail as i64),
         );
         changed += tx.execute(forgotten::LINE_RECOGNISED, &values.iter().map(Value::arg).collect::<Vec<_>>()).await?;
     }
@@ -363,12 +372,13 @@ impl Rows {
 
     /// Everything of a transition but the payout, the journal and the balances.
     fn news(&mut self, transition: &Transition, now: Timestamp) {
-        if let Some(attempt) = &transition.attempt {
+        for attempt in transition.attempt.iter().chain(&transition.recognised) {
             self.references.extend(reference_key(attempt.connector, attempt.reference));
             self.references.extend([
                 Value::Int(attempt.merchant.0),
                 Value::Int(attempt.payout.0),
                 Value::Int(i64::from(attempt.attempt)),
+                Value::Int(attempt.rail as i64),
             ]);
             if attempt.way == Way::File {
                 self.file_rows.extend(reference_key(attempt.connector, attempt.reference));
@@ -379,14 +389,6 @@ impl Rows {
                     Value::Int(now.0),
                 ]);
             }
-        }
-        for attempt in &transition.recognised {
-            self.references.extend(reference_key(attempt.connector, attempt.reference));
-            self.references.extend([
-                Value::Int(attempt.merchant.0),
-                Value::Int(attempt.payout.0),
-                Value::Int(i64::from(attempt.attempt)),
-            ]);
         }
         if let Some(one) = &transition.forgotten {
             self.forgotten.extend(forgotten::values(one, now));
@@ -514,6 +516,8 @@ impl Rows {
             text_or_null(payout.reference.as_ref().map(Reference::as_str)),
             payout.paid_attempt.map(i64::from).into(),
             Value::Text(payout.refused_by.iter().map(Connector::as_str).collect::<Vec<_>>().join(",")),
+            Value::Int(payout.rails.number()),
+            Value::Int(payout.rail as i64),
             Value::Int(payout.send_before.0),
             Value::Int(i64::from(payout.enquiries)),
             payout.next_at.map(|at| at.0).into(),
@@ -591,6 +595,18 @@ pub fn decode_payout(mut row: Row) -> Result<Payout, StoreError> {
             .filter(|name| !name.is_empty())
             .map(decode_connector)
             .collect::<Result<_, _>>()?,
+        // Whatever has rotted on the disk: what goes to an account never goes to a UPI ID, nor the other way.
+        rails: row
+            .int_or_null()?
+            .and_then(RailSet::from_number)
+            .filter(|rails| RailChoice::Auto.rails(rail).contains_all(*rails))
+            .unwrap_or(RailSet::of(rail)),
+        rail: row
+            .int_or_null()?
+            .map(decode_rail)
+            .transpose()?
+            .filter(|sent| RailChoice::Auto.rails(rail).contains(*sent))
+            .unwrap_or(rail),
         send_before: Timestamp(row.int()?),
         enquiries: small(row.int()?)?,
         next_at: row.int_or_null()?.map(Timestamp),
@@ -614,6 +630,8 @@ fn decode_merchant(mut row: Row) -> Result<(MerchantId, Merchant, [u8; 32]), Sto
     let (payout_most_paise, day_most_paise) = (row.int_or_null()?, row.int_or_null()?);
     let mut plan = || FeePlan::parse(&row.text()?).map_err(StoreError::Corrupt);
     let fees = [plan()?, plan()?, plan()?, plan()?];
+    let rail_choice = RailChoice::from_number(row.int()?)
+        .ok_or_else(|| StoreError::Corrupt("a merchant's choice of rails is not valid".into()))?;
     let callbacks = match row.int()? {
         0 => CallbackWish::Nothing,
         1 => CallbackWish::Final,
@@ -627,6 +645,7 @@ fn decode_merchant(mut row: Row) -> Result<(MerchantId, Merchant, [u8; 32]), Sto
             payout_most_paise,
             day_most_paise,
             fees,
+            rail_choice,
             callbacks,
             day,
             day_paise,

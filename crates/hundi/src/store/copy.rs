@@ -29,6 +29,7 @@ static MERCHANTS: Many = Many::insert(
         ("callback_url", BYTES),
         ("callback_pending", INT),
         ("callback_secret", BYTES),
+        ("rail_choice", INT),
         ("actor", TEXT),
         ("created_at", INT),
     ],

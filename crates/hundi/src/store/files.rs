@@ -8,7 +8,7 @@
 //!
 //! Up to 2 the file's name has never been at the bank, so the file may be written again. From 3 on it is never.
 
-use super::batch::{BY_ID, BYTES, HOLD, INT, TEXT, decode_payout};
+use super::batch::{BY_ID, BYTES, HOLD, INT, TEXT, decode_payout, decode_rail};
 use super::rows::Plain;
 use super::{Arg, Many, Row, Store, StoreError, Value};
 use hundi_core::ids::{Connector, MerchantId, PayoutId, Reference};
@@ -266,9 +266,10 @@ impl Store {
 
     /// What waits for a file, by rail, of the `most` that wait longest.
     pub async fn waiting_for_file(&self, connector: Connector, most: i64) -> Result<Vec<Waiting>, StoreError> {
-        let sql = "SELECT p.rail, COUNT(*), MIN(r.at) FROM (SELECT merchant_id, payout_id, at FROM bank_file_rows \
-            WHERE connector = $1 AND file = 0 ORDER BY at, reference LIMIT $2) r \
-            JOIN payouts p ON p.merchant_id = r.merchant_id AND p.payout_id = r.payout_id GROUP BY p.rail ORDER BY p.rail";
+        let sql = "SELECT w.rail, COUNT(*), MIN(w.at) FROM (SELECT COALESCE(p.sent_rail, p.rail) AS rail, r.at FROM \
+            (SELECT merchant_id, payout_id, at FROM bank_file_rows WHERE connector = $1 AND file = 0 \
+            ORDER BY at, reference LIMIT $2) r JOIN payouts p ON p.merchant_id = r.merchant_id \
+            AND p.payout_id = r.payout_id) w GROUP BY w.rail ORDER BY w.rail";
         let waiting = |mut row: Row| {
             let rail = usize::try_from(row.int()?).ok().and_then(|number| RAILS.get(number));
             let rail = rail.ok_or_else(|| StoreError::Corrupt("a payout's rail is not valid".to_owned()))?.rail;
@@ -319,31 +320,34 @@ impl Store {
         self.query(sql, &args).await?.first_mut().map(Row::int).transpose()
     }
 
-    /// The rows of a file (0: those that wait) with their payouts, in the order of their references.
+    /// The rows of a file (0: those that wait) with the rail of the attempt and their payouts, in the order of their
+    /// references.
     pub async fn rows_of_file(
         &self,
         connector: Connector,
         number: i64,
-    ) -> Result<Vec<(Reference, Payout)>, StoreError> {
-        let sql = "SELECT reference, merchant_id, payout_id FROM bank_file_rows \
-            WHERE connector = $1 AND file = $2 ORDER BY reference";
+    ) -> Result<Vec<(Reference, Rail, Payout)>, StoreError> {
+        let sql = "SELECT r.reference, r.merchant_id, r.payout_id, b.rail FROM bank_file_rows r \
+            LEFT JOIN bank_references b ON b.connector = r.connector AND b.reference = r.reference \
+            WHERE r.connector = $1 AND r.file = $2 ORDER BY r.reference";
         let rows = self.query(sql, &[Arg::Text(connector.as_str()), Arg::Int(number)]).await?;
         let mut named = Vec::with_capacity(rows.len());
         for mut row in rows {
             let reference = Reference::parse(&row.text()?)
                 .ok_or_else(|| StoreError::Corrupt("a reference of a file is not valid".to_owned()))?;
-            named.push((reference, MerchantId(row.int()?), PayoutId(row.int()?)));
+            let (merchant, payout) = (MerchantId(row.int()?), PayoutId(row.int()?));
+            named.push((reference, merchant, payout, row.int_or_null()?.map(decode_rail).transpose()?));
         }
-        let keys = named.iter().flat_map(|(_, merchant, payout)| [Value::Int(merchant.0), Value::Int(payout.0)]);
+        let keys = named.iter().flat_map(|(_, merchant, payout, _)| [Value::Int(merchant.0), Value::Int(payout.0)]);
         let found = self.find(&BY_ID, &keys.collect::<Vec<_>>()).await?;
         let payouts: BTreeMap<PayoutId, Payout> = found
             .into_iter()
             .map(|row| decode_payout(row).map(|payout| (payout.order.id, payout)))
             .collect::<Result<_, _>>()?;
-        let with_payout = |(reference, _, id): (Reference, MerchantId, PayoutId)| {
+        let with_payout = |(reference, _, id, rail): (Reference, MerchantId, PayoutId, Option<Rail>)| {
             let payout = payouts.get(&id).cloned();
             let missing = || StoreError::Corrupt(format!("the payout of {reference}, a row of a file, is missing"));
-            payout.map(|payout| (reference, payout)).ok_or_else(missing)
+            payout.map(|payout| (reference, rail.unwrap_or(payout.order.rail), payout)).ok_or_else(missing)
         };
         named.into_iter().map(with_payout).collect()
     }

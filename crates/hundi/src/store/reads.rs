@@ -2,7 +2,7 @@
 
 use super::batch::{
     BY_ID, amount, decode_actor, decode_balances, decode_banks, decode_connector, decode_merchant_state, decode_payout,
-    payout_columns,
+    decode_rail, payout_columns,
 };
 use super::rows::CallbackKey;
 use super::{Arg, Row, Store, StoreError, Value};
@@ -12,6 +12,7 @@ use hundi_core::money::{Amount, Balance};
 use hundi_core::payout::{News, Payout};
 use hundi_core::plant::{Plant, planted};
 use hundi_core::postings::{Accounts, Cost, JournalRow, Movement, MovementKind};
+use hundi_core::rails::{Rail, RailChoice};
 use hundi_core::schedule::Timestamp;
 
 /// A token as a call is judged by it.
@@ -48,6 +49,8 @@ pub struct MerchantView {
     pub day_most_paise: Option<i64>,
     /// His prices: NEFT, RTGS, IMPS, UPI.
     pub fees: [String; 4],
+    /// Over which rails what he orders may go.
+    pub rail_choice: RailChoice,
     /// Where he is called, sealed.
     pub callback_url: Option<Vec<u8>>,
     /// Whether he is told of Pending too.
@@ -149,6 +152,17 @@ pub struct SettingsLine {
     pub actor: String,
     /// What was changed.
     pub what: String,
+}
+
+/// An attempt, as a reference tells of it.
+#[derive(Clone, Copy, Debug)]
+pub struct AttemptView {
+    /// Whose payout.
+    pub merchant: MerchantId,
+    /// Which.
+    pub payout: PayoutId,
+    /// Over which rail; `None` if over the one that was ordered, in a store that did not know of others.
+    pub rail: Option<Rail>,
 }
 
 /// A message of a bank.
@@ -259,7 +273,7 @@ const PAYOUTS_NEWEST_BY_MERCHANT: &str = concat!(
      ORDER BY n.payout_id DESC LIMIT $2"
 );
 const MERCHANT_COLUMNS: &str = "SELECT m.merchant_id, m.merchant, m.state, m.payout_most_paise, m.day_most_paise, m.fees_neft, m.fees_rtgs, \
-    m.fees_imps, m.fees_upi, m.callback_url, m.callback_pending, m.callback_secret, m.created_at, a.wallet_paise, \
+    m.fees_imps, m.fees_upi, m.rail_choice, m.callback_url, m.callback_pending, m.callback_secret, m.created_at, a.wallet_paise, \
     a.reserved_paise, a.fees_paise, a.gst_paise, a.banks, a.journal_seq, a.journal_link \
     FROM merchants m JOIN accounts a ON a.merchant_id = m.merchant_id ORDER BY m.merchant_id";
 const TOKEN_BY_HASH: &str = "SELECT token_id, merchant_id, allow_ip, rate_per_minute, actor, created_at, revoked_at FROM tokens \
@@ -585,15 +599,19 @@ impl Store {
         rows.into_iter().map(view).collect()
     }
 
-    /// Which payout and attempt a reference belongs to.
+    /// Which payout a reference belongs to.
     pub async fn reference(
         &self,
         connector: Connector,
         reference: Reference,
-    ) -> Result<Option<(MerchantId, PayoutId, i64)>, StoreError> {
-        let sql = "SELECT merchant_id, payout_id, attempt FROM bank_references WHERE connector = $1 AND reference = $2";
-        let mut rows = self.query(sql, &[Arg::Text(connector.as_str()), Arg::Text(reference.as_str())]).await?;
-        rows.first_mut().map(|row| Ok((MerchantId(row.int()?), PayoutId(row.int()?), row.int()?))).transpose()
+    ) -> Result<Option<AttemptView>, StoreError> {
+        let sql = "SELECT merchant_id, payout_id, rail FROM bank_references WHERE connector = $1 AND reference = $2";
+        let rows = self.query(sql, &[Arg::Text(connector.as_str()), Arg::Text(reference.as_str())]).await?;
+        let view = |mut row: Row| {
+            let (merchant, payout) = (MerchantId(row.int()?), PayoutId(row.int()?));
+            Ok(AttemptView { merchant, payout, rail: row.int_or_null()?.map(decode_rail).transpose()? })
+        };
+        rows.into_iter().next().map(view).transpose()
     }
 
     /// What a bank said about a reference beyond the plain answer to the payment.
@@ -789,6 +807,8 @@ fn merchant_view(mut row: Row) -> Result<MerchantView, StoreError> {
         payout_most_paise: row.int_or_null()?,
         day_most_paise: row.int_or_null()?,
         fees: [row.text()?, row.text()?, row.text()?, row.text()?],
+        rail_choice: RailChoice::from_number(row.int()?)
+            .ok_or_else(|| StoreError::Corrupt("a merchant's choice of rails is not valid".into()))?,
         callback_url: row.bytes_or_null()?,
         callback_pending: row.int()? != 0,
         callback_secret: row.bytes()?,

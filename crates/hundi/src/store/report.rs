@@ -11,11 +11,11 @@ use hundi_core::rails::Rail;
 use hundi_core::schedule::Timestamp;
 
 const ROWS: &str = "SELECT j.merchant_id, j.seq, j.at, j.kind, j.amount_paise, j.fee_paise, j.gst_paise, j.payout_id, j.connector, \
-    j.actor, j.memo, j.wallet_after_paise, j.link, p.rail, p.created_at, p.send_before, p.attempts, p.state \
+    j.actor, j.memo, j.wallet_after_paise, j.link, COALESCE(p.sent_rail, p.rail), p.created_at, p.send_before, p.attempts, p.state \
     FROM journal j LEFT JOIN payouts p ON p.merchant_id = j.merchant_id AND p.payout_id = j.payout_id \
     WHERE j.merchant_id = $1 AND j.seq >= $2 AND j.seq < $3 ORDER BY j.seq";
 // Without the merchant, so that the small index of what is open is used.
-const OPEN: &str = "SELECT merchant_id, payout_id, rail, amount_paise, fee_paise, gst_paise, created_at, send_before, attempts, \
+const OPEN: &str = "SELECT merchant_id, payout_id, COALESCE(sent_rail, rail), amount_paise, fee_paise, gst_paise, created_at, send_before, attempts, \
     state FROM payouts WHERE next_at IS NOT NULL AND state < 4 AND created_at < $1";
 const LINES: &str = "SELECT side, kind, COUNT(*), CAST(SUM(amount_paise) AS BIGINT) FROM statement_lines \
     WHERE connector = $1 AND booked_at >= $2 AND booked_at < $3 GROUP BY side, kind ORDER BY side, kind";
@@ -35,7 +35,7 @@ const SETTLED: &str = "SELECT c.booked, COUNT(*), CAST(SUM(c.amount_paise) AS BI
 /// What a journal row's payout was, as far as the report needs it.
 #[derive(Clone, Copy, Debug)]
 pub struct Paying {
-    /// Over which rail.
+    /// Over which rail its last attempt was sent.
     pub rail: Rail,
     /// When it was accepted.
     pub created_at: Timestamp,

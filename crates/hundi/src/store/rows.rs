@@ -6,7 +6,7 @@ use hundi_core::command::MerchantState;
 use hundi_core::fees::FeePlan;
 use hundi_core::ids::{Actor, Connector, MerchantId, PayoutId, Reference};
 use hundi_core::money::Amount;
-use hundi_core::rails::Rail;
+use hundi_core::rails::{Rail, RailChoice};
 use hundi_core::schedule::Timestamp;
 use std::fmt;
 
@@ -121,6 +121,8 @@ pub enum Setting {
     DayMost(Option<Amount>),
     /// His prices on a rail.
     Fees(Rail, FeePlan),
+    /// Over which rails what he orders may go.
+    RailChoice(RailChoice),
     /// Where he is called, sealed; `None` for nowhere.
     CallbackUrl(Option<Vec<u8>>),
     /// Whether he is told of Pending too.
@@ -146,6 +148,7 @@ impl fmt::Display for Setting {
             Setting::PayoutMost(most) => write!(f, "payout_most={}", limit(most)),
             Setting::DayMost(most) => write!(f, "day_most={}", limit(most)),
             Setting::Fees(rail, plan) => write!(f, "fees {}={plan}", rail.as_str()),
+            Setting::RailChoice(choice) => write!(f, "rail={}", choice.name()),
             Setting::CallbackUrl(Some(_)) => f.write_str("callback_url changed"),
             Setting::CallbackUrl(None) => f.write_str("callback_url removed"),
             Setting::CallbackPending(wanted) => write!(f, "callback_pending={wanted}"),
@@ -180,6 +183,9 @@ pub fn merchant_set(merchant: MerchantId, setting: Setting) -> Plain {
                 Rail::Upi => "UPDATE merchants SET fees_upi = $1 WHERE merchant_id = $2",
             };
             (sql, text(&plan.to_string()))
+        }
+        Setting::RailChoice(choice) => {
+            ("UPDATE merchants SET rail_choice = $1 WHERE merchant_id = $2", Value::Int(choice as i64))
         }
         Setting::CallbackUrl(url) => {
             ("UPDATE merchants SET callback_url = $1 WHERE merchant_id = $2", url.map_or(Value::Null, Value::Bytes))

@@ -82,7 +82,8 @@ static LINES_BY_PAYOUT: Lookup = Lookup::new(
     &[("merchant_id", INT), ("payout_id", INT)],
 );
 static PAYOUTS_BY_REFERENCE: Lookup = Lookup::new(
-    "r.reference, r.merchant_id, r.payout_id, r.attempt, p.state, p.paid_attempt, p.amount_paise, p.rail",
+    "r.reference, r.merchant_id, r.payout_id, r.attempt, p.state, p.paid_attempt, p.amount_paise, \
+     COALESCE(r.rail, p.rail)",
     "bank_references r",
     "JOIN payouts p ON p.merchant_id = r.merchant_id AND p.payout_id = r.payout_id",
     &[("connector", TEXT), ("reference", TEXT)],
@@ -90,7 +91,7 @@ static PAYOUTS_BY_REFERENCE: Lookup = Lookup::new(
 static CREDITS: Lookup =
     Lookup::new("c.reference, c.amount_paise", "bank_credits c", "", &[("connector", TEXT), ("reference", TEXT)]);
 const PAYOUTS_WITH_RRN: &str = "SELECT p.merchant_id, p.payout_id, p.order_id, p.state, p.attempts, p.paid_attempt, p.reference, \
-    p.amount_paise, p.rail, p.rrn FROM payouts p CROSS JOIN merchants m WHERE p.payout_id >= $1 AND p.payout_id < $2 \
+    p.amount_paise, COALESCE(p.sent_rail, p.rail), p.rrn FROM payouts p CROSS JOIN merchants m WHERE p.payout_id >= $1 AND p.payout_id < $2 \
     AND p.connector = $3 AND p.rrn <> '' AND m.merchant_id = p.merchant_id";
 // What was settled and has no debit. The reference is that of the last attempt; of an earlier one that paid, the caller asks.
 const SETTLED_WITHOUT_DEBIT: &str = "SELECT j.payout_id, p.order_id, p.paid_attempt, j.amount_paise, j.at \
@@ -324,7 +325,7 @@ pub struct PayoutKnown {
     pub paid_attempt: Option<i64>,
     /// How much was ordered, paise.
     pub amount_paise: i64,
-    /// The rail's number.
+    /// The number of the attempt's rail.
     pub rail: i64,
 }
 

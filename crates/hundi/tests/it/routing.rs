@@ -3,6 +3,7 @@
 
 use super::support::{World, bank, operator};
 use bytes::Bytes;
+use hundi::admin::MerchantChanges;
 use hundi::config::{Config, Connector, Limits, Routes, Sandbox, Targets};
 use hundi::connectors::admin;
 use hundi::http_out::{HttpOut, Method, OutError, OutReply, OutRequest};
@@ -346,4 +347,112 @@ async fn what_names_no_connector_is_refused() {
             .unwrap_err();
         assert!(error.contains(word), "{text}: {error}");
     }
+}
+
+/// A row of [`the_rail_is_the_merchants_choice`]: what he allows, what he orders, what becomes of it, and over which rails the
+/// bank was asked to pay.
+type Chosen = (&'static str, (&'static str, i64, &'static str), (i64, &'static str), &'static [&'static str]);
+
+/// What nobody can carry as it was ordered goes over another rail where the merchant allows it. He sees it as he ordered it,
+/// at the price that he was told; the operator sees what was done.
+#[tokio::test(start_paused = true)]
+async fn the_rail_is_the_merchants_choice() {
+    let (world, _) = world(|config| {
+        config.routes.clear();
+        let limit = |rails: &[&str], most: Option<&str>| Limits {
+            rails: rails.iter().map(|rail| (*rail).to_owned()).collect(),
+            payout_most: most.map(ToOwned::to_owned),
+            ..Limits::default()
+        };
+        // IMPS up to 1,000.00, and no RTGS at this hour.
+        config.limits.insert("other".to_owned(), limit(&["IMPS"], Some("1000.00")));
+        let hours = [("RTGS".to_owned(), "18:00-11:00".to_owned())].into();
+        config.limits.insert("sandbox".to_owned(), Limits { hours, ..limit(&["NEFT", "RTGS"], None) });
+    })
+    .await;
+    let fees = MerchantChanges {
+        fees: ["IMPS=*:5.00", "NEFT=*:2.00", "RTGS=*:20.00"].map(ToOwned::to_owned).into(),
+        ..Default::default()
+    };
+    admin_set(&world, fees).await;
+    let table: [Chosen; 8] = [
+        ("as-ordered", ("IMPS", 100, "123456781111"), (1, "Success"), &["IMPS"]),
+        // The account takes no IMPS.
+        ("as-ordered", ("IMPS", 100, "123456780345"), (0, "Failure"), &["IMPS"]),
+        ("auto", ("IMPS", 100, "123456780345"), (1, "Success"), &["IMPS", "NEFT"]),
+        // Too much for the connector of IMPS.
+        ("as-ordered", ("IMPS", 1_001, "123456781111"), (2, "Pending"), &[]),
+        ("auto", ("IMPS", 1_001, "123456781111"), (1, "Success"), &["NEFT"]),
+        // RTGS is closed at noon, IMPS does not go so far.
+        ("as-ordered", ("RTGS", 200_000, "123456781111"), (2, "Pending"), &[]),
+        ("auto", ("RTGS", 200_000, "123456781111"), (1, "Success"), &["NEFT"]),
+        // Silence over the other rail is silence.
+        ("auto", ("IMPS", 1_002, "123456780888"), (1, "Success"), &["NEFT"]),
+    ];
+    let mut cost = 0;
+    for (number, (choice, (mode, rupees, account), last, rails)) in table.into_iter().enumerate() {
+        let rail = Some(choice.to_owned());
+        admin_set(&world, MerchantChanges { rail, ..MerchantChanges::default() }).await;
+        let order = format!("ORDER-{number}");
+        world.pay_over(mode, &order, rupees, account).await;
+        world.pass(Duration::from_secs(120)).await;
+        let answer = world.status(&order).await.json();
+        let became = (answer["StatusCode"].as_i64().unwrap(), answer["Data"]["Status"].as_str().unwrap());
+        assert_eq!(became, last, "{choice} {mode} {rupees} {account}: {answer}");
+        // The same order is the same payout, whatever it went over; another mode is another order.
+        assert_eq!(world.pay_over(mode, &order, rupees, account).await.code(), last.0);
+        let other_mode = if mode == "IMPS" { "NEFT" } else { "IMPS" };
+        assert_eq!(world.pay_over(other_mode, &order, rupees, account).await.code(), 5);
+        let id = answer["Data"]["OrderID"].as_str().unwrap();
+        let shown = hundi::admin::payout_show(&world.app, id).await.unwrap();
+        assert_eq!(shown["rail"], mode);
+        let attempts = shown["attempts"].as_array().unwrap();
+        let asked: Vec<&str> = attempts.iter().map(|attempt| attempt["rail"].as_str().unwrap()).collect();
+        assert_eq!(asked, rails, "{choice} {mode} {rupees} {account}: {shown}");
+        assert_eq!(shown["sent_over"].as_str(), rails.last().copied());
+        let rrn = answer["Data"]["RRN"].as_str().unwrap();
+        if last.0 == 1 {
+            // The bank's own label for the rail: 16 characters for NEFT.
+            assert_eq!(rrn.len(), if rails.last() == Some(&"NEFT") { 16 } else { 12 }, "{rrn}");
+            let rule = shown["turn_round"]["rule"].as_str().unwrap();
+            assert_eq!(rule.contains("batch"), rails.last() == Some(&"NEFT"), "{rule}");
+        }
+        let fee = if mode == "RTGS" { 23_60 } else { 5_90 };
+        cost += if last.0 == 0 { 0 } else { rupees * 100 + fee };
+        let left = 100_000_000 - cost;
+        assert_eq!(world.balance().await, format!("\"{}.{:02}\"", left / 100, left % 100));
+    }
+    // Attempts keep their rail in a statement's matching and in the day's report.
+    let rails = "SELECT COUNT(*) FROM bank_references WHERE rail = 0";
+    assert_eq!(world.number(rails).await, 4);
+    let said = admin::explain(
+        &world.app,
+        &admin::Ordered {
+            merchant: "demo",
+            rail: "RTGS",
+            amount: "200000.00",
+            ifsc: Some("HDFC0000001"),
+            upi: None,
+            at: None,
+            payout: 0,
+        },
+    );
+    let said = said.await.unwrap();
+    assert_eq!((said["connector"].as_str(), said["rail"].as_str()), (Some("sandbox"), Some("NEFT")), "{said}");
+    let lines = said["considered"].as_array().unwrap().iter();
+    let why: Vec<String> =
+        lines.map(|line| format!("{} {}: {}", line["connector"], line["rail"], line["why"])).collect();
+    assert!(why.iter().any(|line| line.contains("takes no RTGS at this hour")), "{why:?}");
+    // In the evening its window opens, and what was ordered so goes as it was ordered.
+    world.pass(Duration::from_secs(7 * 3_600)).await;
+    assert_eq!(world.status("ORDER-5").await.code(), 1);
+    assert_eq!(world.number("SELECT COUNT(*) FROM bank_references WHERE rail = 1").await, 1);
+    world.verify().await;
+    let wrong = MerchantChanges { rail: Some("fast".to_owned()), ..MerchantChanges::default() };
+    let refused = hundi::admin::merchant_set(&world.app, "demo", wrong, &operator()).await.unwrap_err();
+    assert!(refused.contains("--rail `fast` is neither auto nor as-ordered"), "{refused}");
+}
+
+async fn admin_set(world: &World, changes: MerchantChanges) {
+    hundi::admin::merchant_set(&world.app, "demo", changes, &operator()).await.unwrap();
 }

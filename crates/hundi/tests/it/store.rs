@@ -383,6 +383,7 @@ fn commands(numbers: &mut Numbers, count: usize, of_banks: bool) -> Vec<Command>
                 merchant: whose,
                 payout,
                 connector: sandbox(),
+                rail: rails[usize::try_from(pick(0, 4)).unwrap()],
                 references: [reference(merchant, id, attempt, 0), reference(merchant, id, attempt, 1)],
                 send_within_us: 5_000_000,
                 enquire_after_us: 2_000_000,

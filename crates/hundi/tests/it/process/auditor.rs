@@ -111,9 +111,9 @@ async fn executed<'b>(
             None => {
                 let connector = Connector::parse(row["connector"].as_str().unwrap_or("sandbox")).unwrap();
                 let owner = store.reference(connector, reference).await.unwrap();
-                let (_, payout, _) = owner.unwrap_or_else(|| panic!("the bank has {row}, which we do not know"));
-                owners.insert(reference, payout);
-                payout
+                let owner = owner.unwrap_or_else(|| panic!("the bank has {row}, which we do not know"));
+                owners.insert(reference, owner.payout);
+                owner.payout
             }
         };
         if executions == 1 {

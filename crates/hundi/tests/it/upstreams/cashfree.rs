@@ -147,6 +147,7 @@ impl Upstream for Sim {
             client_secret_env: None,
             webhook_secret_file: None,
             webhook_secret_env: None,
+            signature_key_file: None,
             fundsource_id: None,
             credited_after_s: None,
             calls_per_s: None,

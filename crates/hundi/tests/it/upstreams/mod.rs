@@ -5,6 +5,7 @@
 
 mod cashfree;
 mod razorpayx;
+mod siblings;
 
 use super::support::{Folder, START, World, bank, operator};
 use bytes::Bytes;
@@ -13,6 +14,8 @@ use hundi::clock::Clock;
 use hundi::config::{Config, Connector};
 use hundi::http_out::{HttpOut, Method, OutError, OutReply, OutRequest};
 use hundi_bank::Faults;
+use hundi_core::command::{Command, Outcome, Source, Word};
+use hundi_core::ids::{Connector as Id, MerchantId, Reference};
 use hyper::Request;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -342,6 +345,48 @@ async fn every_fate_at_razorpayx_ends_as_its_row_says() {
 #[tokio::test(start_paused = true)]
 async fn every_fate_at_cashfree_ends_as_its_row_says() {
     every_fate_ends_as_its_row_says(|| Arc::new(cashfree::Sim::default())).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_fate_at_wowpe_ends_as_its_row_says() {
+    every_fate_ends_as_its_row_says(|| Arc::new(siblings::Sim::wowpe())).await;
+}
+
+/// Distril answers no questions: what its reply does not call paid stays open, whatever its webhooks say, until the bank's
+/// statement tells. Nothing is given back, and nothing is sent again.
+#[tokio::test(start_paused = true)]
+async fn what_distril_does_not_call_paid_waits_for_a_statement() {
+    let upstream: Arc<dyn Upstream> = Arc::new(siblings::Sim::distril());
+    let world = beside(&[Arc::clone(&upstream)], false, Hooks::Genuine).await;
+    for (order, beneficiary, last) in [
+        ("A", "123456781111", (1, "Success")),
+        ("B", "123456780222", (2, "Pending")),
+        ("C", "123456780444", (2, "Pending")),
+        ("D", "123456780888", (2, "Pending")),
+        ("E", "123456780999", (2, "Pending")),
+        // Nobody here carries UPI: nothing is sent, and it waits for somebody who does.
+        ("F", "ravi@okbank", (2, "Pending")),
+        ("G", "9876543210", (2, "Pending")),
+    ] {
+        pay(&world, order, beneficiary).await;
+        world.pass(Duration::from_secs(6 * 3_600)).await;
+        let answer = world.status(order).await.json();
+        let became = (answer["StatusCode"].as_i64().unwrap(), answer["Data"]["Status"].as_str().unwrap());
+        assert_eq!(became, last, "{order} {beneficiary}: {answer}");
+    }
+    let said = hundi::connectors::admin::test(&world.app, "distril").await.unwrap_err();
+    assert!(said.contains("answers no questions"), "{said}");
+    let paid = upstream.book().lock().unwrap().iter().find(|entry| entry.fate == Fate::PaysAfter(5)).unwrap().clone();
+    let command = Command::Record {
+        connector: Id::parse("distril").unwrap(),
+        reference: Reference::parse(&paid.reference).unwrap(),
+        word: Word { outcome: Outcome::Paid, amount_paise: Some(100_00), rrn: "409111200979".into(), why: "".into() },
+        source: Source::Statement,
+    };
+    world.app.writer.record(MerchantId::HOUSE, None, command).await.unwrap();
+    assert_eq!(world.status("B").await.code(), 1);
+    assert_eq!(upstream.book().lock().unwrap().len(), 4);
+    world.verify().await;
 }
 
 /// What one bank cannot carry or will not pay for a reason of its own, the next one pays; who is paid is paid once.
