@@ -17,9 +17,11 @@ use crate::routing::{Carries, LeftOut, left_out, may_start};
 use crate::schedule::{DAY, ENQUIRIES, ENQUIRIES_OF_BATCHES, MINUTE, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
+mod credit;
 mod refusal;
 mod two;
 
+pub use credit::{Credit, CreditLine, Credited, EXPECTED_DAYS, FileLines, KnownCredit, LineCredited, named_alone};
 pub use refusal::Refusal;
 
 /// Whatever may change money, and the claims and wake-ups around it.
@@ -99,6 +101,13 @@ pub enum Command {
         /// How much.
         amount: Amount,
         /// Who books it.
+        actor: Actor,
+    },
+    /// A statement tells of a booked credit that belongs to no payout.
+    Credit {
+        /// What it says.
+        line: Box<CreditLine>,
+        /// Who reads the statement.
         actor: Actor,
     },
     /// An operator approves what another has proposed: it becomes true with the approval, or neither does.
@@ -295,13 +304,17 @@ pub struct Snapshot {
     /// Our references, and the payout and attempt that each belongs to.
     pub references: BTreeMap<(Connector, Reference), (PayoutId, u32)>,
     /// The bank credits that have funded a wallet, or lie in the house's suspense.
-    pub credits: BTreeMap<(Connector, Box<str>), (MerchantId, Amount)>,
+    pub credits: BTreeMap<(Connector, Box<str>), KnownCredit>,
+    /// What else banks call credits that are booked, and the references under which they are.
+    pub credit_names: BTreeMap<(Connector, Box<str>), BTreeSet<Box<str>>>,
     /// The proposals that are to be approved or rejected.
     pub proposals: BTreeMap<i64, Proposal>,
     /// The exceptions of the payouts that proposals are about, and those that proposals name.
     pub exceptions: BTreeMap<ExceptionKey, KnownException>,
     /// Of the attempts that proposals name, those of which a payment was collected or written off.
     pub borne: BTreeSet<(Connector, Reference)>,
+    /// Of the debits that proposals name, those by which a merchant's money was sent back already.
+    pub withdrawn: BTreeSet<(Connector, Box<str>)>,
     /// The installation is on hold: it may have forgotten what it has paid (a restored backup), so nothing is started, nothing
     /// new is taken, and nothing expires. What banks say is heard.
     pub on_hold: bool,
@@ -340,8 +353,10 @@ pub struct Transition {
     pub exception: Option<Exception>,
     /// A line of the payout's history, where something out of the ordinary happened.
     pub history: Option<History>,
-    /// The bank credit that was booked.
-    pub credit: Option<Credit>,
+    /// The bank credit that was booked. Rare, so it takes no room where there is none.
+    pub credit: Option<Box<Credit>>,
+    /// What has become of a statement's credit.
+    pub line: Option<Box<LineCredited>>,
     /// What becomes true of a proposal. Rare, so it takes no room where there is none.
     pub by_two: Option<Box<ByTwo>>,
     /// What a bank said of a reference of ours that is not known.
@@ -359,8 +374,8 @@ pub struct ByTwo {
     pub proposal: Proposal,
     /// The exceptions that need nobody any more.
     pub resolved: Vec<ExceptionKey>,
-    /// The credit in suspense that is this merchant's now.
-    pub identified: Option<Credit>,
+    /// The credit in suspense that is this merchant's now: at which bank, and under which reference.
+    pub identified: Option<(Connector, Box<str>, MerchantId)>,
 }
 
 /// A new attempt: which payout a reference belongs to.
@@ -422,19 +437,6 @@ pub struct History {
     pub actor: Actor,
     /// More of it, in words without secrets.
     pub detail: Box<str>,
-}
-
-/// A bank credit that has funded a wallet.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Credit {
-    /// At which bank.
-    pub connector: Connector,
-    /// What the bank calls it.
-    pub reference: Box<str>,
-    /// Whose wallet.
-    pub merchant: MerchantId,
-    /// How much.
-    pub amount: Amount,
 }
 
 /// What comes of a command.
@@ -532,10 +534,9 @@ fn judge(snapshot: &mut Snapshot, rules: &Rules, command: &Command, now: Timesta
             apply(snapshot, rules, *merchant, *payout, &change, now)
         }
         Command::Fund { merchant, connector, reference, amount, actor } => {
-            let credit =
-                Credit { connector: *connector, reference: reference.clone(), merchant: *merchant, amount: *amount };
-            fund(snapshot, credit, actor, now)
+            credit::fund(snapshot, (*connector, reference), *merchant, *amount, actor, now)
         }
+        Command::Credit { line, actor } => credit::told(snapshot, line, actor, now),
         Command::Approve { proposal, actor } => two::approve(snapshot, rules, *proposal, actor, now),
         Command::Reject { proposal, actor, why } => two::reject(snapshot, *proposal, actor, why, now),
     };
@@ -659,20 +660,6 @@ fn reserve(merchant: &mut Merchant, payout: &Payout, now: Timestamp) -> Result<J
     let row = merchant.accounts.post(order.merchant, movement, Some(order.id), &order.actor, "", now)?;
     (merchant.day, merchant.day_paise, merchant.changed) = (today, used, true);
     Ok(row)
-}
-
-fn fund(snapshot: &mut Snapshot, credit: Credit, actor: &Actor, now: Timestamp) -> Result<Decision, Refusal> {
-    let key = (credit.connector, credit.reference.clone());
-    if let Some(known) = snapshot.credits.get(&key) {
-        let same = *known == (credit.merchant, credit.amount);
-        return if same { Ok(Decision::Repeat(None)) } else { Err(Refusal::CreditReused) };
-    }
-    let merchant = snapshot.merchants.get_mut(&credit.merchant).ok_or(Refusal::MerchantUnknown)?;
-    let movement = postings::fund(credit.amount, credit.connector);
-    let row = merchant.accounts.post(credit.merchant, movement, None, actor, &credit.reference, now)?;
-    merchant.changed = true;
-    snapshot.credits.insert(key, (credit.merchant, credit.amount));
-    Ok(Decision::Done(Box::new(Transition { journal: vec![row], credit: Some(credit), ..Transition::default() })))
 }
 
 fn free_reference(

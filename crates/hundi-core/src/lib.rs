@@ -9,6 +9,7 @@
 //! ```
 
 pub mod command;
+pub mod credit_rule;
 pub mod fees;
 pub mod forgotten;
 pub mod formats;

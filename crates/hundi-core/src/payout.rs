@@ -208,7 +208,8 @@ pub enum ExceptionKind {
     PaidTwice = 8,
     /// A debit that belongs to no payout.
     UnknownDebit = 9,
-    /// A credit that has funded no wallet and returns no payout.
+    /// A credit that has funded no wallet and returns no payout; the house's suspense has it, or nobody if it returns
+    /// something.
     UnknownCredit = 10,
     /// The statement was the first to say that a payout came back; the merchant has the money again.
     ReversalUnannounced = 11,
@@ -221,11 +222,17 @@ pub enum ExceptionKind {
     FileInDoubt = 15,
     /// A file that the bank left for us cannot be used, or not all of it.
     FileUnreadable = 16,
+    /// A wallet was funded by hand, and the statement of that time has no such credit.
+    CreditMissing = 18,
+    /// A credit has another amount than what was booked by hand under its reference; nothing moved.
+    CreditDiffers = 19,
+    /// A credit may be one that is booked already: told again under another name, or twice under one; nothing moved.
+    CreditDoubtful = 20,
 }
 
 impl ExceptionKind {
     /// All kinds.
-    pub const ALL: [ExceptionKind; 15] = [
+    pub const ALL: [ExceptionKind; 18] = [
         ExceptionKind::PaidAfterClosed,
         ExceptionKind::Contradiction,
         ExceptionKind::AmountDiffers,
@@ -241,6 +248,9 @@ impl ExceptionKind {
         ExceptionKind::PaidUnexpectedly,
         ExceptionKind::FileInDoubt,
         ExceptionKind::FileUnreadable,
+        ExceptionKind::CreditMissing,
+        ExceptionKind::CreditDiffers,
+        ExceptionKind::CreditDoubtful,
     ];
 
     /// The kind with this number.
@@ -271,6 +281,9 @@ impl ExceptionKind {
             ExceptionKind::PaidUnexpectedly => "paid_unexpectedly",
             ExceptionKind::FileInDoubt => "file_in_doubt",
             ExceptionKind::FileUnreadable => "file_unreadable",
+            ExceptionKind::CreditMissing => "credit_missing",
+            ExceptionKind::CreditDiffers => "credit_differs",
+            ExceptionKind::CreditDoubtful => "credit_doubtful",
         }
     }
 
@@ -292,7 +305,10 @@ impl ExceptionKind {
             | ExceptionKind::ReversalUnannounced
             | ExceptionKind::StatementGap
             | ExceptionKind::FileInDoubt
-            | ExceptionKind::FileUnreadable => false,
+            | ExceptionKind::FileUnreadable
+            | ExceptionKind::CreditMissing
+            | ExceptionKind::CreditDiffers
+            | ExceptionKind::CreditDoubtful => false,
         }
     }
 

@@ -173,6 +173,10 @@ plants! {
         by "test(=sqlite::restore::a_release_waits_for_the_statements)" row 21;
     ReportForgetsReversals "report-forgets-reversals" "The day's report leaves out what banks have taken back."
         by "test(=sqlite::report::a_day_is_reported_as_it_was)" row 24;
+    CreditToldTwice "credit-told-twice" "A credit that two files tell of under two names funds twice."
+        by "test(=a_credit_is_booked_once) | test(=sqlite::credits::one_credit_told_in_two_ways_funds_once)";
+    WithdrawnTwice "withdrawn-twice" "One debit of a bank is booked as two withdrawals."
+        by "test(=a_debit_is_withdrawn_once)";
     RottenAmount "rotten-amount" "A payout is sent whatever amount its row says."
         by "test(sqlite::rotten_disk::no_amount_is_sent)" row 5;
 }

@@ -196,6 +196,14 @@ impl What {
         }
     }
 
+    /// The bank's debit that it says has sent money back: no two may say so of one.
+    pub fn debit(&self) -> Option<(Connector, &str)> {
+        match self {
+            What::Withdraw { connector, bank_reference, .. } => Some((*connector, bank_reference)),
+            _ => None,
+        }
+    }
+
     /// The books that it needs, the house's among them.
     pub fn books(&self) -> Vec<MerchantId> {
         let mut books: Vec<MerchantId> = self.payout().map(|(merchant, _)| merchant).into_iter().collect();

@@ -5,9 +5,10 @@ mod common;
 
 use common::{NOON, connector, merchant, order, references, reloaded, rules};
 use hundi_core::command::{
-    CallbackWish, Command, Decision, KnownException, Outcome, Rules, Snapshot, Source, Word, decide,
+    CallbackWish, Command, Credit, CreditLine, Decision, FileLines, KnownCredit, KnownException, Outcome, Rules,
+    Snapshot, Source, Word, decide,
 };
-use hundi_core::ids::{Actor, MerchantId, OrderId, PayoutId};
+use hundi_core::ids::{Actor, Connector, MerchantId, OrderId, PayoutId};
 use hundi_core::money::Amount;
 use hundi_core::postings::Account;
 use hundi_core::proposal::{AttemptAt, PROPOSAL_US, Proposal, ProposalState, Side, What};
@@ -15,9 +16,20 @@ use hundi_core::rails::{Rail, RailChoice};
 use hundi_core::schedule::{HOUR, SECOND, Timestamp};
 use proptest::prelude::*;
 use proptest::sample::select;
+use std::collections::HashMap;
 
 const LETTERS: [&str; 3] = ["A", "B", "C"];
 const BANKS: [&str; 2] = ["sandbox", "other"];
+
+/// The credits that a bank calls so, by either of their names.
+fn load_credits(loaded: &mut Snapshot, store: &Snapshot, name: &(Connector, Box<str>)) {
+    let others = store.credit_names.get(name);
+    loaded.credit_names.extend(others.map(|references| (name.clone(), references.clone())));
+    for reference in others.into_iter().flatten().chain([&name.1]) {
+        let key = (name.0, reference.clone());
+        loaded.credits.extend(store.credits.get(&key).map(|known| (key, known.clone())));
+    }
+}
 
 /// What the store loads for one command: exactly what the command names.
 fn load(store: &Snapshot, command: &Command) -> Snapshot {
@@ -60,7 +72,10 @@ fn load(store: &Snapshot, command: &Command) -> Snapshot {
                 what
             {
                 let key = (*connector, bank_reference.clone());
-                loaded.credits.extend(store.credits.get(&key).map(|credit| (key, *credit)));
+                load_credits(&mut loaded, store, &key);
+            }
+            if let What::Withdraw { connector, bank_reference, .. } = what {
+                loaded.withdrawn.extend(store.withdrawn.get(&(*connector, bank_reference.clone())).cloned());
             }
             let about = |known: &KnownException| known.payout.is_some_and(|(_, id)| payouts.contains(&id));
             let told = store.exceptions.iter().filter(|(_, known)| about(known));
@@ -68,8 +83,18 @@ fn load(store: &Snapshot, command: &Command) -> Snapshot {
         }
         Command::Fund { merchant, connector, reference, .. } => {
             merchants.push(*merchant);
-            let key = (*connector, reference.clone());
-            loaded.credits.extend(store.credits.get(&key).map(|credit| (key, *credit)));
+            load_credits(&mut loaded, store, &(*connector, reference.clone()));
+        }
+        Command::Credit { line, .. } => {
+            merchants.extend([MerchantId::HOUSE].into_iter().chain(line.whose));
+            for name in [&line.reference].into_iter().chain(&line.names) {
+                load_credits(&mut loaded, store, &(line.connector, name.clone()));
+            }
+            let near = store.credits.iter().filter(|((connector, _), known)| {
+                let in_time = known.day.is_some_and(|day| line.days().contains(&day));
+                *connector == line.connector && known.amount == line.amount && in_time
+            });
+            loaded.credits.extend(near.map(|(key, known)| (key.clone(), known.clone())));
         }
     }
     names.extend(store.forgotten.values().flatten().map(|one| (one.connector, one.reference)));
@@ -129,10 +154,15 @@ fn write(store: &mut Snapshot, snapshot: Snapshot, decision: &Decision) {
         {
             assert!(store.borne.insert((at.connector, at.reference)), "a payment is borne once");
         }
-        if let Some(credit) = &by_two.identified {
-            let key = (credit.connector, credit.reference.clone());
-            let was = store.credits.insert(key, (credit.merchant, credit.amount));
-            assert_eq!(was, Some((MerchantId::HOUSE, credit.amount)), "a credit is identified once");
+        if let Some((connector, reference, merchant)) = &by_two.identified {
+            let known = store.credits.get_mut(&(*connector, reference.clone())).expect("a credit that is known");
+            assert_eq!(known.merchant, MerchantId::HOUSE, "a credit is identified once");
+            known.merchant = *merchant;
+        }
+        if let (What::Withdraw { connector, bank_reference, .. }, ProposalState::Approved) =
+            (&proposal.what, proposal.state)
+        {
+            assert!(store.withdrawn.insert((*connector, bank_reference.clone())), "a debit is withdrawn once");
         }
     }
     for attempt in &done.recognised {
@@ -145,10 +175,21 @@ fn write(store: &mut Snapshot, snapshot: Snapshot, decision: &Decision) {
     }
     store.on_hold |= done.hold.is_some();
     if let Some(credit) = &done.credit {
-        let known =
-            store.credits.insert((credit.connector, credit.reference.clone()), (credit.merchant, credit.amount));
-        assert!(known.is_none(), "a credit is booked twice");
+        assert!(write_credit(store, credit).is_none(), "a credit is booked twice");
     }
+    if let Some(credit) = done.line.as_ref().and_then(|line| line.expected.as_ref()) {
+        let was = write_credit(store, credit).expect("a credit that is expected");
+        assert_eq!((was.merchant, was.amount, was.line), (credit.merchant, credit.amount, None), "it is told once");
+    }
+}
+
+fn write_credit(store: &mut Snapshot, credit: &Credit) -> Option<KnownCredit> {
+    let Credit { connector, reference, merchant, amount, day, line, names, .. } = credit;
+    for name in names {
+        store.credit_names.entry((*connector, name.clone())).or_default().insert(reference.clone());
+    }
+    let known = KnownCredit { merchant: *merchant, amount: *amount, day: Some(*day), line: line.clone() };
+    store.credits.insert((*connector, reference.clone()), known)
 }
 
 fn text(snapshot: &Snapshot) -> String {
@@ -183,7 +224,7 @@ fn id(merchant: MerchantId, letter: usize, nonce: i64) -> PayoutId {
 prop_compose! {
     fn a_command()(
         kind in select(vec!["create", "create", "start", "start", "start", "record", "record", "record", "record", "record",
-            "enquire", "wait", "expire", "cancel", "fund", "fund", "approve", "approve", "approve", "reject"]),
+            "enquire", "wait", "expire", "cancel", "fund", "fund", "credit", "credit", "approve", "approve", "approve", "reject"]),
         merchant in select(vec![1, 1, 1, 2, 3]).prop_map(MerchantId),
         letter in 0..LETTERS.len(),
         // Mostly the id that the order's first create brings.
@@ -202,6 +243,9 @@ prop_compose! {
             Source::UnsignedCallback]),
         rupees in select(vec![100i64, 100, 100, 100, 400]),
         utr in 0..4u8,
+        // A name that a clearing system gave, one of the bank's own, or both; of two files.
+        names in select(vec![&["HDFCN52026112200001"][..], &["UTR1"], &["UTR2", "HDFCN52026112200001"], &[]]),
+        of_file in select(vec![1u128, 2]),
         proposal in 1..=PROPOSALS,
         approver in select(vec!["ravi", "ravi", "ravi", "asha", "Meena"]),
         elapsed_us in select(vec![0, 0, SECOND, 9 * SECOND, HOUR, -SECOND, 14 * HOUR]),
@@ -227,6 +271,20 @@ prop_compose! {
             "expire" => Command::Expire { merchant, payout },
             "cancel" => Command::Cancel { merchant, payout, actor: operator },
             "approve" => Command::Approve { proposal, actor: Actor::Operator(approver.into()) },
+            "credit" => Command::Credit {
+                line: Box::new(CreditLine {
+                    connector: bank,
+                    reference: names.iter().max_by_key(|name| name.len()).map_or(format!("?{of_file}{utr}"), |name| (*name).to_owned()).into(),
+                    line: format!("{of_file}{utr}").into(),
+                    names: names.iter().map(|name| (*name).into()).collect(),
+                    amount,
+                    day: NOON.ist_day() + i64::from(utr) - 1,
+                    whose: (merchant != MerchantId(3)).then_some(merchant).filter(|_| salt == 0),
+                    file: FileLines(HashMap::from([(of_file, 1)]).into()),
+                    detail: "a credit".into(),
+                }),
+                actor: Actor::System,
+            },
             "reject" => Command::Reject { proposal, actor: operator, why: "no".into() },
             _ => Command::Fund { merchant, connector: bank, reference: format!("UTR{utr}").into(), amount, actor: operator },
         };
@@ -235,7 +293,7 @@ prop_compose! {
 }
 
 /// Proposals that stand in the world, of all kinds.
-const PROPOSALS: i64 = 27;
+const PROPOSALS: i64 = 28;
 
 /// What is proposed about every payout, and about no payout.
 fn proposals() -> Vec<What> {
@@ -263,6 +321,12 @@ fn proposals() -> Vec<What> {
         all.push(What::Identify { merchant, connector: bank, bank_reference: utr.into() });
     }
     all.push(What::Withdraw { merchant, connector: bank, bank_reference: "UTR8".into(), amount: rupees(50) });
+    all.push(What::Withdraw {
+        merchant: MerchantId(2),
+        connector: bank,
+        bank_reference: "UTR8".into(),
+        amount: rupees(50),
+    });
     all.push(adjust(side(merchant, "wallet"), side(merchant, "fees"), None));
     all.push(adjust(side(house, "loss"), side(merchant, "wallet"), Some(bank)));
     all.push(adjust(side(merchant, "wallet"), side(house, "suspense"), Some(bank)));

@@ -249,7 +249,7 @@ fn money_in_suspense_is_found_to_be_somebodys_once() {
          two suspense 500 utr=C1             -> 0.00/0.00/0.00 house:suspense
          house                              -> suspense 500.00, sandbox -500.00
          two suspense 500 utr=C1             -> CreditReused
-         fund 500 C1                        -> CreditReused
+         fund 500 C1                        -> CreditInSuspense
          fund 500 C2                        -> 500.00/0.00/0.00 fund
          two suspense 500 utr=C2             -> CreditReused
          two identify utr=C2                -> CreditReused
@@ -293,6 +293,21 @@ fn corrections_and_withdrawals() {
 }
 
 #[test]
+fn a_debit_is_withdrawn_once() {
+    check(
+        "
+         fund 1000                          -> 1000.00/0.00/0.00 fund
+         two withdraw 1000.01 utr=W1        -> BalanceTooLow
+         two withdraw 10 utr=W1             -> 990.00/0.00/0.00 withdraw
+         two withdraw 10 utr=W1             -> WithdrawnAlready
+         two withdraw 20 utr=W1             -> WithdrawnAlready
+         two withdraw 10 utr=W1 by=2        -> WithdrawnAlready
+         two withdraw 10 utr=W1 at=other    -> 980.00/0.00/0.00 withdraw
+         two withdraw 10 utr=W2             -> 970.00/0.00/0.00 withdraw",
+    );
+}
+
+#[test]
 fn nobody_approves_his_own_proposal() {
     check(
         "
@@ -321,11 +336,11 @@ fn a_proposal_is_approved_once() {
          approve 1 as=meena                 -> ProposalEnded
          approve 1 as=asha                  -> ProposalEnded
          reject 1                           -> ProposalEnded
-         propose withdraw 10                -> 2
+         propose withdraw 10 utr=W2         -> 2
          reject 2 as=asha                   -> 990.00/0.00/0.00
          approve 2                          -> ProposalEnded
          reject 2                           -> ProposalEnded
-         propose withdraw 10                -> 3
+         propose withdraw 10 utr=W3         -> 3
          wait 7d
          approve 3                          -> ProposalExpired
          reject 3                           -> 990.00/0.00/0.00",

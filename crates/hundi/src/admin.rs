@@ -298,13 +298,16 @@ pub async fn fund(
     let booked = match app.writer.execute(command).await.map_err(text)? {
         Decision::Done(_) => true,
         Decision::Repeat(_) => false,
-        Decision::Refused(refusal) => {
-            return Err(format!(
-                "{}: the reference {reference} at {connector}; if it is in the house's suspense, two people give it to the \
-                 merchant: hundi propose identify {merchant_id} --reference {reference} --connector {connector}",
-                refusal.as_str()
-            ));
+        Decision::Refused(refusal @ (Refusal::CreditReused | Refusal::CreditInSuspense)) => {
+            let known = app.store.credits_called(connector, reference).await.map_err(text)?;
+            let booked = known.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+            let suspended = known.iter().find(|(_, whose)| *whose == MerchantId::HOUSE);
+            let next = suspended.map_or_else(String::new, |(name, _)| {
+                format!("; it lies in suspense: hundi propose identify {merchant_id} --reference '{name}' --connector {connector}")
+            });
+            return Err(format!("{}: {reference} at {connector} is booked as {booked}{next}", refusal.as_str()));
         }
+        Decision::Refused(refusal) => return Err(refusal.as_str().to_owned()),
     };
     let wallet = app.store.wallet(merchant.id).await.map_err(text)?.unwrap_or_default();
     Ok(json!({

@@ -15,6 +15,7 @@ pub mod clock;
 pub mod config;
 pub mod connectors;
 pub mod copy;
+pub mod credits;
 pub mod exchange;
 pub mod http;
 pub mod http_out;

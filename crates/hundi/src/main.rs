@@ -16,6 +16,7 @@ use hundi::App;
 use hundi::admin::{self, MerchantChanges};
 use hundi::clock::Clock;
 use hundi::config::{Config, DatabaseUrl};
+use hundi::credits;
 use hundi::process::ProcessNumber;
 use hundi::proposals;
 use hundi::reconcile::{self, feed};
@@ -251,6 +252,9 @@ enum Merchant {
         #[arg(long)]
         fees: Vec<String>,
     },
+    /// By what bank credits are known to be his
+    #[command(subcommand)]
+    Rule(credits::Ask),
 }
 
 #[derive(Subcommand)]
@@ -660,6 +664,7 @@ async fn act(app: &App, command: Command, actor: &Actor) -> Result<Output, Strin
                 MerchantChanges { callback_url, callback_pending, callback_secret, rail, payout_most, day_most, fees };
             admin::merchant_set(app, &id, changes, actor).await
         }
+        Command::Merchant(Merchant::Rule(ask)) => credits::rule(app, ask, actor).await,
         Command::Token(Token::New { merchant, allow_ip, rate_per_minute }) => {
             admin::token_new(app, &merchant, &allow_ip, rate_per_minute, actor).await
         }

@@ -140,6 +140,12 @@ pub async fn propose(app: &App, ask: Ask, reason: &str, actor: &Actor) -> Answer
         decided_why: "".into(),
     };
     for _ in 0..NUMBER_TRIES_MAX {
+        if let Some(debit) = proposal.what.debit()
+            && let Some(known) = app.store.withdrawal(debit).await.map_err(text)?
+            && (known.what != proposal.what || known.state == ProposalState::Approved)
+        {
+            return Err(withdrawn(&known));
+        }
         let made = app.writer.write(stored::propose(&proposal)).await.map_err(text)? > 0;
         let known = app.store.proposal_of(&proposal.what).await.map_err(text)?;
         match (known, made) {
@@ -154,6 +160,13 @@ pub async fn propose(app: &App, ask: Ask, reason: &str, actor: &Actor) -> Answer
         }
     }
     Err("others propose at the same time; try again".to_owned())
+}
+
+/// Why nothing more is proposed of the debit of a withdrawal.
+fn withdrawn(known: &Proposal) -> String {
+    let debit = known.what.debit().map_or_else(String::new, |(connector, debit)| format!("{debit} at {connector}"));
+    let (id, by, state) = (known.id, &known.proposed_by, known.state.name());
+    format!("proposal {id} of {by} withdraws by the debit {debit}, and is {state}; one debit sends money back once")
 }
 
 /// The proposals that wait for approval, or all of them, newest first.

@@ -14,11 +14,12 @@ use crate::config::Config;
 use crate::store::reads::MerchantView;
 use crate::store::report::{Booked, Lines, OpenPayout, Paying};
 use crate::store::{Store, StoreError};
+use hundi_core::command::named_alone;
 use hundi_core::ids::{Connector, MerchantId, PayoutId};
 use hundi_core::money::Balance;
 use hundi_core::payout::{ExceptionKind, State};
 use hundi_core::plant::{Plant, planted};
-use hundi_core::postings::{Account, JournalRow, MovementKind};
+use hundi_core::postings::{Account, JournalRow, MovementKind, ONE_OF_TWO};
 use hundi_core::rails::Rail;
 use hundi_core::schedule::{DAY, Timestamp};
 use serde_json::{Value, json};
@@ -236,8 +237,19 @@ struct Needed {
     reserved_paise: i64,
 }
 
-/// What a row changes in wallet and reserve, paise, and the legs of banks.
+/// What a row changes in wallet and reserve, paise, and the legs of banks by which money came or went.
 type Changes = ([i64; 2], Vec<(Connector, i64)>);
+
+/// Whether a row is one half of a passage between two books: through a bank's account in both, and through no bank.
+fn passes(row: &JournalRow) -> bool {
+    match row.movement.kind {
+        MovementKind::Identify => true,
+        // The other half of an identification; what a person or a statement books names no proposal.
+        MovementKind::Fund => row.memo.starts_with("proposal "),
+        MovementKind::Adjust => row.memo.ends_with(ONE_OF_TWO),
+        _ => false,
+    }
+}
 
 fn changes(row: &JournalRow) -> Result<Changes, StoreError> {
     let legs = row.movement.legs().ok_or_else(too_large)?;
@@ -246,6 +258,7 @@ fn changes(row: &JournalRow) -> Result<Changes, StoreError> {
         match account {
             Account::Wallet => own[0] += paise,
             Account::Reserved => own[1] += paise,
+            Account::Bank(_) if passes(row) => {}
             Account::Bank(connector) => banks.push((connector, paise)),
             Account::Fees | Account::Gst | Account::House(_) => {}
         }
@@ -465,8 +478,7 @@ async fn exception_of(
     line: &str,
     kind: i64,
 ) -> Result<Option<String>, StoreError> {
-    let (hash, equal) = line.split_once('-').unwrap_or((line, "0"));
-    let own = format!("{reference}~{}-{equal}", hash.get(..8).unwrap_or_default());
+    let own = named_alone(reference, line);
     let name = ExceptionKind::from_number(kind).map_or("unknown", ExceptionKind::name);
     for reference in [own.as_str(), reference] {
         if store.exception(connector.as_str(), reference, kind).await?.is_some() {

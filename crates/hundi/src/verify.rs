@@ -198,6 +198,9 @@ pub async fn verify(store: &Store, keys: &Keys, anchors: &str) -> Result<Report,
 /// What was exchanged with banks.
 async fn check_inbox(store: &Store, laws: &mut Laws) -> Result<(), StoreError> {
     check_lines(store, &mut laws.statements).await?;
+    for (what, connector, reference) in store.misplaced_credits().await? {
+        laws.credits.check(false, || format!("credit {connector}/{reference}: {what}"));
+    }
     check_files(store, &mut laws.files).await
 }
 
@@ -241,12 +244,12 @@ impl ByTwo {
         let of_two = match row.movement.kind {
             MovementKind::Reserve | MovementKind::Release | MovementKind::Settle | MovementKind::Restore => false,
             // No bank's reference holds a space.
-            MovementKind::Fund => row.memo.starts_with(PROPOSAL),
+            // What a statement brings is checked against its line.
+            MovementKind::Fund | MovementKind::Suspense => row.memo.starts_with(PROPOSAL),
             MovementKind::Withdraw
             | MovementKind::Collect
             | MovementKind::WriteOff
             | MovementKind::Adjust
-            | MovementKind::Suspense
             | MovementKind::Identify => true,
         };
         if !of_two {

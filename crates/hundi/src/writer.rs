@@ -538,7 +538,10 @@ impl Work {
                 | Command::Cancel { merchant, .. }
                 | Command::Fund { merchant, .. },
             ) => *merchant,
-            Some(Command::Record { .. } | Command::Approve { .. } | Command::Reject { .. }) | None => MerchantId::HOUSE,
+            Some(
+                Command::Record { .. } | Command::Credit { .. } | Command::Approve { .. } | Command::Reject { .. },
+            )
+            | None => MerchantId::HOUSE,
         }
     }
 

@@ -26,6 +26,10 @@ pub enum Refusal {
     ReferenceTaken,
     /// The bank credit has funded another wallet, or with another amount.
     CreditReused,
+    /// The bank credit lies in the house's suspense.
+    CreditInSuspense,
+    /// A proposal that was approved before has booked this debit of the bank.
+    WithdrawnAlready,
     /// A sum does not fit; a bug, or an absurd amount.
     Overflow,
     /// The installation is on hold; nothing was recorded.
@@ -72,6 +76,10 @@ impl Refusal {
             Refusal::NotNow => "Payout is not in a state that allows this",
             Refusal::ReferenceTaken => "Reference is taken",
             Refusal::CreditReused => "Bank credit already booked with other details",
+            Refusal::CreditInSuspense => {
+                "The bank credit lies in the house's suspense; two people give it to a merchant"
+            }
+            Refusal::WithdrawnAlready => "This debit of the bank was booked as a withdrawal before",
             Refusal::Overflow => "Amount is too large",
             Refusal::OnHold => "The installation is on hold",
             Refusal::Forgotten => "Paid in a forgotten time; the merchant's credits of that time must be booked first",

@@ -3,8 +3,8 @@
 //! A payout still becomes only what [`crate::payout::step`] says; the house's book is moved from here alone.
 
 use super::{
-    ByTwo, Change, Credit, Decision, ExceptionKey, KnownException, Merchant, Outcome, Refusal, Rules, Snapshot,
-    Transition, Word, apply, own,
+    ByTwo, Change, Decision, ExceptionKey, KnownCredit, KnownException, Merchant, Outcome, Refusal, Rules, Snapshot,
+    Transition, Word, apply, credit, own,
 };
 use crate::ids::{Actor, Connector, MerchantId, PayoutId};
 use crate::money::Amount;
@@ -106,7 +106,7 @@ fn end(
 struct Said {
     transition: Transition,
     resolved: Vec<ExceptionKey>,
-    identified: Option<Credit>,
+    identified: Option<(Connector, Box<str>, MerchantId)>,
 }
 
 /// Each of these changes everything that it says in the snapshot, or nothing.
@@ -118,8 +118,7 @@ fn carry_out(snapshot: &mut Snapshot, rules: &Rules, what: &What, by: &Saying<'_
         What::Collect { at } => bear(snapshot, rules, at, false, by),
         What::WriteOff { at } => bear(snapshot, rules, at, true, by),
         What::Withdraw { merchant, connector, bank_reference, amount } => {
-            let memo = format!("{}: {bank_reference}", by.memo);
-            post(snapshot, &[(*merchant, postings::withdraw(*amount, *connector))], &memo, by)
+            withdraw(snapshot, *merchant, (*connector, bank_reference), *amount, by)
         }
         What::Adjust { from, to, through, amount } => adjust(snapshot, *from, *to, *through, *amount, by),
         What::Suspense { connector, bank_reference, amount } => {
@@ -295,6 +294,24 @@ fn adjust(
     }
 }
 
+/// One debit of a bank sends one merchant's money back, once.
+fn withdraw(
+    snapshot: &mut Snapshot,
+    merchant: MerchantId,
+    (connector, bank_reference): (Connector, &str),
+    amount: Amount,
+    by: &Saying<'_>,
+) -> Result<Said, Refusal> {
+    let debit = (connector, Box::from(bank_reference));
+    if snapshot.withdrawn.contains(&debit) && !planted(Plant::WithdrawnTwice) {
+        return Err(Refusal::WithdrawnAlready);
+    }
+    let rows = [(merchant, postings::withdraw(amount, connector))];
+    let said = post(snapshot, &rows, &format!("{}: {bank_reference}", by.memo), by)?;
+    snapshot.withdrawn.insert(debit);
+    Ok(said)
+}
+
 fn suspense(
     snapshot: &mut Snapshot,
     connector: Connector,
@@ -302,15 +319,14 @@ fn suspense(
     amount: Amount,
     by: &Saying<'_>,
 ) -> Result<Said, Refusal> {
-    let key = (connector, Box::from(bank_reference));
-    if snapshot.credits.contains_key(&key) {
+    if !credit::unbooked(snapshot, connector, bank_reference, MerchantId::HOUSE, amount)? {
         return Err(Refusal::CreditReused);
     }
     let rows = [(MerchantId::HOUSE, postings::suspense(amount, connector))];
     let mut said = post(snapshot, &rows, &format!("{}: {bank_reference}", by.memo), by)?;
-    let reference = key.1.clone();
-    snapshot.credits.insert(key, (MerchantId::HOUSE, amount));
-    said.transition.credit = Some(Credit { connector, reference, merchant: MerchantId::HOUSE, amount });
+    let credit = credit::by_hand(connector, bank_reference, MerchantId::HOUSE, amount, by.now);
+    credit::note(snapshot, &credit);
+    said.transition.credit = Some(Box::new(credit));
     Ok(said)
 }
 
@@ -322,20 +338,19 @@ fn identify(
     by: &Saying<'_>,
 ) -> Result<Said, Refusal> {
     let key = (connector, Box::from(bank_reference));
-    let amount = match snapshot.credits.get(&key) {
-        Some((MerchantId::HOUSE, amount)) => *amount,
-        Some(_) => return Err(Refusal::CreditReused),
-        None => return Err(Refusal::CreditUnknown),
-    };
+    let known = snapshot.credits.get(&key).cloned().ok_or(Refusal::CreditUnknown)?;
+    if known.merchant != MerchantId::HOUSE {
+        return Err(Refusal::CreditReused);
+    }
     if merchant == MerchantId::HOUSE {
         return Err(Refusal::AccountsUnfit);
     }
+    let amount = known.amount;
     let rows =
         [(MerchantId::HOUSE, postings::identify(amount, connector)), (merchant, postings::fund(amount, connector))];
     let mut said = post(snapshot, &rows, &format!("{}: {bank_reference}", by.memo), by)?;
-    let reference = key.1.clone();
-    snapshot.credits.insert(key, (merchant, amount));
-    said.identified = Some(Credit { connector, reference, merchant, amount });
+    said.identified = Some((connector, key.1.clone(), merchant));
+    snapshot.credits.insert(key, KnownCredit { merchant, ..known });
     Ok(said)
 }
 

@@ -222,6 +222,8 @@ struct Details {
     bank_ids: Vec<Box<str>>,
     /// Ids of the batch.
     batch_ids: Vec<Box<str>>,
+    /// The account of the creditor.
+    paid_into: Box<str>,
     /// All free text.
     words: String,
     returned: bool,
@@ -316,6 +318,14 @@ fn transaction<R: BufRead>(xml: &mut Xml<R>) -> Result<Details, Broken> {
                 while let Some(name) = xml.child()? {
                     match name {
                         "Ustrd" => add_words(&mut said.words, &xml.text()?),
+                        _ => xml.skip()?,
+                    }
+                }
+            }
+            "RltdPties" => {
+                while let Some(name) = xml.child()? {
+                    match name {
+                        "CdtrAcct" => said.paid_into = account(xml)?,
                         _ => xml.skip()?,
                     }
                 }
@@ -425,6 +435,9 @@ fn lines(at: u64, mut entry: Entry, made_at: Option<Timestamp>) -> Result<Vec<Li
         add_id(&mut line.references, &transaction.end_to_end);
         add_words(&mut said.words, &transaction.words);
         said.returned |= transaction.returned;
+        if said.paid_into.is_empty() {
+            said.paid_into = std::mem::take(&mut transaction.paid_into);
+        }
         if said.reason.is_empty() {
             said.reason = std::mem::take(&mut transaction.reason);
         }
@@ -456,6 +469,7 @@ impl Whole {
             booked_at: self.booked_at,
             references: Vec::new(),
             bank_references: Vec::new(),
+            paid_into: "".into(),
             narration: "".into(),
             reason: "".into(),
         }
@@ -494,6 +508,10 @@ fn finish(line: &mut Line, mut said: Details) {
     said.batch_ids.iter().for_each(|id| add_id(&mut line.references, id));
     add_bank_ids(&mut said.bank_ids, &said.words);
     line.bank_references = said.bank_ids;
+    if line.side == Side::Credit {
+        // Of a debit it is the beneficiary's.
+        line.paid_into = said.paid_into;
+    }
     line.narration = clean(&said.words, NARRATION_CHARS_MAX);
     line.returned = said.returned;
     line.reason = said.reason;

@@ -296,6 +296,7 @@ fn row(places: &Places, cells: &[String], at: u64) -> Result<Row, &'static str> 
         booked_at,
         references: Vec::new(),
         bank_references: Vec::new(),
+        paid_into: "".into(),
         narration: clean(narration, NARRATION_CHARS_MAX),
         reason: "".into(),
     };

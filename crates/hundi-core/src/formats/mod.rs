@@ -12,6 +12,8 @@ pub mod reasons;
 mod text;
 mod xml;
 
+pub use text::clears;
+
 use crate::ids::Reference;
 use crate::money::Amount;
 use crate::party::{AccountNumber, Ifsc, PersonName};
@@ -81,6 +83,9 @@ pub struct Line {
     pub references: Vec<Box<str>>,
     /// What the bank calls it, the likeliest first: AcctSvcrRef, UTR, RRN, from fields and found in the narration.
     pub bank_references: Vec<Box<str>>,
+    /// The account into which a credit was paid, where the line names it: one that the bank keeps for a payer or a merchant
+    /// beside the account's own (a virtual account); empty otherwise.
+    pub paid_into: Box<str>,
     /// The narration, without control characters, at most 500 characters.
     pub narration: Box<str>,
     /// The code of a return's reason; empty if there is none.

@@ -238,6 +238,7 @@ fn entry(field: &Field) -> Result<Line, &'static str> {
         booked_at,
         references: Vec::new(),
         bank_references: Vec::new(),
+        paid_into: "".into(),
         narration: "".into(),
         reason: "".into(),
     };

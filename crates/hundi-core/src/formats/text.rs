@@ -116,6 +116,11 @@ pub(super) fn add_our_ids(ids: &mut Vec<Box<str>>, text: &str) {
     }
 }
 
+/// Whether this is what a clearing system calls a payment (UTR or RRN), and no other payment: not a bank's own number.
+pub fn clears(reference: &str) -> bool {
+    is_utr(reference) || is_rrn(reference)
+}
+
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty())
 }

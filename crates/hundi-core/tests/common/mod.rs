@@ -94,9 +94,11 @@ pub fn reloaded(snapshot: &Snapshot) -> Snapshot {
         orders: snapshot.orders.clone(),
         references: snapshot.references.clone(),
         credits: snapshot.credits.clone(),
+        credit_names: snapshot.credit_names.clone(),
         proposals: snapshot.proposals.clone(),
         exceptions: snapshot.exceptions.clone(),
         borne: snapshot.borne.clone(),
+        withdrawn: snapshot.withdrawn.clone(),
         on_hold: snapshot.on_hold,
         forgotten: snapshot.forgotten.clone(),
     }

@@ -3,8 +3,8 @@
 
 use super::{NOON, connector, merchant, order, references, reloaded, rules};
 use hundi_core::command::{
-    CALLED, CallbackWish, Command, Decision, MerchantState, Outcome, Rules, Snapshot, Source, Transition, WAITING,
-    Word, decide,
+    CALLED, CallbackWish, Command, CreditLine, Decision, FileLines, MerchantState, Outcome, Rules, Snapshot, Source,
+    Transition, WAITING, Word, decide,
 };
 use hundi_core::ids::{Actor, Connector, MerchantId, PayoutId, Reference};
 use hundi_core::money::{Amount, Balance};
@@ -180,6 +180,7 @@ impl World {
                 amount: amount(letter),
                 actor: operator,
             },
+            "credit" => Command::Credit { line: Box::new(self.credit(line)), actor: Actor::System },
             "create" => {
                 let rail = Rail::parse(line.word(3)).expect("a rail");
                 let to = line.options.get("to").copied().unwrap_or("ravi");
@@ -223,6 +224,29 @@ impl World {
                 }
             }
             verb => self.record(verb, line, payout),
+        }
+    }
+
+    /// `credit 500 UTR1,BANK7 line=a whose=1 day=-1 file=b,c`: a statement's credit with its names, by rule of merchant 1,
+    /// booked a day ago, from a file that has the lines b and c too.
+    fn credit(&self, line: &Line<'_>) -> CreditLine {
+        let option = |name: &str| line.options.get(name).copied().unwrap_or_default();
+        let names: Vec<Box<str>> = line.word(2).split(',').filter(|name| !name.is_empty()).map(Into::into).collect();
+        let of_file = option("file").split(',').chain([option("line")]).filter(|name| !name.is_empty());
+        let of_file =
+            of_file.map(|name| (u128::from_str_radix(name.split('-').next().unwrap_or(name), 16).expect("a hash"), 1));
+        let clears = names.iter().find(|name| hundi_core::formats::clears(name));
+        let reference = clears.or(names.first()).cloned().unwrap_or_else(|| format!("?{}", option("line")).into());
+        CreditLine {
+            connector: connector(line.options.get("at").copied().unwrap_or("sandbox")),
+            reference,
+            line: option("line").into(),
+            names,
+            amount: amount(line.word(1)),
+            day: self.now.ist_day() + option("day").parse::<i64>().unwrap_or(0),
+            whose: option("whose").parse().ok().map(MerchantId),
+            file: FileLines(of_file.collect::<std::collections::HashMap<_, _>>().into()),
+            detail: "a credit".into(),
         }
     }
 
@@ -421,6 +445,9 @@ impl World {
         }
         if let Some(exception) = &done.exception {
             text += &format!(" !{}", exception.kind.name());
+        }
+        if let Some(line) = &done.line {
+            text += &format!(" {:?}", line.credited);
         }
         if let Some(payout) = &done.payout {
             if done.created && !payout.reason.is_empty() {

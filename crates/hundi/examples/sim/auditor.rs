@@ -2,7 +2,7 @@
 //! broken. It looks after every step that wrote something, and folds everything after restarts and at the end.
 
 use super::merchants::Merchants;
-use super::statements::Lie;
+use super::statements::{Credit, Lie};
 use hundi_core::payout::ExceptionKind;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Row, params};
@@ -394,6 +394,26 @@ impl Auditor {
         let settled: Vec<i64> = self.all(sql, [connector], |row| row.get(0))?;
         if all_agree && settled != [paid_paise] {
             return Err(format!("both books: {connector} has paid {paid_paise} paise, the journal says {settled:?}"));
+        }
+        Ok(())
+    }
+
+    /// Each credit that a bank has told of is in the journal once, in the book of the merchant whose it is or in the house's,
+    /// and nothing is in suspense that no bank has told of and nobody has proposed.
+    pub fn credits(&self, connector: &str, credits: &[Credit]) -> Law {
+        let sql = "SELECT merchant_id, kind, amount_paise, memo FROM journal WHERE connector = ?1 AND kind IN (1, 10) \
+            AND memo NOT LIKE 'proposal %' AND (kind = 10 OR memo LIKE 'SIMB%')";
+        let mut told: Vec<(i64, i64, i64, String)> =
+            self.all(sql, [connector], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+        let book = |credit: &Credit| match credit.merchant {
+            Some(merchant) => (merchant as i64 + 1, FUND, credit.paise, credit.utr.clone()),
+            None => (0, SUSPENSE, credit.paise, credit.utr.clone()),
+        };
+        let mut arrived: Vec<_> = credits.iter().map(book).collect();
+        told.sort();
+        arrived.sort();
+        if told != arrived {
+            return Err(format!("credits of {connector}: the bank has told of {arrived:?}, booked are {told:?}"));
         }
         Ok(())
     }

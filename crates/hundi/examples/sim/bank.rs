@@ -7,7 +7,7 @@
 use super::agenda::{Agenda, Event};
 use super::dice::Dice;
 use super::process::{BANK_SECRET, START, Sent};
-use super::statements::{Lines, Statement};
+use super::statements::{Credit, Lines, Statement};
 use super::swarm::{Fault, Swarm};
 use bytes::Bytes;
 use http_body_util::Full;
@@ -416,7 +416,17 @@ impl Bank {
             self.lines.lie("unknown_debit", lied_ms, -100, &rrn, &rrn, &invoice);
         }
         let overlap_ms = *self.dice.pick(&[0, 0, 1_000, 60_000]);
-        let statement = self.lines.statement(self.number, (from_ms - overlap_ms).max(0), now_ms);
+        let reworded = swarm.strikes(Fault::CreditReworded);
+        let statement = self.lines.statement(self.number, (from_ms - overlap_ms).max(0), now_ms, reworded);
+        // What arrives now is in the next one; until then somebody may book it by hand.
+        let known = swarm.strikes(Fault::CreditArrives).then(|| Some(self.dice.below(swarm.merchants)));
+        let unknown = swarm.strikes(Fault::CreditUnknown).then_some(None);
+        for merchant in known.into_iter().chain(unknown) {
+            let utr = format!("SIMB{}{:012}", self.number, self.lines.credits.len() + 1);
+            // No operator books so many paise.
+            let paise = self.dice.between(1, 5_000) * 100 + 37;
+            self.lines.credit(now_ms, Credit { utr, paise, merchant });
+        }
         self.stated_ms = now_ms;
         let mut comes = |after_ms: i64, bytes: Vec<u8>| {
             agenda.add(now_ms + after_ms, Event::StatementComes(Statement { bytes, ..statement }));

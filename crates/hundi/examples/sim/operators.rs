@@ -4,7 +4,7 @@ use super::bank;
 use super::dice::Dice;
 use super::merchants::Merchants;
 use super::process::{Outbox, Process};
-use super::statements::Statement;
+use super::statements::{Credit, Statement};
 use super::swarm::{Fault, Swarm};
 use hundi::admin::{self, MerchantChanges};
 use hundi::connectors;
@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 #[derive(Clone, Debug)]
 pub enum Job {
     Fund { merchant: usize, rupees: i64, reference: String },
+    FundByHand,
     Cancel,
     Settings,
     NewToken { merchant: usize },
@@ -85,12 +86,13 @@ impl Operators {
         }
     }
 
-    /// Every bank credit has funded its wallet, once: `funded` is what the journal of a merchant says, paise.
-    pub fn check(&self, merchant: usize, mut funded: Vec<i64>) -> Result<(), String> {
+    /// Every bank credit has funded its wallet, once: `funded` is what the journal of a merchant says, and `arrived` what
+    /// statements have told of for him; paise.
+    pub fn check(&self, merchant: usize, mut funded: Vec<i64>, arrived: Vec<i64>) -> Result<(), String> {
         let of = |credits: &BTreeMap<String, (usize, i64)>| -> Vec<i64> {
             credits.values().filter(|credit| credit.0 == merchant).map(|credit| credit.1 * 100).collect()
         };
-        for paise in of(&self.booked) {
+        for paise in of(&self.booked).into_iter().chain(arrived) {
             match funded.iter().position(|known| *known == paise) {
                 Some(at) => {
                     funded.swap_remove(at);
@@ -269,6 +271,19 @@ impl Operators {
         self.jobs.retain(|_, (by, job)| *by != process || !matches!(job, Job::Hold | Job::Release));
     }
 
+    /// Books by hand what has arrived at the first bank, before its statement tells of it or after.
+    pub fn fund_by_hand(&mut self, process: &Process, merchants: &Merchants, credit: &Credit, outbox: &Outbox) {
+        let Some(merchant) = credit.merchant else { return };
+        let number = self.next;
+        self.next += 1;
+        let (name, utr) = (merchants.all[merchant].name.clone(), credit.utr.clone());
+        let rupees = format!("{}.{:02}", credit.paise / 100, credit.paise % 100);
+        process.operate(number, outbox, move |app| async move {
+            admin::fund(&app, &name, &rupees, &utr, bank::NAMES[0], &operator()).await
+        });
+        self.jobs.insert(number, (process.number, Job::FundByHand));
+    }
+
     fn fund(
         &mut self,
         number: u64,
@@ -340,7 +355,7 @@ impl Operators {
                 return Some((merchant, old));
             }
             Job::Revoke { merchant, token } => merchants.all[merchant].revoked.push((token, now_ms)),
-            Job::Cancel | Job::Settings | Job::Hold | Job::Release | Job::Reconcile => {}
+            Job::FundByHand | Job::Cancel | Job::Settings | Job::Hold | Job::Release | Job::Reconcile => {}
             Job::Propose | Job::Approve { .. } | Job::Reject => {}
         }
         None

@@ -9,6 +9,21 @@ pub struct Lines {
     all: Vec<Line>,
     /// What must become exceptions once a statement with it was read: the kind's name and the reference.
     pub lies: Vec<Lie>,
+    /// The credits that arrived.
+    pub credits: Vec<Credit>,
+}
+
+/// A credit that arrived, and whose it is.
+#[derive(Clone, Debug)]
+pub struct Credit {
+    pub utr: String,
+    pub paise: i64,
+    pub merchant: Option<usize>,
+}
+
+/// What a credit says that is meant for a merchant.
+pub fn words(merchant: usize) -> String {
+    format!("WALLET{merchant}")
 }
 
 #[derive(Clone, Debug)]
@@ -18,6 +33,8 @@ struct Line {
     paise: i64,
     reference: String,
     rrn: String,
+    /// The words of a credit; what takes back a payment has none.
+    said: Option<String>,
 }
 
 /// Something that a statement says and that is not so.
@@ -36,7 +53,18 @@ pub struct Statement {
 
 impl Lines {
     pub fn add(&mut self, at_ms: i64, paise: i64, reference: &str, rrn: &str) {
-        self.all.push(Line { at_ms, paise, reference: reference.to_owned(), rrn: rrn.to_owned() });
+        self.all.push(Line { at_ms, paise, reference: reference.to_owned(), rrn: rrn.to_owned(), said: None });
+    }
+
+    /// A credit arrives, of a merchant or of nobody.
+    pub fn credit(&mut self, at_ms: i64, credit: Credit) {
+        let said = credit.merchant.map_or_else(|| "by cash".to_owned(), |merchant| format!("to {}", words(merchant)));
+        let rrn = credit.utr.clone();
+        self.all.push(Line { at_ms, paise: credit.paise, reference: String::new(), rrn, said: Some(said) });
+        if credit.merchant.is_none() {
+            self.lies.push(Lie { kind: "unknown_credit", reference: credit.utr.clone() });
+        }
+        self.credits.push(credit);
     }
 
     /// Adds a line that is not so, and under which name it must be found.
@@ -52,8 +80,9 @@ impl Lines {
         self.all.iter().filter(honest).map(|line| (line.paise, line.reference.clone())).collect()
     }
 
-    /// A statement from one moment to another; the first belongs to it and the last does not.
-    pub fn statement(&self, bank: usize, from_ms: i64, to_ms: i64) -> Statement {
+    /// A statement from one moment to another; the first belongs to it and the last does not. `reworded` says whether it has
+    /// other words and numbers for credits, as another format has.
+    pub fn statement(&self, bank: usize, from_ms: i64, to_ms: i64, reworded: bool) -> Statement {
         // What leaves the account was there before.
         let opening: i64 = 1_000_000_000_000 + self.before(from_ms);
         let closing: i64 = 1_000_000_000_000 + self.before(to_ms);
@@ -69,15 +98,20 @@ impl Lines {
         );
         for line in self.all.iter().filter(|line| (from_ms..to_ms).contains(&line.at_ms)) {
             let side = if line.paise < 0 { "DBIT" } else { "CRDT" };
-            let turned = if line.paise < 0 { "" } else { "<RvslInd>true</RvslInd>" };
+            let turned = if line.paise < 0 || line.said.is_some() { "" } else { "<RvslInd>true</RvslInd>" };
+            let other = if reworded { "CR/" } else { "" };
+            let said = line.said.as_ref().map_or_else(String::new, |said| format!("{other}{said}"));
             let (amount, day) = (rupees(line.paise), &moment(line.at_ms)[..10]);
             let (reference, rrn) = (&line.reference, &line.rrn);
+            // A number of the bank's own beside the one that all banks know.
+            let own = if said.is_empty() || !reworded { rrn.clone() } else { format!("BANK{}", &rrn[rrn.len() - 8..]) };
             // A string takes everything.
             let wrote = write!(
                 xml,
                 "<Ntry><Amt Ccy=\"INR\">{amount}</Amt><CdtDbtInd>{side}</CdtDbtInd>{turned}<Sts>BOOK</Sts>\
-                 <BookgDt><Dt>{day}</Dt></BookgDt><AcctSvcrRef>{rrn}</AcctSvcrRef><NtryDtls><TxDtls><Refs>\
-                 <AcctSvcrRef>{rrn}</AcctSvcrRef><EndToEndId>{reference}</EndToEndId></Refs></TxDtls></NtryDtls></Ntry>"
+                 <BookgDt><Dt>{day}</Dt></BookgDt><AcctSvcrRef>{own}</AcctSvcrRef><NtryDtls><TxDtls><Refs>\
+                 <AcctSvcrRef>{rrn}</AcctSvcrRef><EndToEndId>{reference}</EndToEndId></Refs><RmtInf><Ustrd>{said}</Ustrd>\
+                 </RmtInf></TxDtls></NtryDtls></Ntry>"
             );
             wrote.unwrap_or_default();
         }

@@ -83,6 +83,11 @@ faults! {
     StatementDoubles "statement with a debit twice" 150;
     StatementContradicts "statement debits what was refused" 300;
     StatementUnknown "statement with a stranger's debit" 150;
+    // The bank's credits.
+    CreditArrives "credit of a merchant" 400;
+    CreditUnknown "credit that nobody knows" 150;
+    CreditReworded "statement words credits otherwise" 300;
+    CreditByHand "credit booked by hand too" 200;
     // The merchants' receivers.
     ReceiverStalls "receiver stalls" 100;
     ReceiverFails "receiver fails" 150;

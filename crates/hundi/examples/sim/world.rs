@@ -15,11 +15,11 @@ use super::operators::{Job, Operators, operator};
 use super::orders::Told;
 use super::process::{Outbox, Outgoing, Process, START, Sent, Way};
 use super::receivers::{self, Receivers};
-use super::statements::Statement;
+use super::statements::{Statement, words};
 use super::swarm::{Counters, Fault, Swarm};
 use super::trace::Trace;
-use hundi::admin;
 use hundi::config::{self, Config, Routes, Sandbox, Targets};
+use hundi::{admin, credits};
 use hundi_core::schedule::{DAY, HOUR};
 use hundi_faultfs::{Disk, End, Keep, Moment};
 use std::collections::BTreeSet;
@@ -216,6 +216,10 @@ impl World {
                 ..Default::default()
             };
             admin::merchant_set(&app, &name, changes, &operator()).await?;
+            for connector in bank::NAMES {
+                let by = credits::By { account: None, words: Some(words(number)), connector: connector.to_owned() };
+                credits::rule(&app, credits::Ask::Add { id: name.clone(), by }, &operator()).await?;
+            }
             let credit = format!("OPENING{number}");
             admin::fund(&app, &name, &format!("{purse}.00"), &credit, bank::NAMES[0], &operator()).await?;
             let token = admin::token_new(&app, &name, "127.0.0.1", None, &operator()).await?;
@@ -500,7 +504,7 @@ impl World {
     /// All that the banks have ever booked, once more: what was a lie is found, and nothing else is said.
     fn last_statements(&mut self) -> Law {
         for number in 0..self.banks.len() {
-            let statement = self.banks[number].lines.statement(number, 0, self.now_ms + 1);
+            let statement = self.banks[number].lines.statement(number, 0, self.now_ms + 1, false);
             self.operators.reconciled = None;
             self.statement_comes(statement)?;
             let until_ms = self.now_ms + 5_000;
@@ -576,6 +580,11 @@ impl World {
         if let Some(at) = self.anyone() {
             let job = self.operators.act(&self.processes[at], &self.merchants, &mut self.swarm, &self.outbox);
             self.note(format_args!("operator: {job:?}"));
+            let arrived = &self.banks[0].lines.credits;
+            if !arrived.is_empty() && self.swarm.strikes(Fault::CreditByHand) {
+                let credit = self.dice.pick(arrived).clone();
+                self.operators.fund_by_hand(&self.processes[at], &self.merchants, &credit, &self.outbox);
+            }
             if matches!(job, Job::Release) {
                 self.started_before_hold = None;
             }
@@ -904,6 +913,7 @@ impl World {
         let all_agree = self.auditor.at_rest(&self.merchants)?;
         for (bank, name) in self.banks.iter().zip(bank::NAMES) {
             self.auditor.both_books(name, bank.paid_paise(), all_agree)?;
+            self.auditor.credits(name, &bank.lines.credits)?;
         }
         for delivered in self.auditor.delivered()? {
             if !self.receivers.taken.contains(&delivered) {
@@ -951,7 +961,9 @@ impl World {
             }
             let ledger = auditor.ledgers.get(&(number as i64 + 1)).cloned().unwrap_or_default();
             let funded = ledger.rows.iter().filter(|row| row.0 == super::auditor::FUND).map(|row| row.1).collect();
-            self.operators.check(number, funded)?;
+            let arrived = self.banks.iter().flat_map(|bank| &bank.lines.credits);
+            let arrived = arrived.filter(|credit| credit.merchant == Some(number)).map(|credit| credit.paise).collect();
+            self.operators.check(number, funded, arrived)?;
             let lines = process.ask(admin::statement(&process.app, &merchant.name, None, None))?;
             let told: Vec<(String, Option<String>)> = lines
                 .iter()

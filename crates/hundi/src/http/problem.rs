@@ -431,6 +431,8 @@ impl From<Refusal> for Problem {
             | Refusal::NotNow
             | Refusal::ReferenceTaken
             | Refusal::CreditReused
+            | Refusal::CreditInSuspense
+            | Refusal::WithdrawnAlready
             | Refusal::OnHold
             | Refusal::Forgotten
             | Refusal::ProposalUnknown

@@ -1,12 +1,15 @@
 //! A line of a statement, made ready to be matched: what identifies it, what it may be about, and what it comes to.
 
+use crate::credits::Rules;
 use crate::keys::{Keys, Place, hex};
 use crate::store::statements::{Kept, LineRow, PayoutKnown};
-use hundi_core::command::{Outcome, Word};
-use hundi_core::formats::{Line, Side};
-use hundi_core::ids::{MerchantId, Reference};
+use hundi_core::command::{CreditLine, FileLines, Outcome, Word};
+use hundi_core::formats::{Line, Side, clears};
+use hundi_core::ids::{Connector, MerchantId, Reference};
+use hundi_core::money::{Amount, Balance};
 use hundi_core::payout::{ExceptionKind, State};
 use hundi_core::plant::{Plant, planted};
+use std::collections::BTreeSet;
 
 /// References of a line that are tried.
 const REFERENCES_MAX: usize = 8;
@@ -35,6 +38,8 @@ pub struct Item {
     pub payout: Option<PayoutKnown>,
     /// A reference with our mark, if no payout has one of its references: one that was forgotten.
     pub forgotten: Option<Reference>,
+    /// Of a credit, whose it is by the rules.
+    pub whose: BTreeSet<MerchantId>,
 }
 
 /// What a line comes to.
@@ -44,9 +49,7 @@ pub enum Judged {
     Known,
     /// The payout must hear it.
     Record(Outcome),
-    /// It is the credit that funded a wallet.
-    Funded,
-    /// Our reference is not on it; the bank's may tell.
+    /// Our reference is not on it; the bank's may tell. A credit of which it does not is booked.
     Later,
     /// A person must look.
     Tell(ExceptionKind),
@@ -77,7 +80,7 @@ pub fn hash(keys: &Keys, account: &[u8; 32], line: &Line) -> [u8; 16] {
 
 impl Item {
     /// The line with this hash, of those that are equal in its file the one with this number, from 0.
-    pub fn new(keys: &Keys, line: &Line, hash: [u8; 16], equal: u32) -> Item {
+    pub fn new(keys: &Keys, rules: &Rules, line: &Line, hash: [u8; 16], equal: u32) -> Item {
         let mut ours: Vec<Reference> = Vec::new();
         for text in line.references.iter().chain(&line.bank_references) {
             let reference = Reference::parse(text.trim()).filter(|reference| !ours.contains(reference));
@@ -100,7 +103,8 @@ impl Item {
         };
         let reason = line.reason.clone();
         let (at, side, returned) = (line.at, line.side, line.returned);
-        Item { at, side, returned, ours, looks_ours, banks, reason, row, payout: None, forgotten: None }
+        let whose = if side == Side::Credit { rules.whose(keys, line) } else { BTreeSet::new() };
+        Item { at, side, returned, ours, looks_ours, banks, reason, row, payout: None, forgotten: None, whose }
     }
 
     /// The payout's reference, or what else it can be found by.
@@ -108,17 +112,57 @@ impl Item {
         if self.payout.is_none() {
             self.forgotten = self.ours.iter().copied().find(|reference| reference.is_of(installation));
         }
-        let ours = self.payout.map(|payout| payout.reference).or(self.forgotten).or(self.ours.first().copied());
-        if let Some(reference) = ours {
+        let known = self.payout.map(|payout| payout.reference).or(self.forgotten);
+        // A credit is booked under what a clearing system calls it, which is the same in every file; the longest, because a
+        // bank's own number may look like the shortest.
+        let cleared = self.banks.iter().rev().filter(|bank| clears(bank)).max_by_key(|bank| bank.len());
+        let bank = cleared.or(self.banks.first()).filter(|_| self.side == Side::Credit);
+        if let Some(reference) = known {
+            self.row.reference = reference.as_str().to_owned();
+        } else if let Some(bank) = bank {
+            self.row.reference = bank.to_string();
+        } else if let Some(reference) = self.ours.first() {
             self.row.reference = reference.as_str().to_owned();
         } else if let Some(bank) = self.banks.first() {
             self.row.reference = bank.to_string();
         }
     }
 
-    /// What it comes to, where `others` are lines of the same side under the same name that were dealt with before it, and
-    /// `funded` says whether a wallet was funded by it.
-    pub fn judge(&self, others: bool, funded: bool) -> Judged {
+    /// Every name under which it may have been kept: as more becomes known of a line, another becomes the likeliest.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let banks = self.banks.iter().map(|bank| &**bank).filter(|_| self.side == Side::Credit);
+        [self.row.reference.as_str()].into_iter().chain(self.ours.iter().map(Reference::as_str)).chain(banks)
+    }
+
+    /// It as a credit that belongs to no payout; `None` where it is none, or one that returns something.
+    pub fn credit(&self, connector: Connector, file: &FileLines) -> Option<CreditLine> {
+        let fits = self.side == Side::Credit && !self.returned && self.payout.is_none() && self.forgotten.is_none();
+        let amount = Amount::from_paise(self.row.amount_paise).filter(|_| fits)?;
+        let rules = match self.whose.len() {
+            0 | 1 => String::new(),
+            merchants => format!(", by rules of {merchants} merchants"),
+        };
+        Some(CreditLine {
+            connector,
+            reference: self.row.reference.as_str().into(),
+            line: self.row.line.as_str().into(),
+            names: self.banks.clone(),
+            amount,
+            day: self.row.booked_at.ist_day(),
+            whose: self.whose.first().copied().filter(|_| self.whose.len() == 1),
+            file: file.clone(),
+            detail: format!("{}{rules}", self.detail()).into(),
+        })
+    }
+
+    /// What a person is told of it.
+    pub fn detail(&self) -> String {
+        let side = if self.side == Side::Debit { "debit" } else { "credit" };
+        format!("{side} of {}, booked {}", Balance::from_paise(self.row.amount_paise), self.row.booked_at)
+    }
+
+    /// What it comes to, where `others` are lines of the same side under the same name that were dealt with before it.
+    pub fn judge(&self, others: bool) -> Judged {
         let Some(payout) = &self.payout else {
             return match self.side {
                 _ if self.forgotten.is_some() && others => Judged::Tell(match self.side {
@@ -127,7 +171,7 @@ impl Item {
                 }),
                 Side::Debit if self.forgotten.is_some() && !self.returned => Judged::Record(Outcome::Paid),
                 Side::Credit if self.forgotten.is_some() => Judged::Record(Outcome::Reversed),
-                Side::Credit if funded && !others => Judged::Funded,
+                Side::Credit if !self.returned => Judged::Later,
                 _ if !self.banks.is_empty() => Judged::Later,
                 side => Judged::Tell(self.unknown(side)),
             };

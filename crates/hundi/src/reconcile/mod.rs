@@ -2,24 +2,26 @@
 //!
 //! ```text
 //! file --thread--> Said --> 1,000 lines: look up, judge --> keep them --> Record what is news --> mark
-//!                                            end of file --> by the bank's references --> what the statement lacks
+//!             end of file --> by the bank's references --> credits of no payout: book, mark --> what the statement lacks
 //! ```
 //!
 //! A line is kept once, whatever file it comes in. What says only what is known is decided by one look-up for all of them;
-//! what is news goes through the one door for facts ([`Command::Record`]) and moves a payout only by the rules. What
+//! what is news goes through the one door for facts ([`Command::Record`]) and moves a payout only by the rules. A credit that
+//! returns nothing is booked ([`Command::Credit`]): its line is marked in the transaction that moves its money. What else
 //! differs becomes an exception, and never a movement of money. A run that breaks off is repeated by the same file.
 
 mod line;
 mod statement;
 
 use crate::App;
+use crate::credits::Rules;
 use crate::store::StoreError;
+use crate::store::credits::exception_of;
 use crate::store::statements::{Bulk, Difference, Found, Kept, LineResult, PayoutKnown, WithRrn};
 use futures_util::{StreamExt, stream};
-use hundi_core::command::{Command, Decision, Outcome, Source};
-use hundi_core::formats::{self, Line, Said, Side};
+use hundi_core::command::{Command, CreditLine, Credited, Decision, FileLines, Outcome, Source, named_alone};
+use hundi_core::formats::{self, Line, Said};
 use hundi_core::ids::{Actor, Connector, MerchantId, PayoutId, Reference};
-use hundi_core::money::Balance;
 use hundi_core::payout::ExceptionKind;
 use hundi_core::schedule::{DAY, Timestamp};
 use line::{Item, Judged, others};
@@ -29,6 +31,7 @@ use statement::Open;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::{BufReader, Read};
+use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// Lines that are looked up and kept at once.
@@ -119,8 +122,10 @@ pub struct Report {
     pub known: u64,
     /// Lines that moved a payout.
     pub moved: u64,
-    /// Credits that have funded a wallet.
+    /// Credits that have funded a wallet, or that a person had booked.
     pub funded: u64,
+    /// Credits of which nobody knows whose they are, which lie in the house's suspense now.
+    pub suspended: u64,
     /// What differs, by kind.
     pub told: BTreeMap<&'static str, u64>,
     /// The first of what differs.
@@ -165,6 +170,7 @@ impl Report {
         json!({
             "clean": self.clean(), "lines": self.lines, "announced": self.announced, "repeated": self.repeated,
             "known": self.known, "moved": self.moved, "funded": self.funded,
+            "suspended": self.suspended,
             "differences": self.told.values().sum::<u64>(), "unreadable": self.bad, "kinds": self.told,
             "statements": self.statements, "found": differences.collect::<Vec<_>>(), "rows": bad.collect::<Vec<_>>(),
         })
@@ -186,11 +192,12 @@ enum Seen {
 struct Run<'a> {
     app: &'a App,
     connector: Connector,
-    actor: String,
+    actor: Actor,
     open: Option<Open>,
     ended: Vec<Open>,
-    /// How many lines of the file have the same hash.
-    seen: HashMap<[u8; 16], u32>,
+    /// The lines of the file by their hashes, and how many have the same one beside the first.
+    seen: FileLines,
+    rules: Rules,
     batch: Vec<Item>,
     undecided: Vec<Item>,
     report: Report,
@@ -206,10 +213,11 @@ pub async fn reconcile(
     let mut run = Run {
         app,
         connector,
-        actor: actor.to_string(),
+        actor: actor.clone(),
         open: None,
         ended: Vec::new(),
-        seen: HashMap::new(),
+        seen: FileLines::default(),
+        rules: Rules::of(&app.store, connector).await?,
         batch: Vec::with_capacity(LINES_AT_ONCE),
         undecided: Vec::new(),
         report: Report::default(),
@@ -273,8 +281,9 @@ impl Run<'_> {
             return Err(format!("the file has more than {LINES_MAX} lines; split it"));
         }
         let hash = line::hash(&self.app.keys, &open.account, line);
-        let equal = self.seen.entry(hash).and_modify(|equal| *equal += 1).or_insert(0);
-        let item = Item::new(&self.app.keys, line, hash, *equal);
+        let seen = Arc::make_mut(&mut self.seen.0).entry(u128::from_be_bytes(hash));
+        let equal = *seen.and_modify(|equal| *equal += 1).or_insert(0);
+        let item = Item::new(&self.app.keys, &self.rules, line, hash, equal);
         open.add(line, &item.row.line).ok_or_else(|| format!("line {}: the sum of the lines is too large", line.at))?;
         self.batch.push(item);
         if self.batch.len() >= LINES_AT_ONCE {
@@ -286,7 +295,7 @@ impl Run<'_> {
     /// Looks up, judges, keeps and records the lines at hand.
     async fn deal(&mut self) -> Result<(), String> {
         let mut items = std::mem::take(&mut self.batch);
-        let (mut kept, credits) = self.look_up(&mut items).await.map_err(text)?;
+        let mut kept = self.look_up(&mut items).await.map_err(text)?;
         let now = self.app.clock.now();
         let mut bulk = Bulk::default();
         let mut records = Vec::new();
@@ -297,10 +306,11 @@ impl Run<'_> {
             }
             let same_name = kept.entry(item.row.reference.clone()).or_default();
             let before = others(same_name, &item);
-            let funded = item.banks.iter().any(|bank| credits.get(&**bank) == Some(&item.row.amount_paise));
-            let judged = item.judge(before > 0, funded);
+            let judged = item.judge(before > 0);
             let found = self.found(&mut bulk, &item, judged, before, now);
             match seen {
+                // Nothing new is known of it; another process may be about to book it.
+                Seen::Kept if judged == Judged::Later => {}
                 // The run before this one broke off.
                 Seen::Kept => bulk.mark(self.connector, (&item.row.reference, &item.row.line), &found),
                 Seen::Done | Seen::Never => bulk.line(self.connector, &item.row, &found, now),
@@ -311,7 +321,7 @@ impl Run<'_> {
             match judged {
                 Judged::Record(outcome) => records.push((item, outcome)),
                 Judged::Later => self.undecided.push(item),
-                Judged::Known | Judged::Funded | Judged::Tell(_) => {}
+                Judged::Known | Judged::Tell(_) => {}
             }
         }
         self.write(bulk).await?;
@@ -319,11 +329,8 @@ impl Run<'_> {
         if self.undecided.len() >= UNDECIDED_MAX { self.decide_by_rrn().await } else { Ok(()) }
     }
 
-    /// Finds the lines' payouts, names the lines, and finds what was kept under these names and which credits have funded.
-    async fn look_up(
-        &self,
-        items: &mut [Item],
-    ) -> Result<(HashMap<String, Vec<Kept>>, HashMap<String, i64>), StoreError> {
+    /// Finds the lines' payouts, names the lines, and finds what was kept under these names.
+    async fn look_up(&self, items: &mut [Item]) -> Result<HashMap<String, Vec<Kept>>, StoreError> {
         let ours: BTreeSet<Reference> = items.iter().flat_map(|item| item.ours.iter().copied()).collect();
         let ours: Vec<Reference> = ours.into_iter().collect();
         let known = self.app.store.attempts_by_reference(self.connector, &ours).await?;
@@ -332,27 +339,18 @@ impl Run<'_> {
             item.payout = item.ours.iter().find_map(|reference| known.get(reference)).copied();
             item.name(&self.app.installation);
         }
-        let names = items.iter().map(|item| item.row.reference.as_str());
-        // A line may have been kept under another of its names, when less was known.
-        let unmatched = || items.iter().filter(|item| item.payout.is_none());
-        let more = items.iter().flat_map(|item| item.ours.iter().skip(1).map(Reference::as_str));
-        let names: BTreeSet<&str> = names.chain(more).collect();
+        let names: BTreeSet<&str> = items.iter().flat_map(Item::names).collect();
         let mut kept: HashMap<String, Vec<Kept>> = HashMap::with_capacity(names.len());
         for one in self.app.store.statement_lines(self.connector, &names.into_iter().collect::<Vec<_>>()).await? {
             kept.entry(one.reference.clone()).or_default().push(one);
         }
-        let banks = unmatched().filter(|item| item.side == Side::Credit).flat_map(|item| item.banks.iter());
-        let banks: BTreeSet<&str> = banks.map(|bank| &**bank).collect();
-        let credits =
-            self.app.store.credits_by_reference(self.connector, &banks.into_iter().collect::<Vec<_>>()).await?;
-        Ok((kept, credits.into_iter().collect()))
+        Ok(kept)
     }
 
     /// Whether the line was dealt with before. One that was kept and not dealt with goes on under the name that it has.
     fn seen_before(&mut self, kept: &HashMap<String, Vec<Kept>>, item: &mut Item) -> Seen {
         let known = {
-            let names = [item.row.reference.as_str()].into_iter().chain(item.ours.iter().map(Reference::as_str));
-            let mut known = names.filter_map(|name| kept.get(name)).flatten();
+            let mut known = item.names().filter_map(|name| kept.get(name)).flatten();
             known.find(|known| known.line == item.row.line)
         };
         let Some(known) = known else { return Seen::Never };
@@ -362,7 +360,11 @@ impl Run<'_> {
         }
         self.report.repeated += 1;
         if let Some(kind) = known.kind {
-            let difference = self.difference(item, kind, 0);
+            let mut difference = self.difference(item, kind, 0);
+            difference.reference.clone_from(&known.reference);
+            if matches!(kind, ExceptionKind::CreditDiffers | ExceptionKind::CreditDoubtful) {
+                difference.reference = named_alone(&known.reference, &known.line);
+            }
             self.report.tell(difference);
         }
         Seen::Done
@@ -372,12 +374,10 @@ impl Run<'_> {
     fn found(&mut self, bulk: &mut Bulk, item: &Item, judged: Judged, before: usize, now: Timestamp) -> Found {
         let (result, kind) = match judged {
             Judged::Known => (LineResult::Known, None),
-            Judged::Funded => (LineResult::Funded, None),
             Judged::Record(_) | Judged::Later => (LineResult::Pending, None),
             Judged::Tell(kind) => (LineResult::Told, Some(kind)),
         };
         self.report.known += u64::from(judged == Judged::Known);
-        self.report.funded += u64::from(judged == Judged::Funded);
         if let Some(kind) = kind {
             // The first of them is the one that is in order; where none is, each has an exception of its own.
             let from = usize::from(item.payout.is_some());
@@ -391,16 +391,9 @@ impl Run<'_> {
     /// The difference that a line makes; after `before` others of its kind.
     fn difference(&self, item: &Item, kind: ExceptionKind, before: usize) -> Difference {
         let name = &item.row.reference;
-        let line = &item.row.line;
-        // Lines that are equal in all have the same hash, and a number after it.
-        let (hash, equal) = line.split_once('-').unwrap_or((line, "0"));
-        let end = hash.get(..8).unwrap_or_default();
-        let reference = if before == 0 { name.clone() } else { format!("{name}~{end}-{equal}") };
-        let side = if item.side == Side::Debit { "debit" } else { "credit" };
-        let amount = Balance::from_paise(item.row.amount_paise);
-        let detail = format!("{side} of {amount}, booked {}", item.row.booked_at);
+        let reference = if before == 0 { name.clone() } else { named_alone(name, &item.row.line) };
         let payout = item.payout.map(|payout| (payout.merchant, payout.payout));
-        Difference { at: item.at, kind, reference, payout, detail }
+        Difference { at: item.at, kind, reference, payout, detail: item.detail() }
     }
 
     /// Has payouts hear what is news to them, debits before the credits that take them back, and keeps what came of it.
@@ -517,13 +510,17 @@ impl Run<'_> {
             kept.entry(one.reference.clone()).or_default().push(one);
         }
         let now = self.app.clock.now();
-        let (mut bulk, mut records) = (Bulk::default(), Vec::new());
+        let (mut bulk, mut records, mut credits) = (Bulk::default(), Vec::new(), Vec::new());
         for item in items {
+            if let Some(credit) = item.credit(self.connector, &self.seen) {
+                credits.push((item, credit));
+                continue;
+            }
             let by_payout = item.payout.map(|payout| payout.payout.to_string());
             let names = [item.payout.as_ref().map_or(item.row.reference.as_str(), |payout| payout.reference.as_str())];
             let names = names.into_iter().chain(by_payout.as_deref());
             let before: usize = names.filter_map(|name| kept.get(name)).map(|kept| others(kept, &item)).sum();
-            let judged = match item.judge(before > 0, false) {
+            let judged = match item.judge(before > 0) {
                 Judged::Later => Judged::Tell(item.unknown(item.side)),
                 judged => judged,
             };
@@ -538,7 +535,39 @@ impl Run<'_> {
             }
         }
         self.write(bulk).await?;
-        self.record(records, true).await
+        self.record(records, true).await?;
+        self.book(credits).await
+    }
+
+    /// Books credits that belong to no payout, in the order of the file.
+    async fn book(&mut self, credits: Vec<(Item, CreditLine)>) -> Result<(), String> {
+        let (writer, actor) = (&self.app.writer, &self.actor);
+        let booked = credits.into_iter().map(|(item, line)| {
+            let command = Command::Credit { line: Box::new(line), actor: actor.clone() };
+            async move { (item.at, writer.execute(command).await) }
+        });
+        let booked: Vec<_> = stream::iter(booked).buffered(RECORDS_AT_ONCE).collect().await;
+        for (at, decision) in booked {
+            let line = match decision.map_err(text)? {
+                Decision::Done(done) => done.line,
+                // Another process has read the same file at the same time.
+                Decision::Repeat(_) => None,
+                Decision::Refused(refusal) => return Err(format!("line {at}: {}", refusal.as_str())),
+            };
+            let Some(line) = line else {
+                self.report.repeated += 1;
+                continue;
+            };
+            let credited = line.credited;
+            self.report.funded += u64::from(matches!(credited, Credited::Funded | Credited::Expected));
+            self.report.suspended += u64::from(credited == Credited::Suspended);
+            self.report.known += u64::from(credited == Credited::Again);
+            if let Some(kind) = credited.told() {
+                let (reference, detail) = (exception_of(&line), line.detail.to_string());
+                self.report.tell(Difference { at, kind, reference, payout: None, detail });
+            }
+        }
+        Ok(())
     }
 }
 

@@ -3,11 +3,12 @@
 use super::{Report, Run, text};
 use crate::App;
 use crate::store::statements::{Bulk, Difference, StatementRow, Undebited};
+use hundi_core::command::EXPECTED_DAYS;
 use hundi_core::formats::{Head, Line, Side};
 use hundi_core::ids::{Connector, MerchantId, Reference};
 use hundi_core::money::Balance;
 use hundi_core::payout::ExceptionKind;
-use hundi_core::schedule::{MINUTE, SECOND, Timestamp};
+use hundi_core::schedule::{DAY, MINUTE, SECOND, Timestamp};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, HashSet};
@@ -123,7 +124,7 @@ impl Run<'_> {
             }
             let now = self.app.clock.now();
             let mut bulk = Bulk::default();
-            bulk.statement(self.connector, &row, &self.actor, now);
+            bulk.statement(self.connector, &row, &self.actor.to_string(), now);
             for difference in told {
                 bulk.exception(self.connector, &difference, now);
                 self.report.tell(difference);
@@ -166,7 +167,7 @@ impl Run<'_> {
         told.push(gap(row.statement.clone(), detail));
     }
 
-    /// What was settled here in its time and has no debit in it. The end of its time is left to the next statement, because
+    /// What was settled here in its time and has no debit in it, and what was booked by hand and has no credit. The end of its time is left to the next statement, because
     /// two books are never written at the same moment.
     async fn lacks(
         &self,
@@ -185,6 +186,16 @@ impl Run<'_> {
         };
         let until = row.to_at.after(-grace);
         let store = &self.app.store;
+        // What was booked by hand ahead of the bank is given its days.
+        let days = EXPECTED_DAYS * DAY;
+        let expected_from = if created_from == Timestamp(0) { from.after(-days) } else { from };
+        let time = (expected_from, until.after(-days));
+        for one in store.credits_expected(self.connector, time, UNDEBITED_MAX).await.map_err(text)? {
+            let amount = Balance::from_paise(one.amount_paise);
+            let detail = format!("{amount} booked by hand {}; no such credit up to {}", one.at, row.to_at);
+            let kind = ExceptionKind::CreditMissing;
+            told.push(Difference { at: 0, kind, reference: one.reference, payout: None, detail });
+        }
         for merchant in store.merchants().await.map_err(text)? {
             let from_seq = store.journal_seq_at(merchant.id, from).await.map_err(text)?;
             let to_seq = store.journal_seq_at(merchant.id, until).await.map_err(text)?;

@@ -3,12 +3,16 @@
 //! [`load`] fills a [`Snapshot`] with everything that the commands name; [`write()`] writes what was decided: the last
 //! state of each payout once, however often the batch changed it, and every journal row with its link.
 
+use super::credits::{self, ADD_CREDITS, ADD_NAMES, IDENTIFY_CREDITS, TELL_CREDITS};
 use super::files::ADD_FILE_ROWS;
 use super::forgotten::{self, FORGOTTEN};
-use super::proposals::{END_PROPOSALS, IDENTIFY_CREDITS, RESOLVE_EXCEPTIONS, ended};
+use super::proposals::{END_PROPOSALS, RESOLVE_EXCEPTIONS, ended};
 use super::rows;
+use super::statements::{Found, MARK_LINES};
 use super::{Does, Kind, Lookup, Many, Row, StoreError, Tx, Value};
-use hundi_core::command::{ByTwo, CallbackWish, ExceptionKey, Merchant, MerchantState, Snapshot, Transition, Way};
+use hundi_core::command::{
+    ByTwo, CallbackWish, ExceptionKey, LineCredited, Merchant, MerchantState, Snapshot, Transition, Way,
+};
 use hundi_core::fees::FeePlan;
 use hundi_core::ids::{Actor, Connector, MerchantId, OrderId, PayoutId, Reference};
 use hundi_core::money::{Amount, Balance};
@@ -78,13 +82,6 @@ static REFERENCES: Lookup = Lookup::new(
     "",
     &[("connector", TEXT), ("reference", TEXT)],
 );
-static CREDITS: Lookup = Lookup::new(
-    "connector, reference, merchant_id, amount_paise",
-    "bank_credits",
-    "",
-    &[("connector", TEXT), ("reference", TEXT)],
-);
-
 /// What is kept of the installation as a whole, by name.
 static META: Lookup = Lookup::new("name", "meta", "", &[("name", TEXT)]);
 /// Where it is kept that the installation is on hold; its value says since when, by whom and why.
@@ -171,11 +168,6 @@ pub(super) static ADD_REFERENCES: Many = Many::insert(
     ],
     "ON CONFLICT (connector, reference) DO NOTHING",
 );
-pub(super) static ADD_CREDITS: Many = Many::insert(
-    "bank_credits",
-    &[("connector", TEXT), ("reference", TEXT), ("merchant_id", INT), ("amount_paise", INT)],
-    "",
-);
 pub(super) static ADD_JOURNAL: Many = Many::insert(
     "journal",
     &[
@@ -258,11 +250,14 @@ struct Rows {
     callbacks: Vec<Value>,
     history: Vec<Value>,
     /// By what they are known by: each is written once, as it was told last.
-    exceptions: BTreeMap<(Connector, Reference, i64), [Value; 7]>,
+    exceptions: BTreeMap<(Connector, Box<str>, i64), [Value; 7]>,
     proposals: Vec<Value>,
     resolved: BTreeMap<ExceptionKey, [Value; 2]>,
     identified: Vec<Value>,
     credits: Vec<Value>,
+    told_credits: Vec<Value>,
+    credit_names: Vec<Value>,
+    lines: Vec<Value>,
     forgotten: Vec<Value>,
     meta: Vec<Value>,
     journal: Vec<Value>,
@@ -349,7 +344,10 @@ impl Rows {
             (&END_PROPOSALS, self.proposals),
             (&RESOLVE_EXCEPTIONS, resolved.collect()),
             (&ADD_CREDITS, self.credits),
+            (&TELL_CREDITS, self.told_credits),
             (&IDENTIFY_CREDITS, self.identified),
+            (&ADD_NAMES, self.credit_names),
+            (&MARK_LINES, self.lines),
             (&forgotten::ADD_FORGOTTEN, self.forgotten),
             (&ADD_META, self.meta),
             (&ADD_JOURNAL, self.journal),
@@ -425,7 +423,7 @@ impl Rows {
             ]);
         }
         if let Some(exception) = &transition.exception {
-            let key = (exception.connector, exception.reference, exception.kind as i64);
+            let key = (exception.connector, exception.reference.as_str().into(), exception.kind as i64);
             let values = [
                 text(exception.connector.as_str()),
                 text(exception.reference.as_str()),
@@ -441,12 +439,38 @@ impl Rows {
             self.by_two(by_two, now);
         }
         if let Some(credit) = &transition.credit {
-            self.credits.extend([
-                text(credit.connector.as_str()),
-                text(&credit.reference),
-                Value::Int(credit.merchant.0),
-                Value::Int(credit.amount.paise()),
-            ]);
+            let (values, names) = credits::booked(credit);
+            self.credits.extend(values);
+            self.credit_names.extend(names);
+        }
+        if let Some(line) = &transition.line {
+            self.credited(line, now);
+        }
+    }
+
+    /// What becomes of a statement's credit.
+    fn credited(&mut self, line: &LineCredited, now: Timestamp) {
+        let kind = line.credited.told();
+        let key = [text(line.connector.as_str()), text(&line.reference), text(&line.line)];
+        let found = Found { result: credits::result(line.credited), kind, by_rrn: false, payout: None };
+        self.lines.extend(found.values().into_iter().chain(key));
+        if let Some(credit) = &line.expected {
+            let (values, names) = credits::told(credit);
+            self.told_credits.extend(values);
+            self.credit_names.extend(names);
+        }
+        if let Some(kind) = kind {
+            let reference = credits::exception_of(line);
+            let values = [
+                text(line.connector.as_str()),
+                text(&reference),
+                Value::Int(kind as i64),
+                Value::Null,
+                Value::Null,
+                text(&line.detail),
+                Value::Int(now.0),
+            ];
+            self.exceptions.insert((line.connector, reference.into(), kind as i64), values);
         }
     }
 
@@ -456,11 +480,11 @@ impl Rows {
         for key in &by_two.resolved {
             self.resolved.insert(key.clone(), [Value::Int(now.0), Value::Int(by_two.proposal.id)]);
         }
-        if let Some(credit) = &by_two.identified {
+        if let Some((connector, reference, merchant)) = &by_two.identified {
             self.identified.extend([
-                Value::Int(credit.merchant.0),
-                text(credit.connector.as_str()),
-                text(&credit.reference),
+                Value::Int(merchant.0),
+                text(connector.as_str()),
+                text(reference),
                 Value::Int(MerchantId::HOUSE.0),
             ]);
         }

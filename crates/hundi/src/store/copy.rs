@@ -2,9 +2,9 @@
 
 use super::alerts::ADD_ALERTS;
 use super::batch::{
-    ACCOUNT_COLUMNS, ADD_CALLBACKS, ADD_CREDITS, ADD_HISTORY, ADD_JOURNAL, ADD_PAYOUTS, ADD_REFERENCES, BYTES, INT,
-    TEXT,
+    ACCOUNT_COLUMNS, ADD_CALLBACKS, ADD_HISTORY, ADD_JOURNAL, ADD_PAYOUTS, ADD_REFERENCES, BYTES, INT, TEXT,
 };
+use super::credits::{ADD_CREDITS, ADD_NAMES, ADD_RULES};
 use super::files::{ANSWERS, FILE_ROWS, FILES, SHARES};
 use super::forgotten::ADD_FORGOTTEN;
 use super::statements::{ADD_LINES, ADD_STATEMENTS};
@@ -131,12 +131,13 @@ static PROPOSALS: Many = Many::insert(
         ("decided_by", TEXT),
         ("decided_at", INT),
         ("decided_why", TEXT),
+        ("debit", TEXT),
     ],
     "",
 );
 
 /// Every table, each with its columns.
-static TABLES: [&Many; 26] = [
+static TABLES: [&Many; 28] = [
     &META,
     &PROCESSES,
     &CONNECTORS,
@@ -152,6 +153,8 @@ static TABLES: [&Many; 26] = [
     &COMPLAINT_HISTORY,
     &ADD_REFERENCES,
     &ADD_CREDITS,
+    &ADD_NAMES,
+    &ADD_RULES,
     &BANK_MESSAGES,
     &EXCEPTIONS,
     &PROPOSALS,

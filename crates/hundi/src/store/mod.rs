@@ -8,6 +8,7 @@
 pub mod alerts;
 pub mod batch;
 pub mod copy;
+pub mod credits;
 pub mod files;
 pub mod forgotten;
 mod postgres;
@@ -35,6 +36,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0004.sql"),
     include_str!("../../migrations/0005.sql"),
     include_str!("../../migrations/0006.sql"),
+    include_str!("../../migrations/0007.sql"),
     include_str!("../../migrations/0008.sql"),
 ];
 

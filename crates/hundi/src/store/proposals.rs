@@ -28,6 +28,14 @@ pub(super) static BORNE: Lookup = Lookup::new(
     "",
     &[("connector", TEXT), ("reference", TEXT)],
 );
+/// The withdrawals by the named debits that wait for approval or are approved (the last column): what the index
+/// `proposals_debit` holds.
+pub(super) static WITHDRAWALS: Lookup = Lookup::new(
+    "p.connector, p.debit, p.state",
+    "(SELECT * FROM proposals WHERE debit IS NOT NULL AND state IN (1, 2)) p",
+    "",
+    &[("connector", TEXT), ("debit", TEXT)],
+);
 const EXCEPTION: &str = "e.connector, e.reference, e.kind, e.merchant_id, e.payout_id, e.detail, CASE WHEN e.resolved_at IS NULL THEN e.at END";
 pub(super) static TOLD_OF_PAYOUTS: Lookup = Lookup::new(
     EXCEPTION,
@@ -56,15 +64,13 @@ pub(super) static RESOLVE_EXCEPTIONS: Many = Many::update(
     &[("resolved_at", INT), ("proposal_id", INT), ("connector", TEXT), ("reference", TEXT), ("kind", INT)],
     3,
 );
-/// A credit leaves the house's suspense; the key includes whose it was.
-pub(super) static IDENTIFY_CREDITS: Many = Many::update(
-    "bank_credits",
-    &[("merchant_id", INT), ("connector", TEXT), ("reference", TEXT), ("merchant_id", INT)],
-    3,
-);
-
 const PROPOSAL_BY_ID: &str = concat!("SELECT ", proposal_columns!(), " FROM proposals WHERE proposal_id = $1");
 const PROPOSAL_OPEN: &str = concat!("SELECT ", proposal_columns!(), " FROM proposals WHERE subject = $1 AND state = 1");
+const PROPOSAL_BY_DEBIT: &str = concat!(
+    "SELECT ",
+    proposal_columns!(),
+    " FROM proposals WHERE connector = $1 AND debit = $2 AND debit IS NOT NULL AND state IN (1, 2)"
+);
 const PROPOSALS_OPEN: &str =
     concat!("SELECT ", proposal_columns!(), " FROM proposals WHERE state = 1 ORDER BY proposal_id DESC LIMIT $1");
 const PROPOSALS_ALL: &str =
@@ -207,14 +213,14 @@ fn subject(what: &What) -> String {
     .join("|")
 }
 
-/// Proposes something under the next number; changes nothing if the very same waits for approval already, or if somebody has
-/// taken the number in the same moment.
+/// Proposes something under the next number; changes nothing if the very same waits for approval already, if another
+/// withdrawal has its debit, or if somebody has taken the number in the same moment.
 pub fn propose(proposal: &Proposal) -> Plain {
     let columns = Columns::of(&proposal.what);
     let sql = "INSERT INTO proposals (proposal_id, what, subject, merchant_id, payout_id, connector, reference, bank_reference, \
-        amount_paise, sides, kind, detail, reason, proposed_by, proposed_at, expires_at, state, decided_by, decided_at, \
+        amount_paise, sides, kind, detail, debit, reason, proposed_by, proposed_at, expires_at, state, decided_by, decided_at, \
         decided_why) SELECT COALESCE(MAX(proposal_id), 0) + 1, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, \
-        $15, 1, '', NULL, '' FROM proposals WHERE true ON CONFLICT DO NOTHING";
+        $15, $16, 1, '', NULL, '' FROM proposals WHERE true ON CONFLICT DO NOTHING";
     let values = vec![
         Value::Int(proposal.what.number()),
         Value::Text(subject(&proposal.what)),
@@ -227,6 +233,7 @@ pub fn propose(proposal: &Proposal) -> Plain {
         Value::Text(columns.sides),
         columns.kind.map(|kind| kind as i64).into(),
         Value::Text(columns.detail),
+        proposal.what.debit().map_or(Value::Null, |(_, debit)| text(debit)),
         text(&proposal.reason),
         text(&proposal.proposed_by),
         Value::Int(proposal.proposed_at.0),
@@ -300,6 +307,12 @@ impl Store {
     pub async fn proposal_of(&self, what: &What) -> Result<Option<Proposal>, StoreError> {
         let subject = subject(what);
         let rows = self.query(PROPOSAL_OPEN, &[Arg::Text(&subject)]).await?;
+        rows.into_iter().next().map(decode_proposal).transpose()
+    }
+
+    /// The withdrawal that has a bank's debit: it waits for approval, or is approved.
+    pub async fn withdrawal(&self, (connector, debit): (Connector, &str)) -> Result<Option<Proposal>, StoreError> {
+        let rows = self.query(PROPOSAL_BY_DEBIT, &[Arg::Text(connector.as_str()), Arg::Text(debit)]).await?;
         rows.into_iter().next().map(decode_proposal).transpose()
     }
 

@@ -285,8 +285,9 @@ const TOKENS_ALL: &str = "SELECT token_id, merchant_id, allow_ip, rate_per_minut
 const BOOKS: &str = "SELECT a.merchant_id, CASE WHEN a.merchant_id = 0 THEN 'house' ELSE m.merchant END, a.wallet_paise, \
     a.reserved_paise, a.fees_paise, a.gst_paise, a.banks, a.journal_seq, a.journal_at, a.journal_link \
     FROM accounts a LEFT JOIN merchants m ON m.merchant_id = a.merchant_id ORDER BY a.merchant_id";
-/// Which exceptions (`e`) wait for a person. What a statement lacked and another had, a credit that has funded a wallet
-/// since (not one that lies in the house's suspense), and a payment that was forgotten and recognised need nobody any more.
+/// Which exceptions (`e`) wait for a person. What a statement lacked and another had (a debit, a credit), a credit that has
+/// funded a wallet since (not one that lies in the house's suspense), and a payment that was forgotten and recognised need
+/// nobody any more.
 macro_rules! open_exceptions {
     () => {
         "e.resolved_at IS NULL AND NOT (e.kind = 6 AND EXISTS (SELECT 1 FROM statement_lines l WHERE l.connector = e.connector \
@@ -296,6 +297,10 @@ macro_rules! open_exceptions {
          AND c.reference = f.reference AND c.amount_paise = f.amount_paise \
          AND c.merchant_id > 0 WHERE f.connector = e.connector \
          AND f.reference = e.reference AND f.kind = 10)) \
+         AND NOT (e.kind = 10 AND EXISTS (SELECT 1 FROM bank_credits i WHERE i.connector = e.connector \
+         AND i.reference = e.reference AND i.line IS NOT NULL AND i.merchant_id > 0)) \
+         AND NOT (e.kind = 18 AND EXISTS (SELECT 1 FROM bank_credits t WHERE t.connector = e.connector \
+         AND t.reference = e.reference AND t.line IS NOT NULL)) \
          AND NOT (e.kind = 4 AND EXISTS (SELECT 1 FROM bank_references r WHERE r.connector = e.connector \
          AND r.reference = e.reference))"
     };

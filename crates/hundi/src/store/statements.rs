@@ -52,7 +52,7 @@ pub(super) static ADD_LINES: Many = Many::insert(
     ],
     "ON CONFLICT (connector, reference, line) DO NOTHING",
 );
-static MARK_LINES: Many = Many::update(
+pub(super) static MARK_LINES: Many = Many::update(
     "statement_lines",
     &[
         ("result", INT),
@@ -88,8 +88,6 @@ static PAYOUTS_BY_REFERENCE: Lookup = Lookup::new(
     "JOIN payouts p ON p.merchant_id = r.merchant_id AND p.payout_id = r.payout_id",
     &[("connector", TEXT), ("reference", TEXT)],
 );
-static CREDITS: Lookup =
-    Lookup::new("c.reference, c.amount_paise", "bank_credits c", "", &[("connector", TEXT), ("reference", TEXT)]);
 const PAYOUTS_WITH_RRN: &str = "SELECT p.merchant_id, p.payout_id, p.order_id, p.state, p.attempts, p.paid_attempt, p.reference, \
     p.amount_paise, COALESCE(p.sent_rail, p.rail), p.rrn FROM payouts p CROSS JOIN merchants m WHERE p.payout_id >= $1 AND p.payout_id < $2 \
     AND p.connector = $3 AND p.rrn <> '' AND m.merchant_id = p.merchant_id";
@@ -270,10 +268,14 @@ pub enum LineResult {
     Known = 1,
     /// It moved its payout.
     Moved = 2,
-    /// It is the credit that funded a wallet.
+    /// It is a credit that a person had booked.
     Funded = 3,
     /// It is told to the operator.
     Told = 4,
+    /// It has funded a wallet.
+    Credited = 5,
+    /// It lies in the house's suspense, and the operator is told.
+    Suspended = 6,
 }
 
 /// What was found of a line.
@@ -290,7 +292,7 @@ pub struct Found {
 }
 
 impl Found {
-    fn values(&self) -> [Value; 7] {
+    pub(super) fn values(&self) -> [Value; 7] {
         let matched = match (self.payout, self.by_rrn) {
             (None, _) => 0,
             (Some(_), false) => 1,
@@ -446,17 +448,6 @@ impl Store {
             })
         };
         rows.into_iter().map(kept).collect()
-    }
-
-    /// The bank credits with these references that have funded a wallet, with their amounts in paise.
-    pub async fn credits_by_reference(
-        &self,
-        connector: Connector,
-        references: &[&str],
-    ) -> Result<Vec<(String, i64)>, StoreError> {
-        let keys = references.iter().flat_map(|reference| [text(connector.as_str()), text(reference)]);
-        let rows = self.find(&CREDITS, &keys.collect::<Vec<_>>()).await?;
-        rows.into_iter().map(|mut row| Ok((row.text()?, row.int()?))).collect()
     }
 
     /// Hands over every payout of a time whose last attempt went over a connector and has a reference of the bank's.

@@ -25,6 +25,7 @@ mod sqlite {
     mod bench;
     mod callbacks;
     mod canaries;
+    mod credits;
     mod exchange;
     mod failing_disk;
     mod hold;
@@ -78,6 +79,7 @@ mod postgres {
     mod bench;
     mod callbacks;
     mod canaries;
+    mod credits;
     mod exchange;
     mod model;
     mod poison;

@@ -280,40 +280,6 @@ async fn a_line_without_our_reference_is_found_by_the_bank_s_and_the_amount() {
     world.verify().await;
 }
 
-/// Credits: one that funded a wallet is in order, one that has not waits for a person until it does.
-#[tokio::test(start_paused = true)]
-async fn a_credit_is_unknown_until_it_funds() {
-    let world = World::new().await;
-    world.pay("a", 200, FINE).await;
-    world.pass(Duration::from_secs(30)).await;
-    admin::fund(&world.app, "demo", "500.00", "SBINN52026112200001", "sandbox", &operator()).await.unwrap();
-    let mut today = of_today(&world).await;
-    let debit = lines(&mut today).next().unwrap().clone();
-    let credit = |utr: &str, paise| {
-        let (references, bank_references) = (Vec::new(), vec![utr.into()]);
-        let line = Line { side: Side::Credit, amount_paise: paise, references, bank_references, ..debit.clone() };
-        Said::Line(Box::new(line))
-    };
-    let end = today.len() - 1;
-    let news = [
-        credit("SBINN52026112200001", 500_00),
-        // The same credit again is another one, each time.
-        credit("SBINN52026112200001", 500_00),
-        credit("SBINN52026112200001", 500_00),
-        credit("SBINN52026112200002", 700_00),
-    ];
-    today.splice(end..end, news);
-    balance(&mut today);
-    let report = apply(&world, today.clone()).await;
-    assert_eq!((report.funded, report.told.get("unknown_credit")), (1, Some(&3)), "{:#}", report.document());
-    assert_eq!(listed(&world).await, 3);
-    admin::fund(&world.app, "demo", "700.00", "SBINN52026112200002", "sandbox", &operator()).await.unwrap();
-    assert_eq!(listed(&world).await, 2);
-    let list = admin::exception_list(&world.app).await.unwrap();
-    assert_eq!(list[0]["age"], "0m");
-    world.verify().await;
-}
-
 /// Statements follow each other; what one lacked the next may have.
 #[tokio::test(start_paused = true)]
 async fn statements_join_and_a_late_debit_ends_what_was_missing() {

@@ -1,16 +1,17 @@
 //! What a batch reads before it decides: everything that its commands name, with the wallets locked.
 
 use super::{
-    ACCOUNTS, BY_ID, BY_ORDER, CREDITS, HOLD, HOUSE, Loaded, META, REFERENCES, amount, decode_connector,
-    decode_merchant, decode_payout, reference_key, small, text,
+    ACCOUNTS, BY_ID, BY_ORDER, HOLD, HOUSE, Loaded, META, REFERENCES, decode_connector, decode_merchant, decode_payout,
+    reference_key, small, text,
 };
+use crate::store::credits::{self, CREDITS, CREDITS_NAMED, CREDITS_NEAR};
 use crate::store::forgotten::{self, FORGOTTEN};
-use crate::store::proposals::{BORNE, PROPOSALS, TOLD, TOLD_OF_PAYOUTS, decode_proposal, decode_told};
+use crate::store::proposals::{BORNE, PROPOSALS, TOLD, TOLD_OF_PAYOUTS, WITHDRAWALS, decode_proposal, decode_told};
 use crate::store::{Row, StoreError, Tx, Value};
 use hundi_core::command::{Command, ExceptionKey, Rules};
 use hundi_core::ids::{Connector, MerchantId, OrderId, PayoutId, Reference};
 use hundi_core::payout::State;
-use hundi_core::proposal::{Proposal, What};
+use hundi_core::proposal::{Proposal, ProposalState, What};
 use std::collections::BTreeSet;
 
 /// Whether a hold of the installation has a say in it.
@@ -25,6 +26,7 @@ fn is_held_back(command: &Command) -> bool {
         | Command::Enquire { .. }
         | Command::Wait { .. }
         | Command::Fund { .. }
+        | Command::Credit { .. }
         | Command::Reject { .. } => false,
     }
 }
@@ -36,6 +38,7 @@ struct About {
     payouts: BTreeSet<(MerchantId, PayoutId)>,
     attempts: Vec<(Connector, Reference)>,
     credits: Vec<(Connector, Box<str>)>,
+    debits: Vec<(Connector, Box<str>)>,
     exceptions: Vec<ExceptionKey>,
 }
 
@@ -44,6 +47,7 @@ impl About {
         self.books.extend(what.books());
         self.payouts.extend(what.payout());
         self.attempts.extend(what.attempt().map(|at| (at.connector, at.reference)));
+        self.debits.extend(what.debit().map(|(connector, debit)| (connector, debit.into())));
         match what {
             What::Suspense { connector, bank_reference, .. } | What::Identify { connector, bank_reference, .. } => {
                 self.credits.push((*connector, bank_reference.clone()));
@@ -83,7 +87,7 @@ async fn load_proposals(tx: &mut Tx<'_>, loaded: &mut Loaded, commands: &[&Comma
 /// What is known of the attempts and payouts that proposals are about. After the wallets are locked: what banks say of these
 /// payouts is written under that lock.
 async fn load_told(tx: &mut Tx<'_>, loaded: &mut Loaded, about: &About) -> Result<(), StoreError> {
-    if about.payouts.is_empty() && about.exceptions.is_empty() {
+    if about.payouts.is_empty() && about.exceptions.is_empty() && about.debits.is_empty() {
         return Ok(());
     }
     let keys = about.payouts.iter().flat_map(|(merchant, payout)| [Value::Int(merchant.0), Value::Int(payout.0)]);
@@ -91,7 +95,13 @@ async fn load_told(tx: &mut Tx<'_>, loaded: &mut Loaded, about: &About) -> Resul
     let named = named
         .flat_map(|(connector, reference, kind)| [text(connector.as_str()), text(reference), Value::Int(*kind as i64)]);
     let attempts = about.attempts.iter().flat_map(|(connector, reference)| reference_key(*connector, *reference));
-    let wanted = [(&TOLD_OF_PAYOUTS, keys.collect()), (&TOLD, named.collect()), (&BORNE, attempts.collect())];
+    let debits = about.debits.iter().flat_map(|(connector, debit)| [text(connector.as_str()), text(debit)]);
+    let wanted = [
+        (&TOLD_OF_PAYOUTS, keys.collect()),
+        (&TOLD, named.collect()),
+        (&BORNE, attempts.collect()),
+        (&WITHDRAWALS, debits.collect()),
+    ];
     let mut found = tx.find(&wanted).await?.into_iter();
     for row in found.next().unwrap_or_default().into_iter().chain(found.next().unwrap_or_default()) {
         let (key, known) = decode_told(row)?;
@@ -100,6 +110,12 @@ async fn load_told(tx: &mut Tx<'_>, loaded: &mut Loaded, about: &About) -> Resul
     for mut row in found.next().unwrap_or_default() {
         let connector = decode_connector(&row.text()?)?;
         loaded.snapshot.borne.extend(Reference::parse(&row.text()?).map(|reference| (connector, reference)));
+    }
+    for mut row in found.next().unwrap_or_default() {
+        let debit = (decode_connector(&row.text()?)?, row.text()?.into());
+        if row.int()? == ProposalState::Approved as i64 {
+            loaded.snapshot.withdrawn.insert(debit);
+        }
     }
     Ok(())
 }
@@ -111,6 +127,11 @@ struct Named<'a> {
     orders: BTreeSet<(MerchantId, &'a str)>,
     payouts: BTreeSet<(MerchantId, PayoutId)>,
     credits: BTreeSet<(Connector, &'a str)>,
+    /// Amounts and days of credits that may be told of under other names.
+    near: BTreeSet<(Connector, i64, i64)>,
+    /// Whether a credit is booked: that is done under the lock of the house's book, whosever it is, so that one that has two
+    /// names is seen by whoever comes second.
+    credited: bool,
     /// References that banks speak of.
     spoken_of: BTreeSet<(Connector, Reference)>,
     /// References that starts may take.
@@ -121,7 +142,7 @@ impl<'a> Named<'a> {
     fn by(commands: &[&'a Command], about: &'a About) -> Named<'a> {
         let mut named = Named::default();
         let mut created = BTreeSet::new();
-        let Named { merchants, orders, payouts, credits, spoken_of, taken } = &mut named;
+        let Named { merchants, orders, payouts, credits, near, credited, spoken_of, taken } = &mut named;
         for command in commands {
             match command {
                 Command::CreatePayout(order) => {
@@ -149,6 +170,14 @@ impl<'a> Named<'a> {
                 Command::Fund { merchant, connector, reference, .. } => {
                     merchants.insert(*merchant);
                     credits.insert((*connector, &**reference));
+                    *credited = true;
+                }
+                Command::Credit { line, .. } => {
+                    merchants.extend(line.whose);
+                    let names = [&line.reference].into_iter().chain(&line.names);
+                    credits.extend(names.map(|name| (line.connector, &**name)));
+                    near.extend(line.days().map(|day| (line.connector, line.amount.paise(), day)));
+                    *credited = true;
                 }
                 Command::Approve { .. } | Command::Reject { .. } => {}
             }
@@ -164,8 +193,15 @@ impl<'a> Named<'a> {
 pub async fn load(tx: &mut Tx<'_>, commands: &[&Command], rules: &Rules) -> Result<Loaded, StoreError> {
     let mut loaded = Loaded::default();
     let about = load_proposals(tx, &mut loaded, commands).await?;
-    let Named { mut merchants, orders, mut payouts, credits, spoken_of, taken } = Named::by(commands, &about);
-    let house = if about.books.contains(&MerchantId::HOUSE) { vec![Value::Int(0)] } else { Vec::new() };
+    let Named { mut merchants, orders, mut payouts, credits, near, credited, spoken_of, taken } =
+        Named::by(commands, &about);
+    let house = about.books.contains(&MerchantId::HOUSE) || credited;
+    let house = if house { vec![Value::Int(MerchantId::HOUSE.0)] } else { Vec::new() };
+    let called: Vec<Value> =
+        credits.iter().flat_map(|(connector, name)| [text(connector.as_str()), text(name)]).collect();
+    let near = near
+        .iter()
+        .flat_map(|(connector, paise, day)| [text(connector.as_str()), Value::Int(*paise), Value::Int(*day)]);
     let mut hold = commands.iter().any(|command| is_held_back(command));
     // Which payout a reference belongs to never changes, so this needs no lock; it says whose lock is needed.
     let known = load_spoken_of(tx, &mut loaded, rules, &spoken_of).await?;
@@ -183,10 +219,9 @@ pub async fn load(tx: &mut Tx<'_>, commands: &[&Command], rules: &Rules) -> Resu
                 &BY_ID,
                 payouts.iter().flat_map(|(merchant, payout)| [Value::Int(merchant.0), Value::Int(payout.0)]).collect(),
             ),
-            (
-                &CREDITS,
-                credits.iter().flat_map(|(connector, reference)| [text(connector.as_str()), text(reference)]).collect(),
-            ),
+            (&CREDITS, called.clone()),
+            (&CREDITS_NEAR, near.collect()),
+            (&CREDITS_NAMED, called),
             (
                 &REFERENCES,
                 taken
@@ -213,10 +248,11 @@ pub async fn load(tx: &mut Tx<'_>, commands: &[&Command], rules: &Rules) -> Resu
         loaded.versions.insert(order.id, payout.version);
         loaded.snapshot.payouts.insert(order.id, payout);
     }
-    for mut row in next() {
-        let (connector, reference) = (decode_connector(&row.text()?)?, row.text()?);
-        let credit = (MerchantId(row.int()?), amount(row.int()?)?);
-        loaded.snapshot.credits.insert((connector, reference.into()), credit);
+    for row in next().into_iter().chain(next()) {
+        credits::load(&mut loaded.snapshot, row, false)?;
+    }
+    for row in next() {
+        credits::load(&mut loaded.snapshot, row, true)?;
     }
     decode_references(&mut loaded, next())?;
     let names = next().iter_mut().map(Row::text).collect::<Result<Vec<_>, _>>()?;
