@@ -74,7 +74,7 @@ fn canaries_come_out_nowhere() {
         ("the log".to_owned(), log),
         ("stdout".to_owned(), std::fs::read(site.path("serve-log.stdout")).unwrap()),
         ("the metrics".to_owned(), metrics.into_bytes()),
-        ("the bank's log".to_owned(), std::fs::read(site.path("bank-log.stderr")).unwrap()),
+        ("the bank's log".to_owned(), std::fs::read(site.path("bank-sandbox-log.stderr")).unwrap()),
     ];
     places.extend(replies.into_iter().map(|(what, reply)| (format!("the answer to {what}"), reply.body.into_bytes())));
     places.extend(before);

@@ -445,6 +445,7 @@ impl Scene {
                 "merchant_id": self.naive.merchants[order.merchant].name,
                 "order_id": order.order,
                 "rail": order.rail,
+                "sent_over": line["sent_over"],
                 "amount": rupees(order.rupees * 100),
                 "state": payout.state.name(),
                 "held": false,
@@ -456,6 +457,9 @@ impl Scene {
             assert_eq!(*line, expected);
             let labelled = matches!(payout.state, State::Paid | State::Reversed);
             assert_eq!(line["rrn"] != "", labelled, "{line}");
+            // Whether a payout that has ended badly or waits was sent before is the bank's story.
+            let sent = labelled || matches!(payout.state, State::Sending | State::Sent);
+            assert!(line["sent_over"] == order.rail || !sent && line["sent_over"].is_null(), "{line}");
         }
     }
 
