@@ -26,9 +26,13 @@ async fn apply(world: &World, said: Vec<Said>) -> Report {
     apply_with(world, said).await.unwrap()
 }
 
+/// The bank's statement of a day, as it is given out when the day is over.
 async fn statement(world: &World, date: &str) -> Vec<u8> {
     let path = format!("/statement?date={date}");
-    world.bank.handle("GET", &path, Default::default()).await.unwrap().body.to_vec()
+    let body = world.bank.handle("GET", &path, Default::default()).await.unwrap().body;
+    let text = std::str::from_utf8(&body).unwrap();
+    let made_at = text.split_once("<CreDtTm>").unwrap().1.split_once("</CreDtTm>").unwrap().0;
+    text.replace(made_at, &format!("{date}T23:59:59+05:30")).into_bytes()
 }
 
 fn said(bytes: &[u8]) -> Vec<Said> {
