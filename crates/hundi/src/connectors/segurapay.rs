@@ -106,39 +106,16 @@ impl SeguraPay {
                 })?)
             }
         };
-        let number = match options.number.as_deref() {
-            None => None,
-            Some(number) => Some(
-                Mobile::parse(number)
-                    .ok_or_else(|| format!("`connectors.{name}.number` must be an Indian mobile number of 10 digits"))?
-                    .as_str()
-                    .to_owned(),
-            ),
-        };
         Ok(SeguraPay {
             connector: configured(name)?,
             transfers: format!("{url}/PayoutBankTransafer"),
             statuses: format!("{url}/PayoutTransactionStatusByClientRef"),
             token,
-            number,
+            number: number(name, options)?,
             callback_secret,
             dialect: options.dialect,
             reply_within: Duration::from_millis(options.reply_within_ms),
         })
-    }
-
-    fn post(&self, url: &str, body: &impl Serialize) -> OutRequest {
-        OutRequest {
-            method: Method::Post,
-            url: url.to_owned(),
-            headers: vec![("content-type", "application/json".to_owned())],
-            // Writing texts as JSON cannot fail.
-            body: serde_json::to_vec(body).unwrap_or_default().into(),
-            deadline: self.reply_within,
-            write_before_boot_us: None,
-            reply_bytes_max: REPLY_BYTES_MAX,
-            reach: Reach::Operator,
-        }
     }
 
     /// What an envelope says that does not name our order.
@@ -178,6 +155,28 @@ impl SeguraPay {
             _ => accepted,
         };
         Word { rrn: label(&text(data, "RRN")), ..word }
+    }
+}
+
+/// The number that each transfer carries, if there is one.
+fn number(name: &str, options: &config::SeguraPay) -> Result<Option<String>, String> {
+    let wrong = || format!("`connectors.{name}.number` must be an Indian mobile number of 10 digits");
+    let number = |number: &String| Mobile::parse(number).map(|mobile| mobile.as_str().to_owned()).ok_or_else(wrong);
+    options.number.as_ref().map(number).transpose()
+}
+
+/// A request to the service: all of them are a `POST` of JSON.
+fn post(url: &str, body: &impl Serialize, reply_within: Duration) -> OutRequest {
+    OutRequest {
+        method: Method::Post,
+        url: url.to_owned(),
+        headers: vec![("content-type", "application/json".to_owned())],
+        // Writing texts as JSON cannot fail.
+        body: serde_json::to_vec(body).unwrap_or_default().into(),
+        deadline: reply_within,
+        write_before_boot_us: None,
+        reply_bytes_max: REPLY_BYTES_MAX,
+        reach: Reach::Operator,
     }
 }
 
@@ -239,12 +238,12 @@ impl Bank for SeguraPay {
             beneficiary_phone_no,
             order_id: transfer.reference.as_str(),
         };
-        self.post(&self.transfers, &body)
+        post(&self.transfers, &body, self.reply_within)
     }
 
     fn enquiry(&self, question: Question) -> Option<OutRequest> {
         let body = QuestionBody { token: &self.token, order_id: question.reference.as_str() };
-        Some(self.post(&self.statuses, &body))
+        Some(post(&self.statuses, &body, self.reply_within))
     }
 
     fn outcome(&self, reference: Reference, asked: Asked, reply: &Result<OutReply, OutError>) -> Word {

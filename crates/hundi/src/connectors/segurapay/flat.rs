@@ -19,16 +19,16 @@
 //!
 //! Source: `docs-wowpe.readme.io/reference`, `docs.distril.in/reference` (CONNECTORS.md, sections 3 and 7.3).
 
-use super::{REPLY_BYTES_MAX, refused, why};
+use super::{number, post, refused, why};
 use crate::config::{self, Dialect};
 use crate::connectors::{
     Asked, Bank, Call, Called, NoWord, Question, Transfer, address, bare, configured, field, label, needed_secret,
     replied, text,
 };
-use crate::http_out::{Method, OutError, OutReply, OutRequest, Reach};
+use crate::http_out::{OutError, OutReply, OutRequest};
 use hundi_core::command::{ConnectorRules, Outcome, Way, Word};
 use hundi_core::ids::{Connector, Reference};
-use hundi_core::party::{Beneficiary, Mobile};
+use hundi_core::party::Beneficiary;
 use hundi_core::routing::Carries;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -111,30 +111,14 @@ impl Flat {
             return Err(format!("`connectors.{name}.client_id` must be the id that the service gave, without spaces"));
         }
         let (file, env) = (options.secret_key_file.as_deref(), options.secret_key_env.as_deref());
-        let number = |number: &str| Mobile::parse(number).map(|mobile| mobile.as_str().to_owned());
-        let wrong = || format!("`connectors.{name}.number` must be an Indian mobile number of 10 digits");
         Ok(Flat {
             connector: configured(name)?,
             which,
             client_id,
             secret_key: needed_secret(name, "secret_key", file, env)?,
-            number: options.number.as_deref().map(|given| number(given).ok_or_else(wrong)).transpose()?,
+            number: number(name, options)?,
             reply_within: Duration::from_millis(options.reply_within_ms),
         })
-    }
-
-    fn post(&self, url: &str, body: &impl Serialize) -> OutRequest {
-        OutRequest {
-            method: Method::Post,
-            url: url.to_owned(),
-            headers: vec![("content-type", "application/json".to_owned())],
-            // Writing texts as JSON cannot fail.
-            body: serde_json::to_vec(body).unwrap_or_default().into(),
-            deadline: self.reply_within,
-            write_before_boot_us: None,
-            reply_bytes_max: REPLY_BYTES_MAX,
-            reach: Reach::Operator,
-        }
     }
 }
 
@@ -237,14 +221,14 @@ impl Bank for Flat {
             order_id,
             client_order_id,
         };
-        self.post(url, &body)
+        post(url, &body, self.reply_within)
     }
 
     fn enquiry(&self, question: Question) -> Option<OutRequest> {
         let Which::WowPe { statuses, .. } = &self.which else { return None };
         let client_order_id = question.reference.as_str();
         let body = QuestionBody { client_id: &self.client_id, secret_key: &self.secret_key, client_order_id };
-        Some(self.post(statuses, &body))
+        Some(post(statuses, &body, self.reply_within))
     }
 
     fn outcome(&self, reference: Reference, asked: Asked, reply: &Result<OutReply, OutError>) -> Word {
@@ -314,7 +298,7 @@ mod tests {
     use super::*;
     use crate::connectors::tests::{PAID, REFERENCE, UNPAID, heard, reference, shared_rows, told};
     use hundi_core::money::Amount;
-    use hundi_core::party::{AccountNumber, Ifsc, PersonName, Vpa};
+    use hundi_core::party::{AccountNumber, Ifsc, Mobile, PersonName, Vpa};
     use hundi_core::rails::Rail;
     use hundi_core::schedule::Timestamp;
 

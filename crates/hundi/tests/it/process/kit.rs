@@ -596,18 +596,12 @@ impl Site {
 
     /// A command-line tool on this store, with `--json`.
     pub fn cli(&self, args: &[&str]) -> Ran {
-        let config = self.config();
-        let mut all = args.to_vec();
-        all.extend(["--json", "--config", &config]);
-        run(&all)
+        run(&[args, &["--json", "--config", &self.config()]].concat())
     }
 
     /// The same, killed after so long unless it has ended; true if it had done what it was asked for.
     pub fn cli_cut(&self, args: &[&str], after: Duration) -> bool {
-        let config = self.config();
-        let mut all = args.to_vec();
-        all.extend(["--json", "--config", &config]);
-        let mut tool = Process::start(&all, &self.path("cut-log"));
+        let mut tool = Process::start(&[args, &["--json", "--config", &self.config()]].concat(), &self.path("cut-log"));
         std::thread::sleep(after);
         let ended = tool.child.try_wait().unwrap();
         tool.kill();
