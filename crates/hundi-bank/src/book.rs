@@ -112,6 +112,8 @@ pub(crate) struct BookRow {
     pub(crate) at_us: i64,
     /// How many times money was moved out.
     pub(crate) executions: i64,
+    /// When the next that is known to happen to it does: it is paid, or given back.
+    pub(crate) due_at_us: Option<i64>,
     pub(crate) standing: Standing,
 }
 
@@ -583,14 +585,15 @@ impl Batch<'_> {
 
     fn book_page(&self, after_id: i64) -> Result<Vec<BookRow>, BookError> {
         let sql = "SELECT reference, amount_paise, rail, state, rrn, id, at_us,
-                   (SELECT COUNT(*) FROM movements WHERE transfer_id = transfers.id AND direction = 'out')
+                   (SELECT COUNT(*) FROM movements WHERE transfer_id = transfers.id AND direction = 'out'), due_at_us
                    FROM transfers WHERE id > ?1 ORDER BY id LIMIT ?2";
         let mut statement = self.tx.prepare_cached(sql)?;
         let mut rows = statement.query([after_id, PAGE_ROWS_MAX])?;
         let mut page = Vec::new();
         while let Some(row) = rows.next()? {
             let (standing, rail) = read_standing(row)?;
-            page.push(BookRow { id: row.get(5)?, rail, at_us: row.get(6)?, executions: row.get(7)?, standing });
+            let (at_us, executions, due_at_us) = (row.get(6)?, row.get(7)?, row.get(8)?);
+            page.push(BookRow { id: row.get(5)?, rail, at_us, executions, due_at_us, standing });
         }
         Ok(page)
     }

@@ -71,6 +71,7 @@ struct BookRowBody<'a> {
     code: &'a str,
     at_us: i64,
     executions: i64,
+    due_at_us: Option<i64>,
 }
 
 #[derive(Serialize)]
@@ -321,8 +322,9 @@ impl Bank {
 fn write_book_row(body: &mut Vec<u8>, row: &BookRow) {
     let Standing { reference, amount_paise, state, rrn } = &row.standing;
     let (status, code, _message) = state.words();
-    let (rail, at_us, executions) = (row.rail.name(), row.at_us, row.executions);
-    let row = BookRowBody { reference, amount_paise: *amount_paise, status, rrn, rail, code, at_us, executions };
+    let amount_paise = *amount_paise;
+    let (rail, at_us, executions, due_at_us) = (row.rail.name(), row.at_us, row.executions, row.due_at_us);
+    let row = BookRowBody { reference, amount_paise, status, rrn, rail, code, at_us, executions, due_at_us };
     // To write texts and numbers into memory cannot fail.
     if let Err(error) = serde_json::to_writer(body, &row) {
         tracing::error!(%error, "a row of the book could not be written as JSON");

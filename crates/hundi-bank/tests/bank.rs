@@ -530,7 +530,8 @@ fn read(xml: &str) -> (i64, i64, usize, i64) {
         Said::Line(line) => {
             let back = line.side == Side::Credit;
             assert_eq!((line.returned, line.booked, line.references.len()), (back, true, 1));
-            assert!(line.bank_references[0].bytes().all(|b| b.is_ascii_digit()));
+            // An RRN, or a UTR where the rail has one.
+            assert!(formats::clears(&line.bank_references[0]), "{line:?}");
             sum += if back { line.amount_paise } else { -line.amount_paise };
             lines += 1;
         }
@@ -584,6 +585,52 @@ async fn statements_add_up_from_day_to_day() {
     assert!(xml.contains("<CdtDbtInd>CRDT</CdtDbtInd><RvslInd>true</RvslInd>"));
     let (debit, credit) = (tags(xml, "Ntry")[1], tags(xml, "Ntry")[2]);
     assert_eq!(tags(debit, "AcctSvcrRef"), tags(credit, "AcctSvcrRef"), "a reversal carries the RRN of its debit");
+    customer.close().await;
+}
+
+/// A day with every rail, debits and what came back, and one that ends below zero: each is what its schema describes.
+#[tokio::test(start_paused = true)]
+async fn a_statement_of_every_rail_is_valid() {
+    let customer = Customer::new(config(None));
+    for rail in ["IMPS", "NEFT", "RTGS", "UPI"] {
+        for (suffix, vpa) in [("0001", "success"), ("0777", "reversed"), ("0444", "invalid")] {
+            let number = account(&format!("5010001{suffix}"));
+            let whom = if rail == "UPI" {
+                json!({"kind": "upi", "vpa": format!("{vpa}@sandbox"), "name": "Asha & Rao"})
+            } else {
+                number
+            };
+            customer.pay(&order(&format!("{rail}{suffix}"), rail, &whom)).await.expect("an answer");
+        }
+    }
+    customer.until_s(86_400).await;
+    let mut all = order("ALL", "IMPS", &account("50100010001"));
+    all["amount_paise"] = json!(1_000_000_000_000_i64);
+    customer.pay(&all).await.expect("an answer");
+    customer.until_s(86_460).await;
+    let opened = 1_000_000_000_000;
+    for (date, sums) in [
+        ("2025-01-01", (opened, -80_000, 12, opened - 80_000)),
+        ("2025-01-02", (opened - 80_000, -opened, 1, -80_000)),
+        ("2025-01-03", (-80_000, 0, 0, -80_000)),
+    ] {
+        let reply = customer.ask("GET", &format!("/statement?date={date}"), "").await.expect("an answer");
+        let xml = std::str::from_utf8(&reply.body).expect("UTF-8");
+        schema::check("camt.053.001.02", xml);
+        assert_eq!(read(xml), sums, "{date}");
+        for rail in ["IMPS", "NEFT", "RTGS", "UPI"] {
+            let told = xml.matches(&format!("<Cd>{rail}</Cd>")).count();
+            assert_eq!(
+                told,
+                match date {
+                    "2025-01-01" => 3,
+                    "2025-01-02" => usize::from(rail == "IMPS"),
+                    _ => 0,
+                },
+                "{date} {rail}"
+            );
+        }
+    }
     customer.close().await;
 }
 

@@ -21,7 +21,9 @@ mod credit;
 mod refusal;
 mod two;
 
-pub use credit::{Credit, CreditLine, Credited, EXPECTED_DAYS, FileLines, KnownCredit, LineCredited, named_alone};
+pub use credit::{
+    Credit, CreditLine, Credited, EXPECTED_DAYS, FileLines, KnownCredit, LineCredited, Read, credit_names, named_alone,
+};
 pub use refusal::Refusal;
 
 /// Whatever may change money, and the claims and wake-ups around it.
@@ -69,6 +71,13 @@ pub enum Command {
     /// No connector may take a queued payout that is due: all of them are paused, ill or at their limits. It is looked at
     /// again later, the rarer the longer it waits.
     Wait {
+        /// Whose payout.
+        merchant: MerchantId,
+        /// Which.
+        payout: PayoutId,
+    },
+    /// A hold ends, and a bank has spoken of an attempt of this payout that the store has forgotten.
+    Recognise {
         /// Whose payout.
         merchant: MerchantId,
         /// Which.
@@ -306,7 +315,7 @@ pub struct Snapshot {
     /// The bank credits that have funded a wallet, or lie in the house's suspense.
     pub credits: BTreeMap<(Connector, Box<str>), KnownCredit>,
     /// What else banks call credits that are booked, and the references under which they are.
-    pub credit_names: BTreeMap<(Connector, Box<str>), BTreeSet<Box<str>>>,
+    pub credit_names: BTreeMap<(Connector, Box<str>), BTreeMap<Box<str>, Read>>,
     /// The proposals that are to be approved or rejected.
     pub proposals: BTreeMap<i64, Proposal>,
     /// The exceptions of the payouts that proposals are about, and those that proposals name.
@@ -536,6 +545,7 @@ fn judge(snapshot: &mut Snapshot, rules: &Rules, command: &Command, now: Timesta
         Command::Fund { merchant, connector, reference, amount, actor } => {
             credit::fund(snapshot, (*connector, reference), *merchant, *amount, actor, now)
         }
+        Command::Recognise { merchant, payout } => forgotten::recognise(snapshot, rules, (*merchant, *payout), now),
         Command::Credit { line, actor } => credit::told(snapshot, line, actor, now),
         Command::Approve { proposal, actor } => two::approve(snapshot, rules, *proposal, actor, now),
         Command::Reject { proposal, actor, why } => two::reject(snapshot, *proposal, actor, why, now),
@@ -773,7 +783,9 @@ pub(crate) fn record(
             (Some(_), _) if standing == Standing::Open && planted(Plant::NotFoundAsVoid) => Fact::NotExecuted,
             (Some(after), Source::Enquiry { asked_at }) if standing == Standing::Open => {
                 let asked_at = if planted(Plant::NotFoundJudgedLate) { now } else { asked_at };
-                if asked_at > payout.send_before.after(after) { Fact::NotExecuted } else { Fact::Silent }
+                // Asked in what is the future now: by a clock that was set back since, and nobody knows when.
+                let known = asked_at <= now;
+                if known && asked_at > payout.send_before.after(after) { Fact::NotExecuted } else { Fact::Silent }
             }
             _ => Fact::Silent,
         },
@@ -965,7 +977,11 @@ fn told(change: &Change<'_>, was: State) -> String {
     format!("{:?}{amount} while {}; {}", change.event, was.name(), change.detail)
 }
 
-fn own(payouts: &mut BTreeMap<PayoutId, Payout>, merchant: MerchantId, id: PayoutId) -> Result<&mut Payout, Refusal> {
+pub(crate) fn own(
+    payouts: &mut BTreeMap<PayoutId, Payout>,
+    merchant: MerchantId,
+    id: PayoutId,
+) -> Result<&mut Payout, Refusal> {
     payouts.get_mut(&id).filter(|payout| payout.order.merchant == merchant).ok_or(Refusal::PayoutUnknown)
 }
 

@@ -4,17 +4,19 @@
 //! a bank speaks of a reference with our mark that is not known --> it is kept, an exception, and the installation goes on hold
 //! after the release a merchant sends the OrderID again         --> its references are derived again and found among them:
 //!                                                                  recorded, reserved, and paid as the bank has paid it
+//! what the backup has as queued and nobody would start (held, given up, cancelled) --> is looked for at the release
 //! ```
 //!
 //! A reference cannot be turned back into an OrderID, but it can be recognised. What is recognised is never sent: the bank's
 //! word of then decides, and where it was not final, the bank is asked.
 
 use crate::command::{Attempt, Decision, History, Outcome, Refusal, Rules, Snapshot, Source, Transition, Way, Word};
-use crate::command::{new_payout, record};
+use crate::command::{new_payout, own, record};
 use crate::ids::{Actor, Connector, MerchantId, OrderId, PayoutId, Reference};
-use crate::payout::{Order, State};
+use crate::payout::{Order, Payout, State};
 use crate::plant::{Plant, planted};
 use crate::postings::{self, PostingError};
+use crate::rails::Rail;
 use crate::schedule::Timestamp;
 
 /// An OrderID's references are looked for up to this attempt, or `worker.attempts_max`, whichever is more: the forgotten
@@ -130,7 +132,7 @@ pub fn references<'a>(
 }
 
 /// An attempt, and what banks said of it.
-type Attempted = (u32, Vec<Forgotten>);
+pub(crate) type Attempted = (u32, Vec<Forgotten>);
 
 /// What banks said of the attempts of an order, in the order of the attempts. Costs nothing where nothing was forgotten.
 fn of_order(snapshot: &Snapshot, rules: &Rules, order: &Order) -> Vec<Attempted> {
@@ -199,14 +201,58 @@ pub(crate) fn queued(
     if payout.state != State::Queued || payout.held || planted(Plant::ForgottenPaidAgain) {
         return None;
     }
-    let made = payout.attempts;
-    let mut found = of_order(snapshot, rules, &payout.order);
-    found.retain(|(attempt, _)| *attempt > made);
+    let found = spoken_of(snapshot, rules, payout);
     if found.is_empty() {
         return None;
     }
     let done = take_up(snapshot, rules, Transition::default(), id, &found, now);
     Some(done.map_or_else(Decision::Refused, |done| Decision::Done(Box::new(done))))
+}
+
+/// What banks said of attempts of a payout that it has not made, as far as is known here.
+pub(crate) fn spoken_of(snapshot: &Snapshot, rules: &Rules, payout: &Payout) -> Vec<Attempted> {
+    let mut found = of_order(snapshot, rules, &payout.order);
+    found.retain(|(attempt, _)| *attempt > payout.attempts);
+    found
+}
+
+/// Looks for a payout of which no start would look: one that is queued and held is at the bank; one that has ended without
+/// being paid, or whose last attempt that is known has not, gets the first attempt that was spoken of, and a person is told
+/// what the bank has done by it. What is at one bank is held by that, so it neither goes to another nor comes back by itself.
+pub(crate) fn recognise(
+    snapshot: &mut Snapshot,
+    rules: &Rules,
+    (merchant, id): (MerchantId, PayoutId),
+    now: Timestamp,
+) -> Result<Decision, Refusal> {
+    let payout = own(&mut snapshot.payouts, merchant, id)?.clone();
+    let found = spoken_of(snapshot, rules, &payout);
+    let Some((attempt, heard)) = found.first().filter(|_| !planted(Plant::EndedNotRecognised)) else {
+        return Ok(Decision::Repeat(Some(Box::new(payout))));
+    };
+    match payout.state {
+        State::Queued => {
+            take_up(snapshot, rules, Transition::default(), id, &found, now).map(|done| Decision::Done(Box::new(done)))
+        }
+        State::Sending | State::Sent | State::Failed | State::Cancelled => {
+            let mut transition = Transition::default();
+            adopt(snapshot, &mut transition, &payout, payout.rail, (*attempt, heard));
+            let payout = own(&mut snapshot.payouts, merchant, id)?;
+            (payout.version, payout.updated_at) = (payout.version + 1, now);
+            let said = |said: Said| heard.iter().find(|one| one.said == said);
+            // What came back, or was refused, has ended at the bank as it has here.
+            if said(Said::Returned).is_none() {
+                let spoken = said(Said::Spoken).filter(|_| said(Said::Refused).is_none());
+                let spoken = spoken.map(|one| (one, Source::SignedCallback, Outcome::Accepted));
+                repeat(snapshot, rules, &mut transition, paid(heard).or(spoken), now);
+            }
+            transition.history =
+                Some(recognised(*attempt, "the bank knows it by an attempt that this store has forgotten"));
+            transition.payout = snapshot.payouts.get(&id).cloned();
+            Ok(Decision::Done(Box::new(transition)))
+        }
+        State::Paid | State::Reversed => Err(Refusal::NotNow),
+    }
 }
 
 /// A queued payout is at the bank, by the last attempt that was spoken of, and then what the bank's words make it.
@@ -219,49 +265,83 @@ fn take_up(
     now: Timestamp,
 ) -> Result<Transition, Refusal> {
     let payout = snapshot.payouts.get_mut(&id).ok_or(Refusal::PayoutUnknown)?;
-    let Some((last, Some(heard))) = found.last().map(|(attempt, heard)| (*attempt, heard.first())) else {
+    // Whose word it is that it was paid; whoever else speaks of it may be another way to the same account.
+    let told = |heard: &[Forgotten]| paid(heard).map(|(one, ..)| (one.connector, one.reference));
+    let least = |heard: &[Forgotten]| heard.iter().map(|one| (one.connector, one.reference)).min();
+    let last = found.last().and_then(|(attempt, heard)| Some((*attempt, told(heard).or_else(|| least(heard))?)));
+    let Some((last, (connector, reference))) = last else {
         return Err(Refusal::PayoutUnknown);
     };
     payout.state = State::Sent;
-    (payout.attempts, payout.connector, payout.reference) = (last, Some(heard.connector), Some(heard.reference));
+    (payout.attempts, payout.connector, payout.reference) = (last, Some(connector), Some(reference));
     (payout.send_before, payout.next_at, payout.updated_at) = (now.max(payout.send_before.after(1)), Some(now), now);
     payout.version += 1;
     // Which rail it was sent over is forgotten too: the first that it would be sent over.
     let mut rails = payout.rails.for_order(payout.order.rail, payout.order.amount);
     let rail = rails.next().unwrap_or(payout.order.rail);
     payout.rail = rail;
-    let merchant = payout.order.merchant;
+    let payout = payout.clone();
     for (attempt, heard) in found {
-        for (connector, reference) in heard.iter().map(|one| (one.connector, one.reference)) {
-            if snapshot.references.insert((connector, reference), (id, *attempt)).is_none() {
-                let (payout, attempt) = (id, *attempt);
-                // The bank has it already: it is no row of a file that is still to be written.
-                let way = Way::Call;
-                transition.recognised.push(Attempt { connector, reference, merchant, payout, attempt, rail, way });
-            }
-        }
+        adopt(snapshot, &mut transition, &payout, rail, (*attempt, heard));
     }
     for (_, heard) in found {
-        let said = |said: Said| heard.iter().find(|one| one.said == said);
-        let paid = said(Said::Debited).map(|one| (one, Source::Statement, Outcome::Paid));
-        let paid = paid.or_else(|| said(Said::Paid).map(|one| (one, Source::SignedCallback, Outcome::Paid)));
-        let returned = said(Said::Returned).map(|one| (one, Source::Statement, Outcome::Reversed));
-        for (one, source, outcome) in paid.into_iter().chain(returned) {
-            let word = Word { outcome, amount_paise: one.amount_paise, rrn: one.rrn.clone(), why: "".into() };
-            // What cannot be posted leaves it at the bank, which is asked.
-            if let Ok(Decision::Done(done)) = record(snapshot, rules, one.connector, one.reference, &word, source, now)
-            {
-                transition.journal.extend(done.journal);
-                transition.callbacks.extend(done.callbacks);
-                transition.exception = done.exception.or(transition.exception);
-            }
-        }
+        let returned = heard.iter().find(|one| one.said == Said::Returned);
+        let returned = returned.map(|one| (one, Source::Statement, Outcome::Reversed));
+        repeat(snapshot, rules, &mut transition, paid(heard).into_iter().chain(returned), now);
     }
-    transition.history = Some(History {
-        event: format!("Recognised (attempt {last})").into(),
-        actor: Actor::System,
-        detail: "the bank knows it from a time that this store has forgotten; it was not sent again".into(),
-    });
+    let why = "the bank knows it from a time that this store has forgotten; it was not sent again";
+    transition.history = Some(recognised(last, why));
     transition.payout = snapshot.payouts.get(&id).cloned();
     Ok(transition)
+}
+
+/// Gives a payout the references of an attempt that it has forgotten.
+fn adopt(
+    snapshot: &mut Snapshot,
+    transition: &mut Transition,
+    payout: &Payout,
+    rail: Rail,
+    (attempt, heard): (u32, &[Forgotten]),
+) {
+    let (merchant, payout) = (payout.order.merchant, payout.order.id);
+    for (connector, reference) in heard.iter().map(|one| (one.connector, one.reference)) {
+        if snapshot.references.insert((connector, reference), (payout, attempt)).is_none() {
+            // The bank has it already: it is no row of a file that is still to be written.
+            let way = Way::Call;
+            transition.recognised.push(Attempt { connector, reference, merchant, payout, attempt, rail, way });
+        }
+    }
+}
+
+/// A bank's word of then, as it is told again.
+type Told<'a> = (&'a Forgotten, Source, Outcome);
+
+/// The word that says that an attempt was paid: a statement's rather than a call's.
+fn paid(heard: &[Forgotten]) -> Option<Told<'_>> {
+    let said = |said: Said| heard.iter().find(|one| one.said == said);
+    let debited = said(Said::Debited).map(|one| (one, Source::Statement, Outcome::Paid));
+    debited.or_else(|| said(Said::Paid).map(|one| (one, Source::SignedCallback, Outcome::Paid)))
+}
+
+/// Has a payout hear what banks said of it then.
+fn repeat<'a>(
+    snapshot: &mut Snapshot,
+    rules: &Rules,
+    transition: &mut Transition,
+    told: impl IntoIterator<Item = Told<'a>>,
+    now: Timestamp,
+) {
+    for (one, source, outcome) in told {
+        let word = Word { outcome, amount_paise: one.amount_paise, rrn: one.rrn.clone(), why: "".into() };
+        // What cannot be posted leaves it at the bank, which is asked.
+        if let Ok(Decision::Done(done)) = record(snapshot, rules, one.connector, one.reference, &word, source, now) {
+            transition.journal.extend(done.journal);
+            transition.callbacks.extend(done.callbacks);
+            transition.exception = done.exception.or(transition.exception.take());
+        }
+    }
+}
+
+fn recognised(attempt: u32, why: &str) -> History {
+    History { event: format!("Recognised (attempt {attempt})").into(), actor: Actor::System, detail: why.into() }
 }

@@ -208,6 +208,27 @@ impl Reference {
         self.0[15 - MARK..] == self.mark(installation)
     }
 
+    /// Whether a statement that repeats this text in words could show one of this installation's references: in capitals, cut
+    /// at either end, and without a space at which its line was cut. Letters beside digits are enough across spaces; within a
+    /// word letters are, and digits alone are an account's number.
+    pub fn is_read_in(text: &str, installation: &str) -> bool {
+        let found = |text: &str, counts: fn(&[u8]) -> bool| {
+            let words = text.split(|c: char| !c.is_ascii_alphanumeric()).map(str::to_ascii_uppercase);
+            let parts = |word: String| {
+                word.as_bytes().windows(15).filter(|part| counts(part)).any(|part| {
+                    let reference = std::str::from_utf8(part).ok().and_then(Reference::parse);
+                    reference.is_some_and(|reference| reference.is_of(installation))
+                })
+            };
+            words.into_iter().any(parts)
+        };
+        let letters = |part: &[u8]| part.iter().any(u8::is_ascii_alphabetic);
+        found(text, letters)
+            || found(&text.replace(' ', ""), |part| {
+                part.iter().any(u8::is_ascii_alphabetic) && part.iter().any(u8::is_ascii_digit)
+            })
+    }
+
     fn mark(&self, installation: &str) -> [u8; MARK] {
         let mut hash = Sha256::new();
         hash.update(b"hundi reference mark 1");
@@ -301,6 +322,36 @@ impl fmt::Display for Actor {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_that_a_statement_could_show_as_a_reference_is_known() {
+        let reference = |nth: usize| {
+            let order = OrderId::parse(&format!("order-{nth}")).unwrap();
+            Reference::derive("home", MerchantId(1), &order, 1, 0).to_string()
+        };
+        let digits = |reference: &String| reference.bytes().filter(u8::is_ascii_digit).count();
+        let mixed = reference(0);
+        assert!(digits(&mixed) > 0);
+        let (start, end) = mixed.split_at(7);
+        let letters = (0..).map(reference).find(|reference| digits(reference) == 0).unwrap();
+        let check = |text: &str, is: bool| assert_eq!(Reference::is_read_in(text, "home"), is, "{text}");
+        check(&mixed, true);
+        check(&mixed.to_lowercase(), true);
+        check(&format!("RAVI {mixed}-KUMAR"), true);
+        // What is cut at a side, or joined where a line was cut.
+        check(&format!("X{mixed}YZ"), true);
+        check(&format!("{start} {end}"), true);
+        check(&format!("{start}-{end}"), false);
+        check(&letters, true);
+        // Names of letters only are many, and words of them that come to fifteen too.
+        let (start, end) = letters.split_at(7);
+        check(&format!("{start} {end}"), false);
+        check(&mixed[..14], false);
+        check("RUPESH KUMAR VIRENDR", false);
+        check("\u{930}\u{93e}\u{939}\u{941}\u{932}", false);
+        check("", false);
+        assert!(!Reference::is_read_in(&mixed, "elsewhere"));
+    }
 
     const NEVER: Timestamp = Timestamp(i64::MAX);
 

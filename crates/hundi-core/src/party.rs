@@ -155,16 +155,26 @@ impl PersonName {
     /// The name as this rail carries it: letters of other scripts are transliterated, signs that the rail does not
     /// know become spaces, runs of spaces become one, and what is too long is cut. Never empty.
     pub fn for_rail(&self, rules: &RailRules) -> String {
+        let mut name = self.written_with(rules.name_signs);
+        name.truncate(rules.name_chars_max);
+        let name = name.trim_end();
+        if name.is_empty() { "BENEFICIARY".to_owned() } else { name.to_owned() }
+    }
+
+    /// The whole name in what every rail carries: letters, digits and single spaces.
+    pub fn plain(&self) -> String {
+        self.written_with("")
+    }
+
+    fn written_with(&self, signs: &str) -> String {
         let mut name = String::with_capacity(self.0.len());
         for c in any_ascii::any_ascii(&self.0).chars() {
-            let c = if c.is_ascii_alphanumeric() || rules.name_signs.contains(c) { c } else { ' ' };
+            let c = if c.is_ascii_alphanumeric() || signs.contains(c) { c } else { ' ' };
             if c != ' ' || !(name.is_empty() || name.ends_with(' ')) {
                 name.push(c);
             }
         }
-        name.truncate(rules.name_chars_max);
-        let name = name.trim_end();
-        if name.is_empty() { "BENEFICIARY".to_owned() } else { name.to_owned() }
+        name
     }
 }
 

@@ -54,11 +54,11 @@ plants! {
         by "test(=paid_and_taken_back)" row 12;
     StartsOnHold "starts-on-hold" "What is queued is sent though the installation is on hold."
         by "test(=on_hold_nothing_is_started) | test(=sqlite::hold::a_backup_is_restored)" row 21;
-    ElsewhereAfterSilence "elsewhere-after-silence" "A bank that does not answer has refused, and another one may try.";
+    ElsewhereAfterSilence "elsewhere-after-silence" "A bank that does not answer has refused, and another one may try." row 7;
     AnyRail "any-rail" "A payout is sent over another rail though its merchant has not allowed it."
-        by "test(=a_rail_that_the_account_does_not_take)";
+        by "test(=a_rail_that_the_account_does_not_take)" row 6;
     RailAfterSilence "rail-after-silence" "After silence another rail is tried."
-        by "test(=never_another_rail_after_silence)";
+        by "test(=never_another_rail_after_silence)" row 7;
     SecondDebitKnown "second-debit-known" "A second debit under one reference is taken for the first." row 22;
     CancelsOnHold "cancels-on-hold" "What is queued can be cancelled while the installation is on hold."
         by "test(=on_hold_nothing_is_started)" row 21;
@@ -119,8 +119,18 @@ plants! {
         by "test(postgres::process_postgres::an_asynchronous_pair_is_refused)" row 4;
     LostCommitCounts "lost-commit-counts" "A COMMIT that nobody answered counts as done."
         by "test(postgres::process_postgres::connections_that_are_cut_around_a_commit)" row 15;
+    RefusedCommitCounts "refused-commit-counts" "A COMMIT that the server refuses counts as done."
+        by "test(postgres::process_refusing::serialization_failures)" row 15;
     LeaseFromWaking "lease-from-waking" "The time to send is counted from the send, not from the claim."
         by "test(postgres::process_postgres::pauses_longer_than_the_leases)" row 16;
+    LeaseAheadBelieved "lease-ahead-is-believed" "A process number that a clock now set back has leased is nobody else's until then."
+        by "test(=sqlite::processes::a_clock_is_set_back_after_many_kills)" row 17;
+    SleepsThroughTheClock "sleeps-through-the-clock" "Nobody looks at what is due until a clock that was set back has caught up."
+        by "test(=tests::nobody_sleeps_until_a_clock_has_caught_up)" row 17;
+    ClocksApart "clocks-apart" "Nobody minds that the clock of a machine is another than that of the others."
+        by "test(=postgres::process_postgres::a_machine_whose_clock_is_wrong)" row 17;
+    LimitNotKept "limit-not-kept" "A token's calls are counted, and served all the same."
+        by "test(=sqlite::timing::guesses_are_all_answered_alike_and_a_limit_holds)" row 32;
     HeadOfLineBlock "head-of-line-block" "What is due is worked on up to the first row that cannot be read."
         by "test(sqlite::poison::poison_rows_delay_nobody)" row 19;
     HeaderDeadlineOnly "header-deadline-only" "The deadline of a call is over the headers of its answer, not over the body."
@@ -135,26 +145,30 @@ plants! {
         by "test(sqlite::exchange::an_upload_is_cut)" row 20;
     CutAnswerBelieved "cut-answer-believed" "Of an answer that ends too early what was read is believed."
         by "test(sqlite::exchange::an_answer_is_cut)" row 20;
+    AnswerToldTwice "answer-told-twice" "An answer that says two things of one payment is believed in the second."
+        by "test(=pain::what_is_said_twice_and_not_alike_is_silence) | test(sqlite::exchange::inbox::an_answer_that_says_two_things)" row 20;
+    ShiftedAnswer "shifted-answer" "A row of an answer with more fields than it should have, which have moved, is read."
+        by "test(=bankcsv::a_mapped_answer_comes_to_what_the_table_says) | test(=bankcsv::reverse_files_come_to_what_the_table_says)" row 20;
     RowInTwoFiles "row-in-two-files" "What is in a file already is taken into the next one too."
         by "test(sqlite::exchange::)" row 20;
-    SendBeforeIntent "send-before-intent" "The bank has the request before the start is committed.";
-    TimeoutAsFailure "timeout-as-failure" "A request without an answer is taken for refused.";
-    NotFoundAsVoid "not-found-as-void" "What an enquiry does not find is taken for never executed, at any time.";
-    ResendOnRestart "resend-on-restart" "What was sending is sent again, under a new reference, and not asked about.";
-    SelectThenInsert "select-then-insert" "That an OrderID is known is not looked up where it is decided.";
-    LeaseByTimeAlone "lease-by-time-alone" "A process that was paused sends what its lease has long run out for.";
-    AmountTolerance "amount-tolerance" "A bank that paid a rupee more or less than ordered is believed to have paid.";
+    SendBeforeIntent "send-before-intent" "The bank has the request before the start is committed." row 2;
+    TimeoutAsFailure "timeout-as-failure" "A request without an answer is taken for refused." row 7;
+    NotFoundAsVoid "not-found-as-void" "What an enquiry does not find is taken for never executed, at any time." row 8;
+    ResendOnRestart "resend-on-restart" "What was sending is sent again, under a new reference, and not asked about." row 6;
+    SelectThenInsert "select-then-insert" "That an OrderID is known is not looked up where it is decided." row 9;
+    LeaseByTimeAlone "lease-by-time-alone" "A process that was paused sends what its lease has long run out for." row 16;
+    AmountTolerance "amount-tolerance" "A bank that paid a rupee more or less than ordered is believed to have paid." row 22;
     LastWriterWins "last-writer-wins" "A signed callback gives money back without a question." row 12;
-    ForgedCallbackTrusted "forged-callback-trusted" "A callback's signature is not checked.";
-    FeeNotReserved "fee-not-reserved" "The fee is not set aside with the amount, so a wallet can be overspent.";
-    FeeKeptOnReversal "fee-kept-on-reversal" "A reversal gives the amount back, but not the fee.";
-    ForgottenPayout "forgotten-payout" "After a silence nothing is due any more.";
-    UnchainedRow "unchained-row" "A release does not move the journal's chain.";
-    CallbackGivenUp "callback-given-up" "A callback is given up after its first failure.";
-    CallbackNotWritten "callback-not-written" "The news of a failure is not written with the failure.";
-    CancelAtTheBank "cancel-at-the-bank" "What is at the bank can be cancelled.";
-    DeemedAsPaid "deemed-as-paid" "A deemed success is taken for a success.";
-    ErrorBodyTrusted "error-body-trusted" "The body of a reply with an error's status is believed.";
+    ForgedCallbackTrusted "forged-callback-trusted" "A callback's signature is not checked." row 12;
+    FeeNotReserved "fee-not-reserved" "The fee is not set aside with the amount, so a wallet can be overspent." row 11;
+    FeeKeptOnReversal "fee-kept-on-reversal" "A reversal gives the amount back, but not the fee." row 13;
+    ForgottenPayout "forgotten-payout" "After a silence nothing is due any more." row 6;
+    UnchainedRow "unchained-row" "A release does not move the journal's chain." row 6;
+    CallbackGivenUp "callback-given-up" "A callback is given up after its first failure." row 28;
+    CallbackNotWritten "callback-not-written" "The news of a failure is not written with the failure." row 28;
+    CancelAtTheBank "cancel-at-the-bank" "What is at the bank can be cancelled." row 6;
+    DeemedAsPaid "deemed-as-paid" "A deemed success is taken for a success." row 7;
+    ErrorBodyTrusted "error-body-trusted" "The body of a reply with an error's status is believed." row 7;
     SynchronousNormal "synchronous-normal" "The embedded database is not synced at each commit."
         by "test(sqlite::lost_syncs::what_was_acknowledged)" row 5;
     RollbackErrorPanics "rollback-error-panics" "After a full disk the writer insists on a rollback that SQLite has done already."
@@ -167,16 +181,22 @@ plants! {
         by "test(sqlite::rotten_disk::a_balance_that)" row 5;
     ForgottenPaidAgain "forgotten-paid-again" "What a bank has paid in a time that a restored store has forgotten is paid again."
         by "test(=what_was_forgotten_is_recognised) | test(=sqlite::restore::what_was_forgotten_is_not_paid_again)" row 21;
+    EndedNotRecognised "ended-not-recognised" "What is held, or has failed, is not looked for among the payments that were forgotten."
+        by "test(=what_nobody_would_start_is_recognised) | test(=sqlite::restore::what_was_declared_failed_is_found_at_the_release)" row 21;
     UnsignedHold "unsigned-hold" "Anybody can put the installation on hold by an unsigned call."
         by "test(=only_who_proves_it_puts_us_on_hold) | test(=sqlite::restore::nobody_else_puts_us_on_hold)" row 21;
     ReleaseWithGaps "release-with-gaps" "A hold is released though a bank has spoken of payments that no statement has."
         by "test(=sqlite::restore::a_release_waits_for_the_statements)" row 21;
     ReportForgetsReversals "report-forgets-reversals" "The day's report leaves out what banks have taken back."
         by "test(=sqlite::report::a_day_is_reported_as_it_was)" row 24;
+    NameIsAReference "name-is-a-reference" "Of two payouts that the words of a debit name the first one is paid."
+        by "test(=sqlite::reconcile::words_that_name_two_payouts_pay_neither)" row 22;
     CreditToldTwice "credit-told-twice" "A credit that two files tell of under two names funds twice."
-        by "test(=a_credit_is_booked_once) | test(=sqlite::credits::one_credit_told_in_two_ways_funds_once)";
+        by "test(=a_credit_is_booked_once) | test(=sqlite::credits::one_credit_told_in_two_ways_funds_once)" row 22;
+    NarrationBelieved "narration-believed" "What a payer has written is believed to be what the bank calls his credit."
+        by "test(=a_name_in_words_is_no_proof) | test(=sqlite::credits::nobody_makes_anothers_credit_disappear)" row 22;
     WithdrawnTwice "withdrawn-twice" "One debit of a bank is booked as two withdrawals."
-        by "test(=a_debit_is_withdrawn_once)";
+        by "test(=a_debit_is_withdrawn_once)" row 35;
     RottenAmount "rotten-amount" "A payout is sent whatever amount its row says."
         by "test(sqlite::rotten_disk::no_amount_is_sent)" row 5;
 }

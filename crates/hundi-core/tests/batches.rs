@@ -5,7 +5,7 @@ mod common;
 
 use common::{NOON, connector, merchant, order, references, reloaded, rules};
 use hundi_core::command::{
-    CallbackWish, Command, Credit, CreditLine, Decision, FileLines, KnownCredit, KnownException, Outcome, Rules,
+    CallbackWish, Command, Credit, CreditLine, Decision, FileLines, KnownCredit, KnownException, Outcome, Read, Rules,
     Snapshot, Source, Word, decide,
 };
 use hundi_core::ids::{Actor, Connector, MerchantId, OrderId, PayoutId};
@@ -16,7 +16,7 @@ use hundi_core::rails::{Rail, RailChoice};
 use hundi_core::schedule::{HOUR, SECOND, Timestamp};
 use proptest::prelude::*;
 use proptest::sample::select;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 const LETTERS: [&str; 3] = ["A", "B", "C"];
 const BANKS: [&str; 2] = ["sandbox", "other"];
@@ -25,7 +25,7 @@ const BANKS: [&str; 2] = ["sandbox", "other"];
 fn load_credits(loaded: &mut Snapshot, store: &Snapshot, name: &(Connector, Box<str>)) {
     let others = store.credit_names.get(name);
     loaded.credit_names.extend(others.map(|references| (name.clone(), references.clone())));
-    for reference in others.into_iter().flatten().chain([&name.1]) {
+    for reference in others.into_iter().flat_map(BTreeMap::keys).chain([&name.1]) {
         let key = (name.0, reference.clone());
         loaded.credits.extend(store.credits.get(&key).map(|known| (key, known.clone())));
     }
@@ -53,6 +53,7 @@ fn load(store: &Snapshot, command: &Command) -> Snapshot {
         }
         Command::Enquire { merchant, payout, .. }
         | Command::Wait { merchant, payout }
+        | Command::Recognise { merchant, payout }
         | Command::Expire { merchant, payout }
         | Command::Cancel { merchant, payout, .. } => {
             merchants.push(*merchant);
@@ -87,7 +88,7 @@ fn load(store: &Snapshot, command: &Command) -> Snapshot {
         }
         Command::Credit { line, .. } => {
             merchants.extend([MerchantId::HOUSE].into_iter().chain(line.whose));
-            for name in [&line.reference].into_iter().chain(&line.names) {
+            for name in [&line.reference].into_iter().chain(line.names.iter().map(|(name, _)| name)) {
                 load_credits(&mut loaded, store, &(line.connector, name.clone()));
             }
             let near = store.credits.iter().filter(|((connector, _), known)| {
@@ -185,10 +186,12 @@ fn write(store: &mut Snapshot, snapshot: Snapshot, decision: &Decision) {
 
 fn write_credit(store: &mut Snapshot, credit: &Credit) -> Option<KnownCredit> {
     let Credit { connector, reference, merchant, amount, day, line, names, .. } = credit;
-    for name in names {
-        store.credit_names.entry((*connector, name.clone())).or_default().insert(reference.clone());
+    let mut known =
+        KnownCredit { merchant: *merchant, amount: *amount, read: Read::Field, day: Some(*day), line: line.clone() };
+    for (name, read) in names {
+        store.credit_names.entry((*connector, name.clone())).or_default().insert(reference.clone(), *read);
+        known.read = if name == reference { *read } else { known.read };
     }
-    let known = KnownCredit { merchant: *merchant, amount: *amount, day: Some(*day), line: line.clone() };
     store.credits.insert((*connector, reference.clone()), known)
 }
 
@@ -224,7 +227,7 @@ fn id(merchant: MerchantId, letter: usize, nonce: i64) -> PayoutId {
 prop_compose! {
     fn a_command()(
         kind in select(vec!["create", "create", "start", "start", "start", "record", "record", "record", "record", "record",
-            "enquire", "wait", "expire", "cancel", "fund", "fund", "credit", "credit", "approve", "approve", "approve", "reject"]),
+            "enquire", "wait", "recognise", "expire", "cancel", "fund", "fund", "credit", "credit", "approve", "approve", "approve", "reject"]),
         merchant in select(vec![1, 1, 1, 2, 3]).prop_map(MerchantId),
         letter in 0..LETTERS.len(),
         // Mostly the id that the order's first create brings.
@@ -268,6 +271,7 @@ prop_compose! {
             },
             "enquire" => Command::Enquire { merchant, payout, lease_us: 10 * SECOND },
             "wait" => Command::Wait { merchant, payout },
+            "recognise" => Command::Recognise { merchant, payout },
             "expire" => Command::Expire { merchant, payout },
             "cancel" => Command::Cancel { merchant, payout, actor: operator },
             "approve" => Command::Approve { proposal, actor: Actor::Operator(approver.into()) },
@@ -276,7 +280,7 @@ prop_compose! {
                     connector: bank,
                     reference: names.iter().max_by_key(|name| name.len()).map_or(format!("?{of_file}{utr}"), |name| (*name).to_owned()).into(),
                     line: format!("{of_file}{utr}").into(),
-                    names: names.iter().map(|name| (*name).into()).collect(),
+                    names: names.iter().map(|name| ((*name).into(), if other == 0 { Read::Field } else { Read::Narrated })).collect(),
                     amount,
                     day: NOON.ist_day() + i64::from(utr) - 1,
                     whose: (merchant != MerchantId(3)).then_some(merchant).filter(|_| salt == 0),

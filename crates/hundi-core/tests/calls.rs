@@ -15,6 +15,7 @@ use hundi_core::command::{
 use hundi_core::ids::{Actor, MerchantId, OrderId, PayoutId, Reference};
 use hundi_core::money::Amount;
 use hundi_core::payout::{Payout, State};
+use hundi_core::proposal::{Proposal, ProposalState, What};
 use hundi_core::rails::Rail;
 use hundi_core::schedule::{SECOND, Timestamp};
 
@@ -340,5 +341,91 @@ fn what_was_queued_then_is_recognised_too() {
         assert_eq!(done.recognised.len(), 1);
         assert_eq!((world.payout().state, world.payout().paid_attempt), (State::Paid, Some(1)));
         assert_eq!(world.snapshot.merchants[&MERCHANT].accounts.reserved, Default::default());
+    }
+}
+
+/// What the backup knows as queued and held, or what has ended before the bank spoke, is looked for at the end of the hold: the
+/// one is paid, of the other a person is told. Nobody declares failed what is at the bank.
+#[test]
+fn what_nobody_would_start_is_recognised() {
+    use Outcome::{Accepted, Paid, Reversed};
+    use Source::{SignedCallback, Statement};
+    type Heard = (u32, Outcome, Source);
+    let table: [(&str, &[Heard], &str); 12] = [
+        ("held", &[(1, Paid, Statement)], "paid held settle"),
+        ("held", &[(2, Paid, SignedCallback)], "paid held settle"),
+        ("held", &[(1, Accepted, SignedCallback)], "sent held"),
+        // By an attempt that the backup knows it is at one bank, and by a later one it was paid.
+        ("sent", &[(2, Paid, Statement)], "sent held PaidThereOnly"),
+        ("sent", &[(2, Accepted, SignedCallback)], "sent held Contradiction"),
+        ("cancelled", &[(1, Paid, Statement)], "cancelled held PaidThereOnly"),
+        ("cancelled", &[(1, Accepted, SignedCallback), (1, Paid, SignedCallback)], "cancelled held PaidUnexpectedly"),
+        ("cancelled", &[(1, Paid, Statement), (2, Paid, Statement)], "cancelled held PaidThereOnly PaidThereOnly"),
+        ("cancelled", &[(1, Accepted, SignedCallback)], "cancelled held Contradiction"),
+        // It has ended there as it has here.
+        ("sent", &[(2, REFUSED, SignedCallback)], "sent"),
+        ("cancelled", &[(1, Accepted, SignedCallback), (1, REFUSED, SignedCallback)], "cancelled"),
+        ("cancelled", &[(1, Paid, Statement), (1, Reversed, Statement)], "cancelled"),
+    ];
+    for (was, heard, expected) in table {
+        let mut world = World::new();
+        let (merchant, payout) = (MERCHANT, PAYOUT);
+        let reply = Source::Reply { send_before: world.payout().send_before };
+        let first = world.reference;
+        if was == "sent" {
+            world.hear(Accepted, reply);
+        } else {
+            world.hear(Outcome::NotWritten, reply);
+            // As the backup has it: its start is forgotten.
+            world.snapshot.references.clear();
+        }
+        match was {
+            "sent" => {}
+            "held" => world.snapshot.payouts.get_mut(&PAYOUT).unwrap().held = true,
+            _ => world.done(&Command::Cancel { merchant, payout, actor: Actor::System }),
+        }
+        for (attempt, outcome, source) in heard {
+            world.reference = references(MERCHANT, &OrderId::parse("A").unwrap(), *attempt)[0];
+            world.hear(*outcome, *source);
+        }
+        world.snapshot.on_hold = false;
+        if was != "cancelled" {
+            world.now = world.now.max(world.payout().send_before.after(1));
+            let proposal = Proposal {
+                id: 1,
+                what: What::DeclareFailed { merchant, payout },
+                reason: "the bank does not know it".into(),
+                proposed_by: "asha".into(),
+                proposed_at: world.now,
+                expires_at: world.now.after(SECOND),
+                state: ProposalState::Proposed,
+                decided_by: "".into(),
+                decided_at: None,
+                decided_why: "".into(),
+            };
+            world.snapshot.proposals.insert(1, proposal);
+            let approve = Command::Approve { proposal: 1, actor: Actor::Operator("ravi".into()) };
+            let refused = decide(&mut world.snapshot, &world.rules, &approve, world.now);
+            assert!(matches!(refused, Decision::Refused(Refusal::KnownThere)), "{heard:?}: {refused:?}");
+        }
+        let mut shown = Vec::new();
+        while let Decision::Done(done) =
+            decide(&mut world.snapshot, &world.rules, &Command::Recognise { merchant, payout }, world.now)
+        {
+            shown.extend(done.journal.iter().map(|row| row.movement.kind.name().to_owned()));
+            shown.extend(done.exception.map(|told| format!("{:?}", told.kind)));
+            assert!(done.attempt.is_none() && !done.recognised.is_empty(), "nothing is to be sent");
+        }
+        let held = if world.payout().held { " held" } else { "" };
+        let shown = [format!("{}{held}", world.payout().state.name())].into_iter().chain(shown);
+        assert_eq!(shown.collect::<Vec<_>>().join(" "), expected, "{was} {heard:?}");
+        if was == "sent" && world.payout().held {
+            // The refusal by the first does not start it anew, nor give its money back.
+            world.reference = first;
+            world.hear(REFUSED, Source::SignedCallback);
+            world.hear(REFUSED, Source::Statement);
+            assert!(world.payout().state.is_open() && world.payout().held, "{heard:?}: {:?}", world.payout());
+        }
+        assert_eq!(world.snapshot.merchants[&MERCHANT].accounts.sum(), Some(0));
     }
 }

@@ -47,6 +47,47 @@ fn a_credit_is_booked_once() {
     );
 }
 
+/// `~` stands before a name that was read in free text, which the payer may have written.
+#[test]
+fn a_name_in_words_is_no_proof() {
+    check(
+        "
+         // In words only, as some banks have it: other words are another credit, the same in a field may be the same.
+         credit 500 ~HDFCN52026112200001 line=a whose=1  -> 500.00/0.00/0.00 fund Funded
+         credit 500 ~HDFCN52026112200002 line=b whose=1  -> 1000.00/0.00/0.00 fund Funded
+         credit 500 ~HDFCN52026112200001 line=c whose=1  -> 1000.00/0.00/0.00 Doubtful
+         credit 500 HDFCN52026112200001 line=c whose=1   -> 1000.00/0.00/0.00 Doubtful
+         credit 500 HDFCN52026112200003 line=c whose=1   -> 1000.00/0.00/0.00 Doubtful
+         fund 500 HDFCN52026112200001                    -> CreditReused
+         fund 500 HDFCN52026112200009                    -> 1500.00/0.00/0.00 fund
+         // A field wins: what stands beside it in words is another's, and does not touch that one.
+         credit 600 HDFCN52026112200004,~HDFCN52026112200005 line=d whose=1 -> 2100.00/0.00/0.00 fund Funded
+         credit 600 HDFCN52026112200005 line=e whose=1   -> 2700.00/0.00/0.00 fund Funded
+         credit 600 HDFCN52026112200005 line=f whose=1   -> 2700.00/0.00/0.00 Again
+         fund 650 HDFCN52026112200007                    -> 3350.00/0.00/0.00 fund
+         credit 650 HDFCN52026112200006,~HDFCN52026112200007 line=1a whose=1 -> 4000.00/0.00/0.00 fund Funded
+         credit 650 HDFCN52026112200007 line=1b whose=1  -> 4000.00/0.00/0.00 Expected
+         // A number of the bank's own tells nothing of a payment's: the words may.
+         credit 700 B1,~HDFCN52026112200008 line=1c whose=1  -> 4700.00/0.00/0.00 fund Funded
+         credit 700 HDFCN52026112200008 line=1d whose=1  -> 4700.00/0.00/0.00 Doubtful
+         fund 700 HDFCN52026112200008                    -> CreditReused
+         fund 700 B1                                     -> Repeat
+         // One credit by its field in one file, and by a payer's words in another, is not funded twice.
+         credit 800 HDFCN52026112200010 line=1e whose=1  -> 5500.00/0.00/0.00 fund Funded
+         credit 800 B2,~HDFCN52026112200011 line=1f whose=1 -> 5500.00/0.00/0.00 Doubtful
+         // What a person booked is expected by words too, but then known by them only.
+         fund 900 HDFCN52026112200012                    -> 6400.00/0.00/0.00 fund
+         credit 900 ~HDFCN52026112200012 line=2a whose=1 -> 6400.00/0.00/0.00 Expected
+         credit 900 HDFCN52026112200012 line=2b whose=1  -> 6400.00/0.00/0.00 Doubtful
+         // But not where the bank's field may be what it is called: who pays may have written there what another is called.
+         fund 950 HDFCN52026112200013                    -> 7350.00/0.00/0.00 fund
+         credit 950 632621000003,~HDFCN52026112200013 line=2c whose=2 -> 7350.00/0.00/0.00 Doubtful
+         // And twelve digits may be the bank's own number: what stands in words may be the RRN.
+         fund 1000 433112345678                          -> 8350.00/0.00/0.00 fund
+         credit 1000 100000123456,~433112345678 line=2d whose=1 -> 8350.00/0.00/0.00 Doubtful",
+    );
+}
+
 #[test]
 fn what_was_booked_by_hand_is_expected() {
     check(

@@ -76,8 +76,8 @@ const ROWS: [Row; 35] = [
     row(
         15,
         "the answer to COMMIT is lost; conflicts; busy",
-        "1,000 cuts: 0 doubled, 0 lost",
-        "it 'test(/process_postgres/)'",
+        "1,000 cuts and 200 conflicts: 0 doubled, 0 lost",
+        "it 'test(/process_postgres|process_refusing/)'",
     ),
     row(
         16,
@@ -91,7 +91,12 @@ const ROWS: [Row; 35] = [
         "50 runs with +-1 h and +-1 year: nothing paid twice, everything ends",
         "it 'test(/simulator/)'",
     ),
-    row(18, "a full disk", "0 lost; writes again within 30 s of room", "it 'test(/failing_disk|process_disk/)'"),
+    row(
+        18,
+        "a full disk",
+        "0 lost; writes again within 30 s of room",
+        "it 'test(/failing_disk|process_disk|process_refusing/)'",
+    ),
     row(
         19,
         "payouts that poison their batch",

@@ -7,9 +7,11 @@ use crate::clock::random;
 use crate::http::peer::parse_cidrs;
 use crate::keys::{Place, hex, new_token, token_hash};
 use crate::proposals::HOUSE;
+use crate::store::StoreError;
 use crate::store::batch::HOLD;
 use crate::store::reads::{ComplaintView, MerchantView};
 use crate::store::rows::{self, ComplaintEvent, Setting};
+use crate::writer::Unknown;
 use hundi_core::command::{CALLED, Command, Decision, ExceptionKey, MerchantState, Refusal, WAITING};
 use hundi_core::fees::FeePlan;
 use hundi_core::ids::{Actor, Connector, MerchantId, PayoutId, Reference};
@@ -22,7 +24,7 @@ use hundi_core::schedule::{DAY, HOUR, MINUTE, Timestamp};
 use hundi_core::signing::secret_text;
 use hundi_core::turnround;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// A document, or a sentence that says why not.
 pub type Answer = Result<Value, String>;
@@ -699,10 +701,66 @@ pub async fn hold_release(app: &App, reason: &str, force: bool, actor: &Actor) -
             says why nothing will be paid twice"
         ));
     }
+    let (looked_for, damaged) = recognise_unpaid(app).await?;
+    if damaged > 0 && !force {
+        return Err(format!(
+            "{damaged} payouts are damaged, and may be what banks have spoken of; `hundi verify` names them. Mend them, or \
+            release with --force and a reason that says why nothing will be paid twice"
+        ));
+    }
     let forced = if force { "hold released by force" } else { "hold released" };
     let line = rows::settings_line(MerchantId::HOUSE, &format!("{forced}: {reason}"), actor, app.clock.now());
     app.writer.write(rows::meta_forget(HOLD).and(line)).await.map_err(text)?;
-    hold_status(app).await
+    // Until then no new word has set a hold, because there was one.
+    if forgotten_references(app).await?.is_subset(&looked_for) {
+        return hold_status(app).await;
+    }
+    if app.store.meta(HOLD).await.map_err(text)?.is_none() {
+        hold_set(app, "a bank spoke of one more payment that is not known here while the hold was released", actor)
+            .await?;
+    }
+    Err("a bank has just spoken of one more payment that is not known here, so Hundi is on hold again; give `hundi reconcile` \
+        its next statement, and release again"
+        .to_owned())
+}
+
+/// The references of ours that banks have spoken of and that are not known here.
+async fn forgotten_references(app: &App) -> Result<HashSet<Reference>, String> {
+    let forgotten = app.store.forgotten(i64::MAX).await.map_err(text)?;
+    Ok(forgotten.iter().map(|view| view.forgotten.reference).collect())
+}
+
+/// Looks among what banks have spoken of for payouts that nobody would start again: their merchants do not order them a second
+/// time, so they are recognised now, before anything goes on. Gives back what was looked for, and how many payouts could not
+/// be read.
+async fn recognise_unpaid(app: &App) -> Result<(HashSet<Reference>, u64), String> {
+    let references = forgotten_references(app).await?;
+    if references.is_empty() {
+        return Ok((references, 0));
+    }
+    let unpaid = app.store.unpaid_of(&references, &app.rules).await.map_err(text)?;
+    let mut damaged = unpaid.damaged;
+    for (merchant, payout) in unpaid.found {
+        // One attempt at a time: each is an exception of its own. Every turn takes one of the references.
+        for _ in 0..references.len() {
+            match app.writer.execute(Command::Recognise { merchant, payout }).await {
+                Ok(Decision::Done(_)) => {}
+                Ok(Decision::Repeat(_) | Decision::Refused(_)) => break,
+                Err(Unknown::Store(StoreError::Corrupt(what))) => {
+                    tracing::error!(
+                        merchant = merchant.0,
+                        payout = payout.0,
+                        what,
+                        "a damaged payout is not looked for"
+                    );
+                    damaged += 1;
+                    break;
+                }
+                Err(error) => return Err(text(error)),
+            }
+        }
+    }
+    Ok((references, damaged))
 }
 
 /// Why the statements that have been read do not yet tell what the banks have paid in the forgotten time.

@@ -85,6 +85,12 @@ impl Clock {
         }
     }
 
+    /// By how much the time of day is ahead of [`Clock::boot_us`], which changes when somebody sets it; `None` of a held clock,
+    /// which is not the time of anything outside.
+    pub fn ahead_us(&self) -> Option<i64> {
+        matches!(self.0, Source::System).then(|| self.now().0.saturating_sub(self.boot_us()))
+    }
+
     /// Keeps a held clock where it is while the guard lives: for an answer from outside of the program (a database's
     /// server), which takes no time that the program can see. The machine's clocks do not care.
     pub fn still(&self) -> Still {

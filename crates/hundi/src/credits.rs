@@ -201,7 +201,8 @@ impl Rules {
 
     /// The merchants whose rules a line meets: one, or it is nobody's.
     pub fn whose(&self, keys: &Keys, line: &Line) -> BTreeSet<MerchantId> {
-        let fields = line.references.iter().chain(&line.bank_references).chain([&line.narration, &line.paid_into]);
+        let named = line.references.iter().chain(&line.bank_references).chain(&line.narrated);
+        let fields = named.chain([&line.narration, &line.paid_into]);
         let fields: Vec<Vec<String>> = fields.map(|field| words(field)).collect();
         let said = self.words.iter().filter(|(rule, _)| fields.iter().any(|field| rule.is_in(field)));
         let mut whose: BTreeSet<MerchantId> = said.map(|(_, merchant)| *merchant).collect();

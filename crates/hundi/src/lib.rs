@@ -39,6 +39,7 @@ use http_out::HttpOut;
 use hundi_core::command::{Rules, Transition};
 use hundi_core::ids::{MerchantId, PayoutId};
 use hundi_core::payout::{Payout, State};
+use hundi_core::plant::{Plant, planted};
 use hundi_core::schedule::{SECOND, Timestamp};
 use keys::Keys;
 use metrics::Metrics;
@@ -413,7 +414,8 @@ impl Alarm {
     pub async fn sleep_until(&self, clock: &Clock, at: Timestamp) {
         let at = self.at.fetch_min(at.0, Ordering::AcqRel).min(at.0);
         // Both look every second at least. A clock that was set back must not make them wait until it has caught up.
-        let pause = u64::try_from(at.saturating_sub(clock.now().0).min(SECOND)).unwrap_or(0);
+        let most = if planted(Plant::SleepsThroughTheClock) { i64::MAX } else { SECOND };
+        let pause = u64::try_from(at.saturating_sub(clock.now().0).min(most)).unwrap_or(0);
         tokio::select! {
             biased;
             () = self.notify.notified() => {}
@@ -471,4 +473,23 @@ pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Ends when `stop` becomes true, or when nobody is left who could say so.
 pub async fn told_to_stop(stop: &mut tokio::sync::watch::Receiver<bool>) {
     drop(stop.wait_for(|stop| *stop).await);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Alarm, Clock};
+    use hundi_core::schedule::{HOUR, SECOND, Timestamp};
+    use std::time::Duration;
+    use tokio::time::Instant;
+
+    /// Whoever looks for what is due looks again soon, though the clock was set back since he knew when.
+    #[tokio::test(start_paused = true)]
+    async fn nobody_sleeps_until_a_clock_has_caught_up() {
+        let clock = Clock::held(Timestamp(2 * HOUR));
+        let (alarm, began) = (Alarm::default(), Instant::now());
+        let due = clock.now().after(SECOND / 2);
+        clock.step(-HOUR);
+        alarm.sleep_until(&clock, due).await;
+        assert_eq!(began.elapsed(), Duration::from_secs(1));
+    }
 }

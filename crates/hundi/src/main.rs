@@ -343,12 +343,12 @@ enum Connector {
 enum Route {
     /// Say where a payout would go, by which rule, and why not elsewhere
     Explain {
-        /// The merchant's ID
+        /// The merchant's ID (default: nobody whom a rule names)
         #[arg(long)]
-        merchant: String,
-        /// NEFT, RTGS, IMPS or UPI
+        merchant: Option<String>,
+        /// NEFT, RTGS, IMPS or UPI (default: UPI with --upi, otherwise IMPS)
         #[arg(long)]
-        rail: String,
+        rail: Option<String>,
         /// Rupees, such as 100.00
         #[arg(long, allow_hyphen_values = true)]
         amount: String,
@@ -626,8 +626,8 @@ async fn act_on_connector(app: &App, command: Connector, actor: &Actor) -> admin
 async fn explain(app: &App, route: Route) -> admin::Answer {
     let Route::Explain { merchant, rail, amount, ifsc, upi, at, payout } = route;
     let ordered = hundi::connectors::admin::Ordered {
-        merchant: &merchant,
-        rail: &rail,
+        merchant: merchant.as_deref(),
+        rail: rail.as_deref(),
         amount: &amount,
         ifsc: ifsc.as_deref(),
         upi: upi.as_deref(),

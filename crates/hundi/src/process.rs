@@ -1,7 +1,8 @@
 //! The number of this process, of which its payout ids are made: leased, kept, lost, given back.
 //!
 //! ```text
-//! lease: the number that has been free for longest, taken over the very row that was read (fence and lease_until)
+//! lease: the number that has been free for longest, taken over the very row that was read (fence and lease_until);
+//!        if none is free, one whose lease lies farther ahead than that of a clock that is right
 //! keep:  the lease is prolonged, if the fence is still ours ---- no row ----> it was lost: lease another
 //! ids:   only of moments before the lease_until that is known to be committed
 //! ```
@@ -14,9 +15,14 @@ use crate::store::{Store, StoreError, rows};
 use crate::writer::{self, Unknown};
 use crate::{locked, write_alone};
 use hundi_core::ids::{PROCESSES_MAX, PayoutId, PayoutIds};
-use hundi_core::schedule::Timestamp;
+use hundi_core::plant::{Plant, planted};
+use hundi_core::schedule::{MINUTE, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+
+/// A lease that reaches so far ahead, microseconds, or as two of one's own, is that of a clock that has been set back since.
+/// More than clocks of machines that are kept by NTP differ, less than a service can be down for.
+const AHEAD_US: i64 = 2 * MINUTE;
 
 /// The leased number of this process.
 #[derive(Debug)]
@@ -117,7 +123,9 @@ pub async fn lease(store: &Store, now: Timestamp, lease_us: i64) -> Result<Proce
 }
 
 /// Takes the number that has been free for longest: clocks differ, so the least recently used is the least likely to be
-/// somebody's.
+/// somebody's. If none is free, one of a clock that has been set back since, the nearest: its holder was most likely
+/// killed before, and if it lives, it learns when it prolongs that the number is not its own, and takes another. Its ids
+/// end where those of the next holder begin in any case.
 async fn take(store: &Store, write: Write<'_>, now: Timestamp, lease_us: i64) -> Result<Inner, Unknown> {
     let known = store.processes().await.map_err(Unknown::Store)?;
     let known: BTreeMap<i64, (Timestamp, i64)> =
@@ -125,7 +133,8 @@ async fn take(store: &Store, write: Write<'_>, now: Timestamp, lease_us: i64) ->
     let mut free: Vec<(Timestamp, i64)> = (0..PROCESSES_MAX)
         .map(|process| (known.get(&process).map_or(Timestamp(i64::MIN), |row| row.0), process))
         .collect();
-    free.retain(|(until, _)| *until <= now);
+    let ahead = now.after(AHEAD_US.max(lease_us.saturating_mul(2)));
+    free.retain(|(until, _)| *until <= now || *until > ahead && !planted(Plant::LeaseAheadBelieved));
     free.sort_unstable();
     for (until, process) in free {
         let from = match known.get(&process) {

@@ -19,7 +19,7 @@ use hundi_core::ids::{Connector, MerchantId, PayoutId};
 use hundi_core::money::Balance;
 use hundi_core::payout::{ExceptionKind, State};
 use hundi_core::plant::{Plant, planted};
-use hundi_core::postings::{Account, JournalRow, MovementKind, ONE_OF_TWO};
+use hundi_core::postings::{Account, Cost, JournalRow, MovementKind, ONE_OF_TWO};
 use hundi_core::rails::Rail;
 use hundi_core::schedule::{DAY, Timestamp};
 use serde_json::{Value, json};
@@ -326,6 +326,17 @@ impl Run<'_> {
     async fn day(&mut self, id: MerchantId, seqs: (i64, i64), book: &mut Book) -> Result<[i64; 2], StoreError> {
         let (mut wallet, mut day, mut odd) = (book.opening_paise[0], [0; 2], None);
         let (banks, report, repo) = (&mut self.banks, &mut self.report, self.repo_basis_points);
+        let mut tally = |book: &mut Book, row: &JournalRow, paying: Option<Paying>| {
+            let Cost { amount, fee_paise, gst_paise } = row.movement.cost;
+            let one = Tally { count: 1, amount_paise: amount.paise(), fee_paise, gst_paise };
+            book.moved.entry((row.movement.kind, paying.map(|paying| paying.rail))).or_default().add(one)?;
+            match (row.payout, paying.and_then(|paying| ended_late(repo, row, paying, &book.merchant))) {
+                (Some(payout), Some(late)) => report.late.add(payout, late),
+                _ => Ok(()),
+            }
+        };
+        // What an earlier attempt has paid went over the rail of that one, which has to be looked up.
+        let mut earlier = Vec::new();
         let mut each = |row: JournalRow, paying: Option<Paying>| {
             let (own, legs) = changes(&row)?;
             let follows = wallet.checked_add(own[0]) == Some(row.wallet_after.paise());
@@ -336,17 +347,20 @@ impl Run<'_> {
                 return Ok(());
             }
             add(&mut day, own)?;
-            let cost = &row.movement.cost;
-            let (amount_paise, fee_paise, gst_paise) = (cost.amount.paise(), cost.fee_paise, cost.gst_paise);
-            let one = Tally { count: 1, amount_paise, fee_paise, gst_paise };
-            book.moved.entry((kind, paying.map(|paying| paying.rail))).or_default().add(one)?;
             pass(banks, legs)?;
-            match (row.payout, paying.and_then(|paying| ended_late(repo, &row, paying, &book.merchant))) {
-                (Some(payout), Some(late)) => report.late.add(payout, late),
-                _ => Ok(()),
+            match (row.movement.connector, row.payout, paying.and_then(|paying| Some((paying, paying.paid_earlier?)))) {
+                (Some(connector), Some(payout), Some((paying, attempt))) => {
+                    earlier.push((row, paying, (connector, payout, attempt)));
+                    Ok(())
+                }
+                _ => tally(book, &row, paying),
             }
         };
         self.store.each_movement(id, seqs, &mut each).await?;
+        for (row, paying, (connector, payout, attempt)) in earlier {
+            let rail = self.store.rail_of_attempt(connector, (id, payout), attempt).await?.unwrap_or(paying.rail);
+            tally(book, &row, Some(Paying { rail, ..paying }))?;
+        }
         book.closing_paise[0] = wallet;
         if let Some(seq) = odd {
             let merchant = &book.merchant;

@@ -511,7 +511,7 @@ async fn keep_house(app: Arc<App>, mut stop: watch::Receiver<bool>) -> BTreeMap<
         since_replication += PROCESS_KEEP;
         if since_replication >= REPLICATION_EVERY {
             since_replication = Duration::ZERO;
-            look_after_standbys(&app, &mut remembered).await;
+            look_after_server(&app, &mut remembered).await;
         }
         if since_anchors >= anchors_every {
             since_anchors = Duration::ZERO;
@@ -520,10 +520,10 @@ async fn keep_house(app: Arc<App>, mut stop: watch::Receiver<bool>) -> BTreeMap<
     }
 }
 
-/// Looks whether standbys are synchronous, and remembers in the store that they were, for processes to come.
-async fn look_after_standbys(app: &App, remembered: &mut bool) {
-    if let Err(error) = app.store.check_replication().await {
-        tracing::warn!(%error, "nobody knows whether the database's standbys are synchronous");
+/// Looks whether standbys are synchronous and clocks agree, and remembers of the first in the store that they were, for processes to come.
+async fn look_after_server(app: &App, remembered: &mut bool) {
+    if let Err(error) = app.store.check_server().await {
+        tracing::warn!(%error, "nobody knows whether the database's standbys are synchronous, and whether its server has this machine's time");
     }
     if app.store.synchronous() && !*remembered {
         *remembered = app.writer.write(rows::meta_once("synchronous", "once")).await.is_ok();

@@ -534,6 +534,7 @@ impl Work {
                 Command::Start { merchant, .. }
                 | Command::Enquire { merchant, .. }
                 | Command::Wait { merchant, .. }
+                | Command::Recognise { merchant, .. }
                 | Command::Expire { merchant, .. }
                 | Command::Cancel { merchant, .. }
                 | Command::Fund { merchant, .. },

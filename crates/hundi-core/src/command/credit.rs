@@ -6,7 +6,7 @@
 //! ```
 
 use super::{Decision, Refusal, Snapshot, Transition};
-use crate::formats::clears;
+use crate::formats::{apart, clears, denies};
 use crate::ids::{Actor, Connector, MerchantId};
 use crate::money::Amount;
 use crate::payout::ExceptionKind;
@@ -41,8 +41,26 @@ pub struct Credit {
     pub by_hand_at: Option<Timestamp>,
     /// The key of the statement's line that tells of it; none yet where a person was first.
     pub line: Option<Box<str>>,
-    /// What else the bank calls it.
-    pub names: Vec<Box<str>>,
+    /// What else the bank calls it; and its reference itself, where that was read in free text only.
+    pub names: Vec<(Box<str>, Read)>,
+}
+
+/// Where a name of a credit was read.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Read {
+    /// In free text. Payers write there too, so it may be what somebody else's payment is called.
+    Narrated,
+    /// In a field of the bank's own, or by a person.
+    Field,
+}
+
+/// The names of a credit: those that its bank gives in fields of its own, and what was read elsewhere. A bank's field wins over
+/// words: a second UTR beside that of the field is another payment's. Twelve digits may be the bank's own number and no RRN,
+/// and win over nothing.
+pub fn credit_names(fields: &[Box<str>], narrated: &[Box<str>]) -> Vec<(Box<str>, Read)> {
+    let anothers = |name: &str| fields.iter().any(|field| **field == *name || denies(field, name));
+    let narrated = narrated.iter().filter(|name| !anothers(name)).map(|name| (name.clone(), Read::Narrated));
+    fields.iter().map(|name| (name.clone(), Read::Field)).chain(narrated).collect()
 }
 
 /// A credit as decisions know it.
@@ -52,6 +70,8 @@ pub struct KnownCredit {
     pub merchant: MerchantId,
     /// How much.
     pub amount: Amount,
+    /// Where its reference was read.
+    pub read: Read,
     /// The Indian day of [`Credit::day`]; none for one of before schema 7.
     pub day: Option<i64>,
     /// The key of the statement's line that tells of it.
@@ -67,8 +87,8 @@ pub struct CreditLine {
     pub reference: Box<str>,
     /// The line's key.
     pub line: Box<str>,
-    /// Everything that the bank calls it.
-    pub names: Vec<Box<str>>,
+    /// Everything that the bank may call it.
+    pub names: Vec<(Box<str>, Read)>,
     /// How much.
     pub amount: Amount,
     /// The Indian day on which it was booked.
@@ -100,6 +120,11 @@ impl fmt::Debug for FileLines {
 }
 
 impl CreditLine {
+    /// Where its reference was read.
+    fn read(&self) -> Read {
+        read(&self.names, &self.reference)
+    }
+
     /// The days on which a booking may be of the same credit.
     pub fn days(&self) -> RangeInclusive<i64> {
         self.day - DATED_APART..=self.day + EXPECTED_DAYS
@@ -159,20 +184,25 @@ pub fn named_alone(reference: &str, line: &str) -> String {
     format!("{reference}~{}-{equal}", hash.get(..8).unwrap_or(hash))
 }
 
-/// The credits that a bank calls so: under this reference, or by another name of theirs.
+/// Where a reference was read that is one of these names; what is none of them names a line and nothing else.
+fn read(names: &[(Box<str>, Read)], reference: &str) -> Read {
+    names.iter().find(|(name, _)| **name == *reference).map_or(Read::Field, |(_, read)| *read)
+}
+
+/// The credits that a bank calls so: under this reference, or by another name of theirs; and where it was read that they are.
 fn called<'a>(
     snapshot: &'a Snapshot,
     connector: Connector,
     name: &'a str,
-) -> impl Iterator<Item = (&'a str, &'a KnownCredit)> {
+) -> impl Iterator<Item = (&'a str, &'a KnownCredit, Read)> {
+    let known = move |reference: &str| snapshot.credits.get(&(connector, reference.into()));
     let others = snapshot.credit_names.get(&(connector, name.into())).into_iter().flatten();
-    let references = [name].into_iter().chain(others.map(|reference| &**reference));
-    references.filter_map(move |reference| {
-        snapshot.credits.get(&(connector, reference.into())).map(|known| (reference, known))
-    })
+    let others = others.filter(move |(reference, _)| ***reference != *name);
+    let others = others.filter_map(move |(reference, read)| Some((&**reference, known(reference)?, *read)));
+    known(name).map(|known| (name, known, known.read)).into_iter().chain(others)
 }
 
-/// Whether a person may book a credit under this name: nobody has. A repeat by the same words is one.
+/// Whether a person may book a credit under this name: nobody has. A repeat by the same words, which are the bank's, is one.
 pub(super) fn unbooked(
     snapshot: &Snapshot,
     connector: Connector,
@@ -185,8 +215,9 @@ pub(super) fn unbooked(
         return Ok(true);
     }
     let mut in_suspense = false;
-    for (_, known) in known {
-        if known.merchant == merchant && known.amount == amount {
+    for (_, known, read) in known {
+        // What a payer may have written proves no repeat: a person must find out which credit he has before him.
+        if known.merchant == merchant && known.amount == amount && read == Read::Field {
             return Ok(false);
         }
         in_suspense |= known.merchant == MerchantId::HOUSE;
@@ -244,11 +275,12 @@ fn book(
 
 /// Lets the commands after this one know of a credit, as they would if it had been stored.
 pub(super) fn note(snapshot: &mut Snapshot, credit: &Credit) {
-    let Credit { connector, reference, merchant, amount, .. } = credit;
-    let known = KnownCredit { merchant: *merchant, amount: *amount, day: Some(credit.day), line: credit.line.clone() };
+    let Credit { connector, reference, merchant, amount, day, line, names, .. } = credit;
+    let (merchant, amount, read) = (*merchant, *amount, read(names, reference));
+    let known = KnownCredit { merchant, amount, read, day: Some(*day), line: line.clone() };
     snapshot.credits.insert((*connector, reference.clone()), known);
-    for name in &credit.names {
-        snapshot.credit_names.entry((*connector, name.clone())).or_default().insert(reference.clone());
+    for (name, read) in names {
+        snapshot.credit_names.entry((*connector, name.clone())).or_default().insert(reference.clone(), *read);
     }
 }
 
@@ -308,7 +340,7 @@ fn telling(line: &CreditLine, reference: &str, merchant: MerchantId) -> Credit {
         day: line.day,
         by_hand_at: None,
         line: Some(line.line.clone()),
-        names: line.names.iter().filter(|name| ***name != *reference).cloned().collect(),
+        names: line.names.iter().filter(|named| **named != (reference.into(), Read::Field)).cloned().collect(),
     }
 }
 
@@ -329,25 +361,34 @@ enum Judged {
 }
 
 fn judge(snapshot: &Snapshot, line: &CreditLine) -> Judged {
-    let names = [&line.reference].into_iter().chain(&line.names);
-    let known: Vec<(&str, &KnownCredit)> = names.flat_map(|name| called(snapshot, line.connector, name)).collect();
-    if known.iter().any(|(_, known)| known.line.as_ref() == Some(&line.line)) {
+    let names = [&line.reference].into_iter().chain(line.names.iter().map(|(name, _)| name));
+    let known: Vec<_> = names.flat_map(|name| called(snapshot, line.connector, name)).collect();
+    if known.iter().any(|(_, known, _)| known.line.as_ref() == Some(&line.line)) {
         return Judged::Mine;
     }
-    let expected = || known.iter().filter(|(_, known)| known.line.is_none());
-    if let Some((reference, known)) = expected().find(|(_, known)| known.amount == line.amount) {
-        return Judged::Expected((*reference).into(), known.merchant);
+    let expected = || known.iter().filter(|(_, known, _)| known.line.is_none());
+    if let Some((reference, known, _)) = expected().find(|(_, known, _)| known.amount == line.amount) {
+        // Whoever writes the name of what is expected into his own payment must not have it taken for that.
+        let in_words = read(&line.names, reference) == Read::Narrated && **reference != *line.reference;
+        let doubted = in_words && line.read() == Read::Field && clears(&line.reference);
+        return if doubted && !planted(Plant::NarrationBelieved) {
+            Judged::Doubtful((*reference).into())
+        } else {
+            Judged::Expected((*reference).into(), known.merchant)
+        };
     }
-    if let Some((reference, known)) = expected().next() {
+    if let Some((reference, known, _)) = expected().next() {
         return Judged::Differs((*reference).into(), known.amount);
     }
     // What a clearing system calls a payment is that payment's alone; a bank's own reference may be that of a whole batch.
     let alone = clears(&line.reference);
-    let mut same = called(snapshot, line.connector, &line.reference)
-        .filter(|(reference, _)| alone || **reference == *line.reference);
-    if let Some((reference, known)) = same.next() {
+    let same = called(snapshot, line.connector, &line.reference)
+        .filter(|(reference, ..)| alone || **reference == *line.reference);
+    if let Some((reference, known, read)) = same.max_by_key(|(.., read)| *read) {
         let elsewhere = known.line.as_ref().is_some_and(|told| !line.file.has(told));
-        let again = elsewhere && alone && known.amount == line.amount && known.day == Some(line.day);
+        // The bank itself must say so on both sides: what a payer writes would make another's credit disappear.
+        let banks = line.read().min(read) == Read::Field || planted(Plant::NarrationBelieved);
+        let again = banks && elsewhere && alone && known.amount == line.amount && known.day == Some(line.day);
         return if again { Judged::Again } else { Judged::Doubtful(reference.into()) };
     }
     match similar(snapshot, line) {
@@ -367,11 +408,7 @@ fn similar<'a>(snapshot: &'a Snapshot, line: &CreditLine) -> Option<&'a str> {
             None => line.days().contains(&day),
         }
     });
-    near.find(|((_, reference), _)| !apart(reference, &line.reference)).map(|((_, reference), _)| &**reference)
-}
-
-/// Whether two references are those of two payments: one clearing system has given both. A bank's own number beside it, or one
-/// of another shape, may be of the same payment.
-fn apart(one: &str, other: &str) -> bool {
-    clears(one) && clears(other) && one.len() == other.len()
+    // A name in words beside one in a field may be another payment's; two in words are those of two lines of one kind of file.
+    let two = |reference: &str, known: &KnownCredit| apart(reference, &line.reference) && known.read == line.read();
+    near.find(|((_, reference), known)| !two(reference, known)).map(|((_, reference), _)| &**reference)
 }

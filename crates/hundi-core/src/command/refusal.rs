@@ -52,6 +52,8 @@ pub enum Refusal {
     BorneAlready,
     /// An open exception says that a bank has paid it.
     PaidThere,
+    /// A bank has spoken of an attempt of it that is not known here.
+    KnownThere,
     /// There is no such exception, or it is resolved.
     ExceptionUnknown,
     /// Something else was told of the exception since this was proposed.
@@ -96,6 +98,10 @@ impl Refusal {
             Refusal::BorneAlready => "It was collected or written off before, or the payout is paid by it",
             Refusal::PaidThere => {
                 "An open exception says that a bank has paid it; declare it paid, or resolve the exception first"
+            }
+            Refusal::KnownThere => {
+                "A bank knows it from a time that this store has forgotten: resume it if it is queued, else set the hold and \
+                release it; it is recognised and not sent"
             }
             Refusal::ExceptionUnknown => "There is no such exception, or it is resolved already",
             Refusal::ExceptionChanged => {

@@ -6,6 +6,7 @@ use super::{
     ByTwo, Change, Decision, ExceptionKey, KnownCredit, KnownException, Merchant, Outcome, Refusal, Rules, Snapshot,
     Transition, Word, apply, credit, own,
 };
+use crate::forgotten;
 use crate::ids::{Actor, Connector, MerchantId, PayoutId};
 use crate::money::Amount;
 use crate::payout::{Event, Payout, State};
@@ -199,6 +200,10 @@ fn declare_failed(
     // Our own request may still be on its way to the bank.
     if payout.state != State::Queued && by.now <= payout.send_before {
         return Err(Refusal::NotNow);
+    }
+    let payout = payout.clone();
+    if !forgotten::spoken_of(snapshot, rules, &payout).is_empty() && !planted(Plant::EndedNotRecognised) {
+        return Err(Refusal::KnownThere);
     }
     not_paid_there(snapshot, id)?;
     let change = Change { memo: &by.memo, ..Change::of(Event::DeclareFailed, by.actor, &by.detail) };

@@ -3,10 +3,14 @@
 //! One [`Line`] for an entry; where an entry has several transactions with amounts of their own, one for each. It is read as
 //! a stream: what is held at once is one entry. Source of the shapes: the schemas (CONNECTORS.md, sections 4.3 and 4.5).
 
-use super::text::{NARRATION_CHARS_MAX, add_bank_ids, add_id, add_our_ids, clean, iso_date, iso_moment, paise};
+use super::text::{
+    NARRATION_CHARS_MAX, add_bank_ids, add_id, add_narrated_ids, add_our_ids, clean, iso_date, iso_moment, not_rupees,
+    paise,
+};
 use super::xml::{Broken, Xml};
 use super::{Head, Line, Said, Side};
 use crate::schedule::Timestamp;
+use std::borrow::Cow;
 use std::io::BufRead;
 
 /// Transactions of one entry. A batch of more is refused as a whole: memory has a limit.
@@ -15,6 +19,9 @@ const TRANSACTIONS_MAX: usize = 50_000;
 const CURRENCY: &str = "INR";
 /// References that a line has for the whole of a batch.
 const SHARED_MAX: usize = 16;
+
+/// Why something was not used.
+type Why = Cow<'static, str>;
 
 /// Reads a statement or a notice to its end, or to where it is not well-formed.
 pub fn read(input: impl BufRead, tell: &mut dyn FnMut(Said)) {
@@ -84,7 +91,7 @@ fn statement<R: BufRead>(
                     Balance::Previous(paise) => head.opening_paise = head.opening_paise.or(Some(paise)),
                     Balance::Closing(paise) => closing_paise = Some(paise),
                     Balance::Other => {}
-                    Balance::Bad(why) => tell(bad(at, why)),
+                    Balance::Bad(why) => tell(bad(at, &why)),
                 }
             }
             "Ntry" => {
@@ -156,11 +163,11 @@ enum Balance {
     Previous(i64),
     Closing(i64),
     Other,
-    Bad(&'static str),
+    Bad(Why),
 }
 
 fn balance<R: BufRead>(xml: &mut Xml<R>) -> Result<Balance, Broken> {
-    let (mut kind, mut amount, mut side) = (String::new(), Err("the balance has no amount"), None);
+    let (mut kind, mut amount, mut side) = (String::new(), Err(Why::from("the balance has no amount")), None);
     while let Some(name) = xml.child()? {
         match name {
             "Tp" => {
@@ -185,20 +192,26 @@ fn balance<R: BufRead>(xml: &mut Xml<R>) -> Result<Balance, Broken> {
     };
     Ok(match (amount, side) {
         (Err(why), _) => Balance::Bad(why),
-        (_, None) => Balance::Bad("the balance has no CdtDbtInd"),
+        (_, None) => Balance::Bad("the balance has no CdtDbtInd".into()),
         (Ok(paise), Some(Side::Credit)) => known(paise),
         (Ok(paise), Some(Side::Debit)) => known(-paise),
     })
 }
 
 /// The amount of an `Amt`, paise, or what is wrong with it.
-fn amount_of<R: BufRead>(xml: &mut Xml<R>) -> Result<Result<i64, &'static str>, Broken> {
-    let indian = xml.currency() == CURRENCY;
+fn amount_of<R: BufRead>(xml: &mut Xml<R>) -> Result<Result<i64, Why>, Broken> {
+    let foreign = (xml.currency() != CURRENCY).then(|| not_rupees(xml.currency()));
     let text = xml.text()?;
-    if !indian {
-        return Ok(Err("the currency is not INR"));
+    if let Some(why) = foreign {
+        return Ok(Err(why));
     }
-    Ok(paise(&text, '.').ok_or("the amount is not rupees with at most two decimals"))
+    // The schemas give every amount five decimals, whatever its currency; zeros beyond its own say nothing.
+    let exact = match text.split_once('.').and_then(|(_, decimals)| decimals.split_at_checked(2)) {
+        Some((_, zeros)) if zeros.len() <= 3 && zeros.bytes().all(|b| b == b'0') => text.strip_suffix(zeros),
+        _ => None,
+    };
+    let amount = paise(exact.unwrap_or(&text), '.');
+    Ok(amount.ok_or("the amount is not rupees with at most two decimals".into()))
 }
 
 fn side_of(text: &str) -> Option<Side> {
@@ -213,7 +226,7 @@ fn side_of(text: &str) -> Option<Side> {
 #[derive(Default)]
 struct Details {
     /// The amount, or what is wrong with it; `None` where there is none.
-    amount: Option<Result<i64, &'static str>>,
+    amount: Option<Result<i64, Why>>,
     side: Option<Side>,
     /// What may be our reference, as it stands in its field.
     end_to_end: String,
@@ -261,7 +274,7 @@ fn entry<R: BufRead>(xml: &mut Xml<R>, made_at: Option<Timestamp>, tell: &mut dy
     }
     match lines(at, entry, made_at) {
         Ok(lines) => lines.into_iter().for_each(|line| tell(Said::Line(Box::new(line)))),
-        Err(why) => tell(bad(at, why)),
+        Err(why) => tell(bad(at, &why)),
     }
     Ok(())
 }
@@ -343,7 +356,7 @@ fn transaction<R: BufRead>(xml: &mut Xml<R>) -> Result<Details, Broken> {
 }
 
 /// `AmtDtls`: the amount of the transaction, or else of its order. This is where .02 has the amounts of a batch.
-fn amount_details<R: BufRead>(xml: &mut Xml<R>) -> Result<Option<Result<i64, &'static str>>, Broken> {
+fn amount_details<R: BufRead>(xml: &mut Xml<R>) -> Result<Option<Result<i64, Why>>, Broken> {
     let (mut ordered, mut moved) = (None, None);
     while let Some(name) = xml.child()? {
         let into = match name {
@@ -372,7 +385,7 @@ fn references<R: BufRead>(xml: &mut Xml<R>, said: &mut Details) -> Result<(), Br
             "InstrId" => said.instruction = xml.text()?,
             "AcctSvcrRef" => add_id(&mut said.bank_ids, &xml.text()?),
             "PmtInfId" | "MsgId" => add_id(&mut said.batch_ids, &xml.text()?),
-            "UETR" | "TxId" | "ClrSysRef" => in_fields.push(xml.text()?),
+            "UETR" | "TxId" | "ClrSysRef" if in_fields.len() < SHARED_MAX => in_fields.push(xml.text()?),
             "Prtry" => {
                 while let Some(name) = xml.child()? {
                     match name {
@@ -410,14 +423,14 @@ fn add_words(words: &mut String, more: &str) {
 }
 
 /// The lines that an entry comes to: all of them or none.
-fn lines(at: u64, mut entry: Entry, made_at: Option<Timestamp>) -> Result<Vec<Line>, &'static str> {
+fn lines(at: u64, mut entry: Entry, made_at: Option<Timestamp>) -> Result<Vec<Line>, Why> {
     if entry.too_many {
-        return Err("the entry has more transactions than can be held; ask the bank for smaller batches");
+        return Err("the entry has more transactions than can be held; ask the bank for smaller batches".into());
     }
-    let amount_paise = entry.own.amount.take().unwrap_or(Err("the entry has no amount"))?;
+    let amount_paise = entry.own.amount.take().unwrap_or(Err("the entry has no amount".into()))?;
     let side = entry.own.side.ok_or("the entry has no CdtDbtInd")?;
     if amount_paise == 0 {
-        return Err("the amount is zero");
+        return Err("the amount is zero".into());
     }
     let whole = Whole {
         side,
@@ -468,7 +481,9 @@ impl Whole {
             booked: self.booked,
             booked_at: self.booked_at,
             references: Vec::new(),
+            in_fields: 0,
             bank_references: Vec::new(),
+            narrated: Vec::new(),
             paid_into: "".into(),
             narration: "".into(),
             reason: "".into(),
@@ -477,12 +492,12 @@ impl Whole {
 }
 
 /// A line for each transaction. They must come to the amount of the entry, or one of the two is misread.
-fn batch(entry: Entry, whole: &Whole, amount_paise: i64) -> Result<Vec<Line>, &'static str> {
+fn batch(entry: Entry, whole: &Whole, amount_paise: i64) -> Result<Vec<Line>, Why> {
     let (mut lines, mut sum) = (Vec::with_capacity(entry.transactions.len()), 0_i64);
     for (at, mut said) in entry.transactions {
-        let own_paise = said.amount.take().unwrap_or(Err("a transaction of the entry has no amount"))?;
+        let own_paise = said.amount.take().unwrap_or(Err("a transaction of the entry has no amount".into()))?;
         if own_paise == 0 {
-            return Err("the amount of a transaction is zero");
+            return Err("the amount of a transaction is zero".into());
         }
         let side = said.side.unwrap_or(whole.side);
         let towards = if side == whole.side { own_paise } else { -own_paise };
@@ -497,17 +512,18 @@ fn batch(entry: Entry, whole: &Whole, amount_paise: i64) -> Result<Vec<Line>, &'
         lines.push(line);
     }
     if sum != amount_paise {
-        return Err("the amounts of its transactions do not come to the amount of the entry");
+        return Err("the amounts of its transactions do not come to the amount of the entry".into());
     }
     Ok(lines)
 }
 
 /// Takes over what is said in free text, and the ids of the batch as the least likely.
-fn finish(line: &mut Line, mut said: Details) {
+fn finish(line: &mut Line, said: Details) {
+    line.in_fields = line.references.len();
     add_our_ids(&mut line.references, &said.words);
     said.batch_ids.iter().for_each(|id| add_id(&mut line.references, id));
-    add_bank_ids(&mut said.bank_ids, &said.words);
     line.bank_references = said.bank_ids;
+    add_narrated_ids(line, &said.words);
     if line.side == Side::Credit {
         // Of a debit it is the beneficiary's.
         line.paid_into = said.paid_into;

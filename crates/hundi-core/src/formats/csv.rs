@@ -4,7 +4,7 @@
 //! came back is a credit with the references of its debit. Columns and dates: CONNECTORS.md, section 6.
 
 use super::lines::{Lines, Next};
-use super::text::{NARRATION_CHARS_MAX, add_bank_ids, add_id, add_our_ids, clean, iso_date, paise};
+use super::text::{NARRATION_CHARS_MAX, add_bank_ids, add_id, add_narrated_ids, add_our_ids, clean, iso_date, paise};
 use super::{Head, Line, Said, Side};
 use crate::schedule::Timestamp;
 use std::io::BufRead;
@@ -13,6 +13,8 @@ use std::io::BufRead;
 const ROW_LINES_MAX: usize = 8;
 /// Cells of one row.
 const CELLS_MAX: usize = 64;
+/// What is said of a last row that has no end and cannot be read, or whose amount may go on.
+pub const CUT: &str = "the file ends within this row; if it is complete, end the line";
 /// What stands between two cells, in the order of trying.
 const BETWEEN: [char; 4] = [',', '\t', '|', ';'];
 
@@ -141,7 +143,13 @@ fn table(input: impl BufRead, known: &[Columns<'_>], tell: &mut dyn FnMut(Said))
                 Err(why) => break Err(why),
             }
         };
-        match cells.and_then(|cells| row(&places, &cells, at)) {
+        let read = cells.and_then(|cells| {
+            let row = row(&places, &cells, at)?;
+            // Without a sign after it, half an amount is an amount.
+            let amount_ends = lines.whole || cells.len() > places.money.0.max(places.money.1) + 1;
+            if amount_ends || !matches!(row, Row::Entry(..)) { Ok(row) } else { Err(CUT) }
+        });
+        match read.map_err(|why| if lines.whole { why } else { CUT }) {
             Ok(Row::Entry(line, balance)) => reading.line(line, balance),
             Ok(Row::Nothing) => {}
             Ok(Row::End) => {
@@ -295,7 +303,9 @@ fn row(places: &Places, cells: &[String], at: u64) -> Result<Row, &'static str> 
         booked: true,
         booked_at,
         references: Vec::new(),
+        in_fields: 0,
         bank_references: Vec::new(),
+        narrated: Vec::new(),
         paid_into: "".into(),
         narration: clean(narration, NARRATION_CHARS_MAX),
         reason: "".into(),
@@ -314,8 +324,9 @@ fn row(places: &Places, cells: &[String], at: u64) -> Result<Row, &'static str> 
             add_id(&mut line.bank_references, text);
         }
     }
+    line.in_fields = line.references.len();
     add_our_ids(&mut line.references, narration);
-    add_bank_ids(&mut line.bank_references, narration);
+    add_narrated_ids(&mut line, narration);
     let balance = places.balance.and_then(|place| balance(cell(place)));
     Ok(Row::Entry(line, balance))
 }

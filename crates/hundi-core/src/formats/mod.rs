@@ -12,7 +12,7 @@ pub mod reasons;
 mod text;
 mod xml;
 
-pub use text::clears;
+pub use text::{apart, clears, denies};
 
 use crate::ids::Reference;
 use crate::money::Amount;
@@ -81,8 +81,12 @@ pub struct Line {
     pub booked_at: Timestamp,
     /// Everything that may be our reference, the likeliest first: EndToEndId, InstrId, customer references.
     pub references: Vec<Box<str>>,
-    /// What the bank calls it, the likeliest first: AcctSvcrRef, UTR, RRN, from fields and found in the narration.
+    /// How many of these stand in fields of their own: the first. The others are words, and some of those are a merchant's.
+    pub in_fields: usize,
+    /// What the bank calls it in fields of its own, the likeliest first: AcctSvcrRef, UTR, RRN.
     pub bank_references: Vec<Box<str>>,
+    /// What else looks like a bank's reference, in free text: there it may be the payer who wrote it.
+    pub narrated: Vec<Box<str>>,
     /// The account into which a credit was paid, where the line names it: one that the bank keeps for a payer or a merchant
     /// beside the account's own (a virtual account); empty otherwise.
     pub paid_into: Box<str>,

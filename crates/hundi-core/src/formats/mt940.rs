@@ -11,9 +11,10 @@
 //! own too.
 
 use super::lines::{Lines, Next};
-use super::text::{NARRATION_CHARS_MAX, add_bank_ids, add_id, add_our_ids, clean, iso_date, paise};
+use super::text::{NARRATION_CHARS_MAX, add_id, add_narrated_ids, add_our_ids, clean, iso_date, not_rupees, paise};
 use super::{Head, Line, Said, Side};
 use crate::schedule::Timestamp;
+use std::borrow::Cow;
 use std::io::BufRead;
 
 /// The most that is kept of one field, bytes. `:86:` has six lines of 65 characters.
@@ -23,7 +24,7 @@ const FIELD_BYTES_MAX: usize = 4_096;
 pub fn read(input: impl BufRead, tell: &mut dyn FnMut(Said)) {
     let mut lines = Lines::new(input);
     let mut reading =
-        Reading { tell, head: Head::default(), stage: Stage::Outside, indian: true, pending: None, any: false };
+        Reading { tell, head: Head::default(), stage: Stage::Outside, foreign: None, pending: None, any: false };
     let mut field: Option<Field> = None;
     loop {
         match lines.next() {
@@ -36,9 +37,10 @@ pub fn read(input: impl BufRead, tell: &mut dyn FnMut(Said)) {
                     // The end of a message, or the blocks before the next.
                     field.take().into_iter().for_each(|field| reading.field(&field));
                 } else if let Some(field) = &mut field
-                    && field.bytes + line.len() < FIELD_BYTES_MAX
+                    && field.bytes + line.len() + 1 < FIELD_BYTES_MAX
                 {
-                    field.bytes += line.len();
+                    // An empty line takes room too.
+                    field.bytes += line.len() + 1;
                     field.lines.push(line.into());
                 }
             }
@@ -83,8 +85,8 @@ struct Reading<'a> {
     tell: &'a mut dyn FnMut(Said),
     head: Head,
     stage: Stage,
-    /// Whether the account is in rupees.
-    indian: bool,
+    /// Why nothing of the account is read: it is not in rupees.
+    foreign: Option<Cow<'static, str>>,
     /// An entry that may have a `:86:` yet.
     pending: Option<Line>,
     any: bool,
@@ -100,26 +102,38 @@ impl Reading<'_> {
         match &*field.tag {
             "20" => {
                 self.close(field.at);
-                (self.stage, self.any, self.indian) = (Stage::Head, true, true);
+                (self.stage, self.any, self.foreign) = (Stage::Head, true, None);
                 self.head = Head { id: clean(first, 35), ..Head::default() };
             }
             _ if self.stage == Stage::Outside => {}
+            // Of the head has been told: this may be another account's, or what should describe the entry before.
+            "25" | "28C" | "28" | "60F" | "60M" if self.stage == Stage::Entries => {
+                self.flush();
+                self.bad(field.at, "a field of the statement's head (:25:, :28C:, :60F:) stands among its entries");
+            }
             "25" => self.head.account = clean(first, 35),
             "28C" | "28" => self.head.id = clean(first, 35),
             "60F" | "60M" => match balance(first) {
-                Some((paise, indian)) => {
-                    (self.head.opening_paise, self.indian) = (indian.then_some(paise), indian);
+                Balance::Rupees(paise) => {
+                    self.head.opening_paise = Some(paise);
                     self.begin();
                 }
-                None => self.bad(field.at, "the opening balance (:60F:) is not mark, date, currency and amount"),
+                Balance::Foreign(why) => {
+                    self.begin();
+                    self.bad(field.at, &why);
+                    self.foreign = Some(why);
+                }
+                Balance::Malformed => {
+                    self.bad(field.at, "the opening balance (:60F:) is not mark, date, currency and amount");
+                }
             },
             "61" => {
                 self.begin();
                 self.flush();
-                match entry(field) {
-                    Ok(_) if !self.indian => self.bad(field.at, "the currency is not INR"),
-                    Ok(line) => self.pending = Some(line),
-                    Err(why) => self.bad(field.at, why),
+                match (entry(field), self.foreign.clone()) {
+                    (Err(why), _) => self.bad(field.at, why),
+                    (Ok(_), Some(why)) => self.bad(field.at, &why),
+                    (Ok(line), None) => self.pending = Some(line),
                 }
             }
             "86" => {
@@ -131,11 +145,17 @@ impl Reading<'_> {
             "62F" | "62M" => {
                 self.begin();
                 self.flush();
-                let closing = balance(first);
-                if closing.is_none() {
-                    self.bad(field.at, "the closing balance (:62F:) is not mark, date, currency and amount");
-                }
-                let closing_paise = closing.and_then(|(paise, indian)| indian.then_some(paise));
+                let closing_paise = match balance(first) {
+                    Balance::Rupees(paise) => Some(paise),
+                    Balance::Foreign(why) => {
+                        self.bad(field.at, &why);
+                        None
+                    }
+                    Balance::Malformed => {
+                        self.bad(field.at, "the closing balance (:62F:) is not mark, date, currency and amount");
+                        None
+                    }
+                };
                 (self.tell)(Said::Ends { closing_paise });
                 self.stage = Stage::Outside;
             }
@@ -173,15 +193,31 @@ impl Reading<'_> {
     }
 }
 
-/// `C260901INR100000,00`: paise, below zero for D; and whether the currency is INR.
-fn balance(text: &str) -> Option<(i64, bool)> {
-    let sign = match text.get(..1)? {
-        "C" => 1,
-        "D" => -1,
-        _ => return None,
+enum Balance {
+    /// Paise; below zero for D.
+    Rupees(i64),
+    /// What is to be said of another currency.
+    Foreign(Cow<'static, str>),
+    Malformed,
+}
+
+/// `C260901INR100000,00`.
+fn balance(text: &str) -> Balance {
+    let read = || {
+        let sign = match text.get(..1)? {
+            "C" => 1,
+            "D" => -1,
+            _ => return None,
+        };
+        date(text.get(1..7)?)?;
+        match text.get(7..10)? {
+            "INR" => Some(Balance::Rupees(sign * rupees(text.get(10..)?)?)),
+            currency => {
+                currency.bytes().all(|b| b.is_ascii_uppercase()).then(|| Balance::Foreign(not_rupees(currency)))
+            }
+        }
     };
-    date(text.get(1..7)?)?;
-    Some((sign * rupees(text.get(10..)?)?, text.get(7..10)? == "INR"))
+    read().unwrap_or(Balance::Malformed)
 }
 
 /// SWIFT's amounts always have the comma: one without it is cut.
@@ -203,6 +239,9 @@ fn entry(field: &Field) -> Result<Line, &'static str> {
     if let Some(entry_date) = rest.get(..4).filter(|digits| digits.bytes().all(|b| b.is_ascii_digit())) {
         booked_at = entry_day(value_date, entry_date).ok_or("the entry (:61:) has an entry date that is none, MMDD")?;
         rest = rest.get(4..).unwrap_or_default();
+    } else if let Some(dated) = rest.strip_prefix("    ") {
+        // Some banks leave its place empty.
+        rest = dated;
     }
     // RC takes back a credit, so it is a debit; EC and ED are expected only.
     let marks = [
@@ -237,15 +276,18 @@ fn entry(field: &Field) -> Result<Line, &'static str> {
         booked,
         booked_at,
         references: Vec::new(),
+        in_fields: 0,
         bank_references: Vec::new(),
+        narrated: Vec::new(),
         paid_into: "".into(),
         narration: "".into(),
         reason: "".into(),
     };
     add_id(&mut line.references, ours);
+    line.in_fields = line.references.len();
     add_id(&mut line.bank_references, banks);
-    // A bank that has no reference of ours puts its own there.
-    add_bank_ids(&mut line.bank_references, ours);
+    // A bank that has no reference of ours puts its own there; of a credit it may be the payer's.
+    add_narrated_ids(&mut line, ours);
     describe(&mut line, field.lines.get(1..).unwrap_or_default());
     Ok(line)
 }
@@ -270,7 +312,7 @@ fn describe(line: &mut Line, words: &[Box<str>]) {
     let (apart, joined) = (words.join(" "), words.concat());
     for text in [&apart, &joined] {
         add_our_ids(&mut line.references, text);
-        add_bank_ids(&mut line.bank_references, text);
+        add_narrated_ids(line, text);
     }
     line.narration = clean(&format!("{} {apart}", line.narration), NARRATION_CHARS_MAX);
 }

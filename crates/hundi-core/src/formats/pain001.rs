@@ -240,7 +240,8 @@ pub(super) fn each(
     Ok(())
 }
 
-fn sum<'a>(transfers: impl IntoIterator<Item = &'a Transfer<'a>>) -> Result<i64, WriteError> {
+/// The sum of transfers, paise.
+pub(super) fn sum<'a>(transfers: impl IntoIterator<Item = &'a Transfer<'a>>) -> Result<i64, WriteError> {
     let mut amounts = transfers.into_iter().map(|transfer| transfer.amount.paise());
     amounts.try_fold(0_i64, i64::checked_add).ok_or(WriteError::Overflow)
 }

@@ -10,6 +10,7 @@
 //! | RJCT of the transfer, its batch or its file | by its reasons, see [`reasons`] |
 //! | a status that is not known | accepted where the bank has a number for the transfer, else silence |
 //! | a file or batch that is rejected and a transfer that is not | silence: the bank says two things |
+//! | a transfer twice and not alike, or two transfers in one | silence, and it is [`Report::broken`] |
 
 use super::reasons;
 use super::text::{add_bank_ids, add_id, clean, paise};
@@ -65,7 +66,7 @@ struct Status {
     note: String,
     bank_reference: Box<str>,
     amount_paise: Option<i64>,
-    /// Whether it cannot be used: it was said twice and not alike, or with an amount that is not rupees.
+    /// Whether it cannot be used: it was said twice and not alike, of two payments, or with an amount that is not rupees.
     broken: bool,
 }
 
@@ -148,7 +149,12 @@ fn batch<R: BufRead>(xml: &mut Xml<R>, report: &mut Report) -> Result<(), Broken
 
 /// What is said twice must be said alike.
 fn add(known: &mut BTreeMap<Box<str>, Status>, id: Box<str>, status: Status) {
-    let differs = known.get(&id).is_some_and(|before| before.code != status.code || before.reasons != status.reasons);
+    // The free text may differ: it changes nothing.
+    let alike = |before: &Status| {
+        let whole = |status: &Status| (status.amount_paise, status.bank_reference.clone());
+        (&before.code, &before.reasons) == (&status.code, &status.reasons) && whole(before) == whole(&status)
+    };
+    let differs = known.get(&id).is_some_and(|before| !alike(before)) && !planted(Plant::AnswerToldTwice);
     let broken = differs || known.get(&id).is_some_and(|before| before.broken) || status.broken;
     known.insert(id, Status { broken, ..status });
 }
@@ -161,7 +167,10 @@ fn item<R: BufRead>(xml: &mut Xml<R>) -> Result<(Box<str>, Status), Broken> {
         match name {
             "OrgnlEndToEndId" => add_id(&mut ours, &xml.text()?),
             "OrgnlInstrId" => add_id(&mut fallback, &xml.text()?),
-            "TxSts" => status.code = clean(&xml.text()?, 35),
+            "TxSts" => {
+                status.broken |= !status.code.is_empty();
+                status.code = clean(&xml.text()?, 35);
+            }
             "StsRsnInf" => reason(xml, &mut status)?,
             "AcctSvcrRef" => account_reference = xml.text()?,
             "ClrSysRef" => {
@@ -177,7 +186,11 @@ fn item<R: BufRead>(xml: &mut Xml<R>) -> Result<(Box<str>, Status), Broken> {
     add_bank_ids(&mut banks, &account_reference);
     add_id(&mut banks, &account_reference);
     status.bank_reference = banks.into_iter().next().unwrap_or_default();
-    Ok((ours.into_iter().chain(fallback).next().unwrap_or_default(), status))
+    // We send both ids equal: where they are not, it may be about either.
+    let mut ids = ours.into_iter().chain(fallback);
+    let id = ids.next().unwrap_or_default();
+    status.broken |= ids.any(|other| other != id);
+    Ok((id, status))
 }
 
 /// `OrgnlTxRef`: the amount as we sent it.
@@ -193,6 +206,7 @@ fn original<R: BufRead>(xml: &mut Xml<R>, status: &mut Status) -> Result<(), Bro
                 continue;
             }
             let indian = xml.currency() == "INR";
+            status.broken |= status.amount_paise.is_some();
             status.amount_paise = paise(&xml.text()?, '.').filter(|_| indian);
             status.broken |= status.amount_paise.is_none();
         }
@@ -255,6 +269,11 @@ impl Report {
         let shown = if *status.code == *REJECTED { reasons } else { &[] };
         let codes = shown.iter().fold(status.code.to_string(), |codes, reason| format!("{codes} {reason}"));
         Answer { word: word(outcome, why, status), codes: codes.into(), note: note.into() }
+    }
+
+    /// The transfers and batches of which it says what cannot be used: two things, or an amount that is not rupees.
+    pub fn broken(&self) -> impl Iterator<Item = &str> {
+        self.batches.iter().chain(&self.items).filter(|(_, status)| status.broken).map(|(id, _)| &**id)
     }
 
     /// The references that the report names, in order.

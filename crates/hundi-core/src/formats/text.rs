@@ -1,8 +1,10 @@
 //! What all bank files share: amounts in rupees, dates, and references in free text.
 
+use super::Line;
 use crate::ids::Reference;
 use crate::money::AMOUNT_PAISE_MAX;
 use crate::schedule::{HOUR, MINUTE, SECOND, Timestamp};
+use std::borrow::Cow;
 
 /// What a line keeps of its narration, characters.
 pub(super) const NARRATION_CHARS_MAX: usize = 500;
@@ -28,6 +30,15 @@ pub(super) fn paise(text: &str, point: char) -> Option<i64> {
     };
     let paise = rupees.parse::<i64>().ok()?.checked_mul(100)?.checked_add(hundredths)?;
     (paise <= AMOUNT_PAISE_MAX).then_some(paise)
+}
+
+/// Why an amount in another currency is not read. What no currency is called is not repeated: it may be anything.
+pub(super) fn not_rupees(currency: &str) -> Cow<'static, str> {
+    if currency.len() == 3 && currency.bytes().all(|b| b.is_ascii_uppercase()) {
+        format!("the currency is {currency} and not INR; only accounts in rupees are read").into()
+    } else {
+        "the currency is not INR".into()
+    }
 }
 
 /// The first moment of the Indian day that an ISO date names; a zone after it, which XSD allows, is not looked at.
@@ -102,10 +113,19 @@ pub(super) fn add_id(ids: &mut Vec<Box<str>>, text: &str) {
     }
 }
 
-/// Adds what looks like a bank's reference in free text: a UTR, or the twelve digits of an RRN. CONNECTORS.md, section 6.
+/// Adds what looks like a bank's reference within a field of the bank's: a UTR, or the twelve digits of an RRN. CONNECTORS.md,
+/// section 6.
 pub(super) fn add_bank_ids(ids: &mut Vec<Box<str>>, text: &str) {
-    for word in words(text).filter(|word| is_utr(word) || is_rrn(word)) {
-        add_id(ids, word);
+    words(text).filter(|word| clears(word)).for_each(|word| add_id(ids, word));
+}
+
+/// Adds what looks like a bank's reference in free text, unless a field of the bank's has it.
+pub(super) fn add_narrated_ids(line: &mut Line, text: &str) {
+    for word in words(text).filter(|word| clears(word)) {
+        let known = line.bank_references.iter().any(|id| **id == *word);
+        if !known && line.bank_references.len() + line.narrated.len() < IDS_MAX {
+            add_id(&mut line.narrated, word);
+        }
     }
 }
 
@@ -119,6 +139,18 @@ pub(super) fn add_our_ids(ids: &mut Vec<Box<str>>, text: &str) {
 /// Whether this is what a clearing system calls a payment (UTR or RRN), and no other payment: not a bank's own number.
 pub fn clears(reference: &str) -> bool {
     is_utr(reference) || is_rrn(reference)
+}
+
+/// Whether two references are those of two payments: one clearing system has given both. A bank's own number beside it, or one
+/// of another shape, may be of the same payment.
+pub fn apart(one: &str, other: &str) -> bool {
+    one != other && clears(one) && clears(other) && one.len() == other.len()
+}
+
+/// Whether a bank's field says that the payment is not called so. Twelve digits may be the bank's own number and no RRN, and
+/// say nothing of it.
+pub fn denies(field: &str, name: &str) -> bool {
+    is_utr(field) && apart(field, name)
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {

@@ -4,7 +4,7 @@
 use super::{NOON, connector, merchant, order, references, reloaded, rules};
 use hundi_core::command::{
     CALLED, CallbackWish, Command, CreditLine, Decision, FileLines, MerchantState, Outcome, Rules, Snapshot, Source,
-    Transition, WAITING, Word, decide,
+    Transition, WAITING, Word, credit_names, decide,
 };
 use hundi_core::ids::{Actor, Connector, MerchantId, PayoutId, Reference};
 use hundi_core::money::{Amount, Balance};
@@ -227,21 +227,25 @@ impl World {
         }
     }
 
-    /// `credit 500 UTR1,BANK7 line=a whose=1 day=-1 file=b,c`: a statement's credit with its names, by rule of merchant 1,
-    /// booked a day ago, from a file that has the lines b and c too.
+    /// `credit 500 UTR1,BANK7,~UTR2 line=a whose=1 day=-1 file=b,c`: a statement's credit with its names, UTR2 in words only, by
+    /// rule of merchant 1, booked a day ago, from a file that has the lines b and c too.
     fn credit(&self, line: &Line<'_>) -> CreditLine {
         let option = |name: &str| line.options.get(name).copied().unwrap_or_default();
-        let names: Vec<Box<str>> = line.word(2).split(',').filter(|name| !name.is_empty()).map(Into::into).collect();
+        let words: Vec<&str> = line.word(2).split(',').filter(|name| !name.is_empty()).collect();
+        let fields: Vec<Box<str>> =
+            words.iter().filter(|name| !name.starts_with('~')).map(|name| (*name).into()).collect();
+        let narrated: Vec<Box<str>> = words.iter().filter_map(|name| name.strip_prefix('~')).map(Into::into).collect();
         let of_file = option("file").split(',').chain([option("line")]).filter(|name| !name.is_empty());
         let of_file =
             of_file.map(|name| (u128::from_str_radix(name.split('-').next().unwrap_or(name), 16).expect("a hash"), 1));
-        let clears = names.iter().find(|name| hundi_core::formats::clears(name));
-        let reference = clears.or(names.first()).cloned().unwrap_or_else(|| format!("?{}", option("line")).into());
+        let mut named = fields.iter().chain(&narrated);
+        let clears = named.clone().find(|name| hundi_core::formats::clears(name));
+        let reference = clears.or(named.next()).cloned().unwrap_or_else(|| format!("?{}", option("line")).into());
         CreditLine {
             connector: connector(line.options.get("at").copied().unwrap_or("sandbox")),
             reference,
             line: option("line").into(),
-            names,
+            names: credit_names(&fields, &narrated),
             amount: amount(line.word(1)),
             day: self.now.ist_day() + option("day").parse::<i64>().unwrap_or(0),
             whose: option("whose").parse().ok().map(MerchantId),

@@ -11,7 +11,7 @@ const NOTICE: &str = include_str!("../statements/camt.054.001.04.xml");
 
 const V2_TOLD: [&str; 9] = [
     "begins `STMT-2026-245` of `50100012345678` with 100000.00 2026-09-02T00:00:00.000+05:30 to 2026-09-02T23:59:59.000+05:30",
-    "17: debit 1500.00 2026-09-02 ours A1B2C3D4E5F6G7H bank 624511223344 says IMPS/P2A/624511223344/RAVI KUMAR/ICIC",
+    "17: debit 1500.00 2026-09-02 ours A1B2C3D4E5F6G7H narrated 624511223344 says IMPS/P2A/624511223344/RAVI KUMAR/ICIC",
     "31: debit 250000.50 2026-09-02T11:05:09.000+05:30 ours Z9Y8X7W6V5U4T3S INSTR0000000001 bank S8129813 \
      HDFCR52026090290803069 says salary & wages",
     "48: credit 1500.00 2026-09-02 returned ours A1B2C3D4E5F6G7H bank 624511223399 reason AC04 \
@@ -88,6 +88,63 @@ fn with(entry: &str) -> String {
     )
 }
 
+/// Into which account a credit was paid: what the bank says of its creditor, of each transaction its own.
+#[test]
+fn a_credit_says_into_which_account_it_was_paid() {
+    let other =
+        |id: &str| format!("<CdtrAcct><Id><Othr><Id>{id}</Id><SchmeNm><Cd>BBAN</Cd></SchmeNm></Othr></Id></CdtrAcct>");
+    let iban = "<CdtrAcct><Id><IBAN>IN00HDFC0000001</IBAN></Id><Ccy>INR</Ccy></CdtrAcct>";
+    let one = |parties: &str| format!("<TxDtls><RltdPties>{parties}</RltdPties></TxDtls>");
+    let part = |rupees: &str, parties: &str| {
+        let amount = format!("<AmtDtls><TxAmt><Amt Ccy=\"INR\">{rupees}</Amt></TxAmt></AmtDtls>");
+        format!("<TxDtls>{amount}<RltdPties>{parties}</RltdPties></TxDtls>")
+    };
+    let says = |side: &str, details: &str, want: &[&str]| {
+        let entry = format!(
+            "<Ntry><Amt Ccy=\"INR\">3.00</Amt><CdtDbtInd>{side}</CdtDbtInd><Sts>BOOK</Sts>\
+             <BookgDt><Dt>2026-09-01</Dt></BookgDt><NtryDtls>{details}</NtryDtls></Ntry>"
+        );
+        let lines = [&["begins `S` of `` with ?"], want, &["3: debit 7.00 2026-09-02", "ends with ?"]].concat();
+        check(READ, &with(&entry), &lines);
+    };
+    let plain = "2: credit 3.00 2026-09-01";
+    says("CRDT", &one(&other("22233300ACME01")), &[&format!("{plain} into 22233300ACME01")]);
+    says("CRDT", &one(&other("2223 3300  ACME01")), &[&format!("{plain} into 2223 3300 ACME01")]);
+    says("CRDT", &one(iban), &[&format!("{plain} into IN00HDFC0000001")]);
+    says("CRDT", &one(&other(&"7".repeat(40))), &[&format!("{plain} into {}", "7".repeat(35))]);
+    // Who paid, and what is not there.
+    says("CRDT", &one(&other("1").replace("CdtrAcct", "DbtrAcct")), &[plain]);
+    says("CRDT", &one("<Cdtr><Nm>ACME</Nm></Cdtr>"), &[plain]);
+    // Of a debit it is the beneficiary's.
+    says("DBIT", &one(&other("22233300ACME01")), &["2: debit 3.00 2026-09-01"]);
+    let two = [part("1.00", &other("22233300ACME01")), part("2.00", &other("22233300ZEN001"))].concat();
+    says(
+        "CRDT",
+        &two,
+        &["2: credit 1.00 2026-09-01 into 22233300ACME01", "2: credit 2.00 2026-09-01 into 22233300ZEN001"],
+    );
+    // Several without amounts are one credit, into the first that is named.
+    let unpriced =
+        [one("<Cdtr><Nm>ACME</Nm></Cdtr>"), one(&other("22233300ACME01")), one(&other("22233300ZEN001"))].concat();
+    says("CRDT", &unpriced, &[&format!("{plain} into 22233300ACME01")]);
+}
+
+/// However many references a transaction has, so many are kept and no more.
+#[test]
+fn references_of_a_transaction_have_an_end() {
+    for element in ["TxId", "UETR", "ClrSysRef"] {
+        let told = |before: usize| {
+            let others = format!("<{element}>A</{element}>").repeat(before);
+            let entry = format!(
+                "<Ntry><Amt Ccy=\"INR\">3.00</Amt><CdtDbtInd>DBIT</CdtDbtInd><Sts>BOOK</Sts><BookgDt><Dt>2026-09-01</Dt></BookgDt>                 <NtryDtls><TxDtls><Refs>{others}<{element}>HDFCR52026090290803069</{element}></Refs></TxDtls></NtryDtls></Ntry>"
+            );
+            super::told(READ, with(&entry).as_bytes()).remove(1)
+        };
+        assert_eq!(told(15), "2: debit 3.00 2026-09-01 bank HDFCR52026090290803069 A");
+        assert_eq!(told(16), "2: debit 3.00 2026-09-01 bank A");
+    }
+}
+
 #[test]
 fn a_bad_entry_is_named_and_the_next_is_read() {
     let good = "<Ntry><Amt Ccy=\"INR\">1.00</Amt><CdtDbtInd>DBIT</CdtDbtInd><Sts>BOOK</Sts>\
@@ -105,10 +162,25 @@ fn a_bad_entry_is_named_and_the_next_is_read() {
     bad("X", "&lt;&#65;&amp;]]&gt;", "2: debit 1.00 2026-09-01 ours <A&]]>");
     bad("X", "<![CDATA[A<B]]>", "2: debit 1.00 2026-09-01 ours A<B");
     bad("X", "<!-- no -->X", "2: debit 1.00 2026-09-01 ours X");
-    bad("INR", "EUR", "2: BAD the currency is not INR");
+    let foreign = "2: BAD the currency is EUR and not INR; only accounts in rupees are read";
+    bad("INR", "EUR", foreign);
+    bad("INR", "50100012345678", "2: BAD the currency is not INR");
     bad(" Ccy=\"INR\"", "", "2: BAD the currency is not INR");
-    for amount in ["1.001", "1.00000", "-1", "1,00", "1e2", "", "99999999999999999999", "10000000000000.01", "\u{661}"]
-    {
+    for amount in ["1.00000", "1.000", "1.0"] {
+        bad(">1.00<", &format!(">{amount}<"), "2: debit 1.00 2026-09-01 ours X");
+    }
+    for amount in [
+        "1.001",
+        "1.00001",
+        "1.000000",
+        "-1",
+        "1,00",
+        "1e2",
+        "",
+        "99999999999999999999",
+        "10000000000000.01",
+        "\u{661}",
+    ] {
         bad(">1.00<", &format!(">{amount}<"), "2: BAD the amount is not rupees with at most two decimals");
     }
     bad(">1.00<", ">0.00<", "2: BAD the amount is zero");
@@ -124,7 +196,7 @@ fn a_bad_entry_is_named_and_the_next_is_read() {
         "2: BAD the amounts of its transactions do not come to the amount of the entry",
     );
     bad("<TxDtls>", &format!("{transactions}<TxDtls>"), "2: debit 1.00 2026-09-01 ours X");
-    bad("<TxDtls>", &format!("{transactions}<TxDtls><Amt Ccy=\"EUR\">0.01</Amt>"), "2: BAD the currency is not INR");
+    bad("<TxDtls>", &format!("{transactions}<TxDtls><Amt Ccy=\"EUR\">0.01</Amt>"), foreign);
 }
 
 #[test]

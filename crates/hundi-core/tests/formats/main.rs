@@ -7,6 +7,7 @@ mod camt;
 mod csv;
 mod mt940;
 mod pain;
+mod public;
 mod schema;
 
 use hundi_core::formats::{Said, Side};
@@ -36,12 +37,14 @@ pub fn shown(said: &Said) -> String {
             for (is, word) in [(line.returned, " returned"), (!line.booked, " announced")] {
                 text += if is { word } else { "" };
             }
-            for (name, ids) in [("ours", &line.references), ("bank", &line.bank_references)] {
+            for (name, ids) in
+                [("ours", &line.references), ("bank", &line.bank_references), ("narrated", &line.narrated)]
+            {
                 if !ids.is_empty() {
                     write!(text, " {name} {}", ids.join(" ")).unwrap();
                 }
             }
-            for (name, words) in [("reason", &line.reason), ("says", &line.narration)] {
+            for (name, words) in [("into", &line.paid_into), ("reason", &line.reason), ("says", &line.narration)] {
                 if !words.is_empty() {
                     write!(text, " {name} {words}").unwrap();
                 }

@@ -22,7 +22,7 @@ const FILE: &str = "{1:F01HDFCINBBAXXX0000000000}{2:I940X}{4:\r\n\
 
 const FILE_TOLD: [&str; 10] = [
     "begins `245/1` of `50100012345678` with 100000.00",
-    "6: debit 1500.00 2026-09-02 ours A1B2C3D4E5F6G7H Z9Y8X7W6V5U4T3S bank 624511223344 409111200979 \
+    "6: debit 1500.00 2026-09-02 ours A1B2C3D4E5F6G7H Z9Y8X7W6V5U4T3S bank 624511223344 narrated 409111200979 \
      says supplement 409111200979 /INF/IMPS/P2A/RAVI KUMAR /REF Z9Y8X7W6V5 U4T3S",
     "11: credit 1500.00 2026-09-02 returned bank R-1",
     "12: credit 2.00 2021-09-14 ours DP68OTX00001 bank W69EiK1aZsc",
@@ -30,7 +30,7 @@ const FILE_TOLD: [&str; 10] = [
     "14: debit 7.00 2026-12-31 announced",
     "ends with 99993.50",
     "begins `245/2` of `50100012345678` with 99993.50",
-    "22: credit 1.00 2026-09-02 ours NEFTREF SBIN326186307700 bank SBIN326186307700 says /TXT/SALARY",
+    "22: credit 1.00 2026-09-02 ours NEFTREF SBIN326186307700 narrated SBIN326186307700 says /TXT/SALARY",
     "ends with -1.00",
 ];
 
@@ -50,6 +50,10 @@ fn a_bad_field_is_named_and_the_next_is_read() {
         check(READ, &file, &["begins `M` of `A` with 1.00", why, "6: debit 7.00 2026-09-02 ours R", "ends with 1.00"]);
     };
     let amount = "4: BAD the amount is not rupees with a comma and at most two decimals";
+    // No entry date: nothing, or four spaces.
+    bad("260902D1,00NTRFX", "4: debit 1.00 2026-09-02 ours X says x");
+    bad("260902    D1,00NTRFX", "4: debit 1.00 2026-09-02 ours X says x");
+    bad("260902   D1,00NTRFX", "4: BAD the entry (:61:) has no mark C, D, RC or RD");
     let kind = "4: BAD the entry (:61:) has no type (S, N or F and three characters) after the amount";
     for text in ["1", "1,001", ",50", "", "99999999999999999999,00"] {
         bad(&format!("260902D{text}NTRFR"), amount);
@@ -68,6 +72,16 @@ fn a_bad_field_is_named_and_the_next_is_read() {
     assert_eq!(told, ["2: BAD the line is too long", "begins `M` of `` with ?", "ends with 1.00"]);
 }
 
+/// A field keeps so much and no more, however little there is on each of its lines.
+#[test]
+fn empty_lines_of_a_field_have_an_end() {
+    let file =
+        |lines: usize| format!(":20:M\n:61:260902D7,00NTRFR\n:86:x\n{}LATE\n:62F:C260902INR1,00\n", "\n".repeat(lines));
+    let told = |lines| told(READ, file(lines).as_bytes()).remove(1);
+    assert_eq!(told(4_000), "2: debit 7.00 2026-09-02 ours R says x LATE");
+    assert_eq!(told(5_000), "2: debit 7.00 2026-09-02 ours R says x");
+}
+
 #[test]
 fn a_statement_says_where_it_ends() {
     let head = ":20:M\n:60F:C260901INR1,00\n";
@@ -80,11 +94,23 @@ fn a_statement_says_where_it_ends() {
     );
     check(READ, "", &["1: BAD it holds no statement (:20:)"]);
     check(READ, ":61:260902D1,00NTRFR\n", &["2: BAD it holds no statement (:20:)"]);
-    check(
-        READ,
-        ":20:M\n:60F:C260901USD1,00\n:61:260902D1,00NTRFR\n:62F:C260901USD1,00",
-        &["begins `M` of `` with ?", "3: BAD the currency is not INR", "ends with ?"],
-    );
+    let foreign = |currency: &str, line: u32| {
+        format!("{line}: BAD the currency is {currency} and not INR; only accounts in rupees are read")
+    };
+    let (begins, ends) = ("begins `M` of `` with ?", "ends with ?");
+    // Of the dinar's three decimals nothing is said: it is not read at all.
+    for (currency, amount) in [("USD", "1,00"), ("KWD", "1,000")] {
+        let file =
+            format!(":20:M\n:60F:C260901{currency}{amount}\n:61:260902D1,00NTRFR\n:62F:C260901{currency}{amount}\n");
+        let [opening, entry, closing] = [2, 3, 4].map(|line| foreign(currency, line));
+        check(READ, &file, &[begins, &opening, &entry, &closing, ends]);
+    }
+    let among = "5: BAD a field of the statement's head (:25:, :28C:, :60F:) stands among its entries";
+    for field in [":25:B", ":28C:2", ":28:2", ":60F:C260901INR5,00", ":60M:C260901USD5,00"] {
+        let file = format!(":20:M\n:25:A\n:60F:C260901INR1,00\n:61:260902D1,00NTRFR\n{field}\n:62F:C260902INR0,00\n");
+        let line = "4: debit 1.00 2026-09-02 ours R";
+        check(READ, &file, &["begins `M` of `A` with 1.00", line, among, "ends with 0.00"]);
+    }
     let balance = "is not mark, date, currency and amount";
     check(
         READ,

@@ -249,6 +249,37 @@ fn statuses_come_to_what_the_tables_say() {
     check("", "", &format!("{}{}", item("ACSC", &[]), item("ACSC", &[])), Outcome::Paid);
 }
 
+/// Whichever of them came last would be believed: the amount that was sent, or the number by which it is looked for.
+#[test]
+fn what_is_said_twice_and_not_alike_is_silence() {
+    let executed = |ids: &str, more: &str| format!("<TxInfAndSts>{ids}<TxSts>ACSC</TxSts>{more}</TxInfAndSts>");
+    let ids = "<OrgnlEndToEndId>REF000000000002</OrgnlEndToEndId>";
+    let amount =
+        |rupees: &str| format!("<OrgnlTxRef><Amt><InstdAmt Ccy=\"INR\">{rupees}</InstdAmt></Amt></OrgnlTxRef>");
+    let numbered = |number: &str| format!("<AcctSvcrRef>{number}</AcctSvcrRef>");
+    let check = |items: &str, want: Outcome, broken: &[&str]| {
+        let file = report("", "", items);
+        assert_eq!(outcome(&file), want, "{items}");
+        assert_eq!(pain002::read(file.as_bytes()).unwrap().broken().collect::<Vec<_>>(), broken, "{items}");
+    };
+    let both = |one: String, other: String| format!("{}{}", executed(ids, &one), executed(ids, &other));
+    let ours = &["REF000000000002"][..];
+    check(&both(amount("250.00"), amount("250.00")), Outcome::Paid, &[]);
+    check(&both(amount("2500.00"), amount("250.00")), Outcome::Silent, ours);
+    check(&both(numbered("B1"), numbered("B2")), Outcome::Silent, ours);
+    check(&both(numbered("B1"), String::new()), Outcome::Silent, ours);
+    let two = "<OrgnlInstrId>REF000000000003</OrgnlInstrId><OrgnlEndToEndId>REF000000000002</OrgnlEndToEndId>";
+    check(&executed(two, ""), Outcome::Silent, ours);
+    check(&executed(&two.replace('3', "2"), ""), Outcome::Paid, &[]);
+    // No schema allows these.
+    let twice = executed(ids, "<TxSts>ACSP</TxSts>");
+    let read = pain002::read(report("", "", &twice).as_bytes()).unwrap();
+    assert_eq!(read.about("M1", "M1-NEFT", "REF000000000002").word.outcome, Outcome::Silent);
+    let twice = executed(ids, &format!("{}{}", amount("2500.00"), amount("250.00")));
+    let read = pain002::read(report("", "", &twice).as_bytes()).unwrap();
+    assert_eq!(read.about("M1", "M1-NEFT", "REF000000000002").word.outcome, Outcome::Silent);
+}
+
 #[test]
 fn later_versions_have_more_statuses() {
     let late = |code: &str, more: &str| {

@@ -14,7 +14,7 @@ use hundi_core::command::Outcome;
 use hundi_core::ids::{Actor, Connector, MerchantId, OrderId, PayoutId, Reference};
 use hundi_core::money::Balance;
 use hundi_core::party::{Beneficiary, Ifsc, Vpa};
-use hundi_core::rails::{RAILS, Rail};
+use hundi_core::rails::{RAILS, Rail, RailSet};
 use hundi_core::routing::{Facts, minute_of_day};
 use serde_json::{Value, json};
 
@@ -169,11 +169,12 @@ pub async fn files(app: &App, name: &str) -> Answer {
 }
 
 /// A payout that might be ordered, for [`explain`].
+#[derive(Clone, Copy, Default, Debug)]
 pub struct Ordered<'a> {
-    /// The merchant's ID.
-    pub merchant: &'a str,
-    /// The rail's name.
-    pub rail: &'a str,
+    /// The merchant's ID; absent, that of nobody whom a rule names.
+    pub merchant: Option<&'a str>,
+    /// The rail's name; absent, UPI to a UPI ID, and IMPS otherwise.
+    pub rail: Option<&'a str>,
     /// Rupees.
     pub amount: &'a str,
     /// The beneficiary's IFSC,
@@ -189,9 +190,29 @@ pub struct Ordered<'a> {
 /// Where a payout would go, by which rule, and why not elsewhere. Of other processes it knows pauses and totals; how well
 /// a connector is, only they know.
 pub async fn explain(app: &App, ordered: &Ordered<'_>) -> Answer {
-    let merchant = merchant(app, ordered.merchant).await?;
-    let rail = Rail::parse(ordered.rail)
-        .ok_or_else(|| format!("--rail `{}` is not a rail; take NEFT, RTGS, IMPS or UPI", ordered.rail))?;
+    let mut assumed = Vec::new();
+    let rail = match (ordered.rail, ordered.upi) {
+        (Some(name), _) => {
+            Rail::parse(name).ok_or_else(|| format!("--rail `{name}` is not a rail; take NEFT, RTGS, IMPS or UPI"))?
+        }
+        (None, Some(_)) => Rail::Upi,
+        (None, None) => Rail::Imps,
+    };
+    if ordered.rail.is_none() {
+        assumed.push(format!("no --rail: {} was ordered", rail.as_str()));
+    }
+    let (merchant, rails) = match ordered.merchant {
+        Some(id) => {
+            let merchant = merchant(app, id).await?;
+            (merchant.id, merchant.rail_choice.rails(rail))
+        }
+        // The house orders nothing, so no rule names it.
+        None => {
+            let nobody = "no --merchant: rules that name merchants do not match, and no other rail is allowed";
+            assumed.push(nobody.to_owned());
+            (MerchantId::HOUSE, RailSet::of(rail))
+        }
+    };
     let paid = amount("--amount", ordered.amount)?;
     let bank = match (ordered.ifsc, ordered.upi) {
         (Some(ifsc), _) => {
@@ -213,9 +234,9 @@ pub async fn explain(app: &App, ordered: &Ordered<'_>) -> Answer {
     let facts = Facts {
         payout: PayoutId(ordered.payout),
         attempt: 1,
-        merchant: merchant.id,
+        merchant,
         rail,
-        rails: merchant.rail_choice.rails(rail),
+        rails,
         amount: paid,
         bank: bank.as_deref(),
         minute,
@@ -232,6 +253,7 @@ pub async fn explain(app: &App, ordered: &Ordered<'_>) -> Answer {
         "rail": chosen.map(|(_, rail)| rail.as_str()),
         "at": format!("{:02}:{:02}", minute / 60, minute % 60),
         "bank": bank,
+        "assumed": assumed,
         "considered": considered.collect::<Vec<_>>(),
     }))
 }

@@ -2,7 +2,8 @@
 //! archive after what it says is recorded; what cannot be used is told to the operator and moved to `bad`, never lost.
 //!
 //! A file may still be on its way: it is taken when it has not changed between two looks, and believed when it is well formed
-//! to its end. Until then it is left where it is, for `whole_within_s`.
+//! to its end. Until then it is left where it is, for `whole_within_s`. What was moved is looked at again, at once and after
+//! that time: if it is not what was read, it is put back.
 
 use super::{Lease, tell, text};
 use crate::App;
@@ -10,7 +11,7 @@ use crate::connectors::files::share::{Directory, Folder, Listed, Share};
 use crate::connectors::files::{Answer, FileBank, Sort, Told};
 use crate::keys::hex;
 use crate::reconcile::{feed, reconcile};
-use crate::store::files::{self, FileRow};
+use crate::store::files;
 use crate::worker::keep;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use hundi_core::command::{Command, Decision, Outcome, Source};
@@ -28,6 +29,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
+/// The most files of an inbox that are looked at; more are left for the next look.
+const LISTED_MAX: usize = 1_000;
+/// The largest file that is opened, bytes. A statement of [`crate::reconcile`]'s ten million lines is smaller.
+const FILE_BYTES_MAX: u64 = 2 * 1_024 * 1_024 * 1_024;
 /// The largest answer, bytes. Statements are read as streams and may be larger.
 const ANSWER_BYTES_MAX: u64 = 64 * 1_024 * 1_024;
 /// How much of a file says what it is, bytes.
@@ -41,6 +46,8 @@ const CHUNKS_AHEAD: usize = 16;
 /// Folders of statements are looked at so often, and a file there may take so long to become whole.
 const WATCH_EVERY: Duration = Duration::from_secs(30);
 const WHOLE_WITHIN_US: i64 = 600 * SECOND;
+/// What a file keeps of its name when it is moved, bytes.
+const ARCHIVED_BYTES_MAX: usize = 200;
 /// A file's name as it is shown and kept, characters.
 const NAME_CHARS_MAX: usize = 100;
 
@@ -61,9 +68,27 @@ impl<'a> Post<'a> {
     }
 }
 
-/// The files of an inbox at the last look: how large, written when, and since when they have not changed.
+/// What is known of an inbox from the looks before.
 #[derive(Default)]
-pub struct Seen(BTreeMap<String, (u64, String, Timestamp)>);
+pub struct Seen {
+    /// The files of the last look: how large, written when, and since when they have not changed.
+    files: BTreeMap<String, (u64, String, Timestamp)>,
+    /// How many could not be named.
+    unnamed: usize,
+    /// What was moved out of it, and when.
+    moved: Vec<(Moved, Timestamp)>,
+}
+
+/// A file that was dealt with and moved.
+struct Moved {
+    /// As it was listed when it was read.
+    file: Listed,
+    /// What was read of it.
+    hash: String,
+    /// Where it is now.
+    folder: Folder,
+    name: String,
+}
 
 impl Seen {
     /// Those that have not changed since the last look, each with the moment from which on.
@@ -77,21 +102,21 @@ impl Seen {
                 continue;
             }
             let before =
-                self.0.get(&file.name).filter(|(bytes, stamp, _)| (*bytes, stamp) == (file.bytes, &file.stamp));
+                self.files.get(&file.name).filter(|(bytes, stamp, _)| (*bytes, stamp) == (file.bytes, &file.stamp));
             let since = before.map_or(now, |(_, _, since)| *since);
             seen.insert(file.name.clone(), (file.bytes, file.stamp.clone(), since));
             if before.is_some() {
                 settled.push((file, since));
             }
         }
-        self.0 = seen;
+        self.files = seen;
         settled
     }
 }
 
 /// What has become of a file.
 enum Dealt {
-    /// What it says is recorded. It answers the file with this number, 0 for none.
+    /// What it says is recorded. It answers the file with this number, 0 for none: that file is at the bank.
     Used(i64),
     /// The same was dealt with before, perhaps under another name.
     Known,
@@ -103,35 +128,57 @@ enum Dealt {
 
 /// Looks at the inbox and deals with what has come.
 pub async fn look(app: &App, post: &Post<'_>, seen: &mut Seen) -> Result<(), String> {
-    let listed = post.share.list(Folder::Inbox).await.map_err(text)?;
+    let mut listing = post.share.list(Folder::Inbox).await.map_err(text)?;
+    listing.files.truncate(LISTED_MAX);
     let mut failed = Ok(());
-    for (file, since) in seen.settled(listed, app.clock.now()) {
+    if std::mem::replace(&mut seen.unnamed, listing.unnamed) != listing.unnamed && listing.unnamed > 0 {
+        let why = format!("{} files have names that cannot be read; have the bank rename them", listing.unnamed);
+        tracing::error!(connector = %post.connector, why, "what lies in the inbox of a bank is not read");
+        failed = tell(app, post.connector, ExceptionKind::FileUnreadable, "inbox", why).await;
+    }
+    for (file, since) in seen.settled(listing.files, app.clock.now()) {
         // One that cannot be dealt with now must not hold up the others.
         let dealt = take(app, post, &file, since).await;
-        failed = failed.and(dealt.map_err(|error| format!("file `{}`: {error}", shown(&file.name))));
+        let dealt = dealt.map_err(|error| format!("file `{}`: {error}", shown(&file.name)));
+        failed = failed.and(dealt.map(|moved| seen.moved.extend(moved.map(|moved| (moved, app.clock.now())))));
+    }
+    // Who had it open may have gone on writing.
+    for (moved, at) in std::mem::take(&mut seen.moved) {
+        let soon = at.after(post.whole_within_us) > app.clock.now();
+        let looked = if soon { Ok(()) } else { put_back_if_other(post, &moved).await.map(drop) };
+        if soon || looked.is_err() {
+            seen.moved.push((moved, at));
+        }
+        failed = failed.and(looked);
     }
     failed
 }
 
-/// Deals with one file.
-async fn take(app: &App, post: &Post<'_>, file: &Listed, since: Timestamp) -> Result<(), String> {
+/// Deals with one file, and says where it is then; `None` where it was left, or put back.
+async fn take(app: &App, post: &Post<'_>, file: &Listed, since: Timestamp) -> Result<Option<Moved>, String> {
     let (connector, name) = (post.connector, shown(&file.name));
+    if file.bytes > FILE_BYTES_MAX {
+        // Not even fetched: nobody knows its hash, and what it was called and when stands for it.
+        let why = format!("it is larger than {FILE_BYTES_MAX} bytes; ask the bank for several smaller ones");
+        refuse(app, connector, &name, why).await?;
+        let stands = hex(&Sha256::digest(format!("{}\n{}\n{}", file.name, file.bytes, file.stamp)));
+        return archive(post, file, stands, Folder::Bad).await;
+    }
     let opened = post.share.open(Folder::Inbox, &file.name).await.map_err(text)?;
     let (start, opened) = look_into(opened).await?;
     let in_time = since.after(post.whole_within_us) > app.clock.now();
     let (folder, used, about) = match deal(app, post, (file, opened), &start, in_time).await? {
         Dealt::NotWhole(why) if in_time => {
             tracing::debug!(%connector, file = name, why, "a file of a bank is not whole; it is looked at again");
-            return Ok(());
+            return Ok(None);
         }
         Dealt::Known => {
             tracing::info!(%connector, file = name, "a file of a bank was read before");
-            return archive(post, &file.name, &start.hash, Folder::Archive).await;
+            return archive(post, file, start.hash, Folder::Archive).await;
         }
         Dealt::Used(about) => (Folder::Archive, true, about),
         Dealt::Bad(why) | Dealt::NotWhole(why) => {
-            tracing::error!(%connector, file = name, why, "a file of a bank cannot be used, or not all of it");
-            tell(app, connector, ExceptionKind::FileUnreadable, &name, why).await?;
+            refuse(app, connector, &name, why).await?;
             (Folder::Bad, false, 0)
         }
     };
@@ -140,19 +187,72 @@ async fn take(app: &App, post: &Post<'_>, file: &Listed, since: Timestamp) -> Re
     let uploaded = (about > 0).then(|| files::uploaded(connector, about, app.clock.now()));
     let rows = uploaded.into_iter().fold(answer, |answer, uploaded| answer.and(uploaded));
     app.writer.write(rows).await.map_err(text)?;
-    archive(post, &file.name, &start.hash, folder).await
+    archive(post, file, start.hash, folder).await
+}
+
+/// Tells the operator of a file that goes to `bad`.
+async fn refuse(app: &App, connector: Connector, name: &str, why: String) -> Result<(), String> {
+    tracing::error!(%connector, file = name, why, "a file of a bank cannot be used, or not all of it");
+    tell(app, connector, ExceptionKind::FileUnreadable, name, why).await
 }
 
 /// Moves a file to where it stays, under a name that no other file has.
-async fn archive(post: &Post<'_>, name: &str, hash: &str, folder: Folder) -> Result<(), String> {
-    let to = format!("{}-{name}", hash.get(..12).unwrap_or(hash));
-    let moved = post.share.rename((Folder::Inbox, name), (folder, &to)).await;
-    if moved.is_err() && post.share.list(folder).await.map_err(text)?.iter().any(|found| found.name == to) {
+async fn archive(post: &Post<'_>, file: &Listed, hash: String, folder: Folder) -> Result<Option<Moved>, String> {
+    // File systems take 255 bytes, and two beginnings are put before it.
+    let end = file.name.floor_char_boundary(ARCHIVED_BYTES_MAX);
+    let mut name =
+        format!("{}-{}", hash.get(..12).unwrap_or(&hash), file.name.get(..end).unwrap_or_default().trim_end());
+    let moved = post.share.rename((Folder::Inbox, &file.name), (folder, &name)).await;
+    if let Err(error) = moved {
+        if post.share.list(folder).await.map_err(text)?.named(&name).is_none() {
+            return Err(text(error));
+        }
         // The very same came again; both stay.
-        let again = format!("{}-{to}", hex(&crate::clock::random::<4>()));
-        return post.share.rename((Folder::Inbox, name), (folder, &again)).await.map_err(text);
+        name = another(&name);
+        post.share.rename((Folder::Inbox, &file.name), (folder, &name)).await.map_err(text)?;
     }
-    moved.map_err(text)
+    let moved = Moved { file: file.clone(), hash, folder, name };
+    match put_back_if_other(post, &moved).await {
+        Ok(same) => Ok(same.then_some(moved)),
+        Err(error) => {
+            tracing::warn!(
+                error,
+                file = shown(&moved.name),
+                "a file of a bank that was moved is looked at again later"
+            );
+            Ok(Some(moved))
+        }
+    }
+}
+
+/// A name that no file has.
+fn another(name: &str) -> String {
+    format!("{}-{name}", hex(&crate::clock::random::<4>()))
+}
+
+/// Whether what was moved is what was read. If the bank has gone on with it, or has put another one into its place before it was
+/// moved, it goes back into the inbox; what was read of it is known by then.
+async fn put_back_if_other(post: &Post<'_>, moved: &Moved) -> Result<bool, String> {
+    let Moved { file, hash, folder, name } = moved;
+    let listing = post.share.list(*folder).await.map_err(text)?;
+    let Some(found) = listing.named(name).filter(|found| (found.bytes, &found.stamp) != (file.bytes, &file.stamp))
+    else {
+        return Ok(true);
+    };
+    // Renaming changes neither the size nor the time; where a file system does change the time, what it holds decides.
+    if found.bytes == file.bytes {
+        let (now, _) = look_into(post.share.open(*folder, name).await.map_err(text)?).await?;
+        if now.hash == *hash {
+            return Ok(true);
+        }
+    }
+    tracing::warn!(connector = %post.connector, file = shown(name), "a file of a bank has changed since it was read; it is read again");
+    let back = post.share.rename((*folder, name), (Folder::Inbox, &file.name)).await;
+    if back.is_err() {
+        // There is one of its name again.
+        post.share.rename((*folder, name), (Folder::Inbox, &another(&file.name))).await.map_err(text)?;
+    }
+    Ok(false)
 }
 
 /// How a file begins, and its hash.
@@ -218,34 +318,65 @@ async fn answer(app: &App, bank: &FileBank, file: &Listed, bytes: &[u8], in_time
         Ok(Answer::Rows { whole: false, .. }) if in_time => {
             return Ok(Dealt::NotWhole("its last line has no end".to_owned()));
         }
+        Ok(Answer::Rows { told, bad, .. }) if told.is_empty() && bad.is_empty() => {
+            return Ok(Dealt::Bad("it has no rows".to_owned()));
+        }
         Ok(said) => said,
         Err(why) => return Ok(Dealt::NotWhole(why)),
     };
-    let name = bank.about(&said, &file.name);
-    let about = app.store.file_named(connector, &name).await.map_err(text)?;
-    let Some(about) = about else {
-        // What the bank speaks of and nobody here knows, a restored backup may have forgotten: the operator hears of each.
-        let strangers = match &said {
-            Answer::Report(report) => report.references().filter_map(Reference::parse).collect(),
-            Answer::Rows { told, .. } => told.iter().filter_map(|told| Reference::parse(&told.reference)).collect(),
-        };
-        strange(app, connector, strangers).await?;
-        return Ok(Dealt::Bad(format!("it answers a file `{}` that is not known here", shown(&name))));
+    let about = match bank.about(&said, &file.name) {
+        Some(name) => match app.store.file_named(connector, &name).await.map_err(text)? {
+            Some(file) => Ok(file.number),
+            None => Err(format!("it answers a file `{}` that is not known here", shown(&name))),
+        },
+        None => file_of_rows(app, connector, &said).await?.ok_or_else(|| "none of its rows is known here".to_owned()),
     };
-    let (told, strangers, mut wrong) = split(app, bank, &about, said).await?;
+    let about = match about {
+        Ok(about) => about,
+        Err(why) => {
+            // What the bank speaks of and nobody here knows, a restored backup may have forgotten: the operator hears of each.
+            strange(app, connector, references(&said)).await?;
+            return Ok(Dealt::Bad(why));
+        }
+    };
+    // A report has the id of our file, which nobody makes up; a name anybody may use, so rows must speak of a payment of it.
+    let by_id = matches!(said, Answer::Report(_));
+    let (told, strangers, mut wrong) = split(app, bank, about, said).await?;
+    let about = if by_id || !told.is_empty() { about } else { 0 };
     heard(app, connector, told).await?;
     if !strangers.is_empty() {
         wrong.push(format!("it speaks of {} payments that are not in that file", strangers.len()));
         strange(app, connector, strangers.iter().filter_map(|name| Reference::parse(name)).collect()).await?;
     }
     if wrong.is_empty() {
-        return Ok(Dealt::Used(about.number));
+        return Ok(Dealt::Used(about));
     }
-    app.writer.write(files::uploaded(connector, about.number, app.clock.now())).await.map_err(text)?;
+    if about > 0 {
+        app.writer.write(files::uploaded(connector, about, app.clock.now())).await.map_err(text)?;
+    }
     let more = wrong.len().saturating_sub(SHOWN_MAX);
     wrong.truncate(SHOWN_MAX);
     let more = if more > 0 { format!("; and {more} more") } else { String::new() };
     Ok(Dealt::Bad(format!("{}{more}; the rest of it was used", wrong.join("; "))))
+}
+
+/// The references of which an answer speaks, as far as they can be ours.
+fn references(said: &Answer) -> Vec<Reference> {
+    match said {
+        Answer::Report(report) => report.references().filter_map(Reference::parse).collect(),
+        Answer::Rows { told, .. } => told.iter().filter_map(|told| Reference::parse(&told.reference)).collect(),
+    }
+}
+
+/// The number of the file of ours whose payments an answer names; the bank answers one file at a time.
+async fn file_of_rows(app: &App, connector: Connector, said: &Answer) -> Result<Option<i64>, String> {
+    for reference in references(said) {
+        let number = app.store.file_of(connector, reference).await.map_err(text)?;
+        if let Some(number) = number.filter(|number| *number > 0) {
+            return Ok(Some(number));
+        }
+    }
+    Ok(None)
 }
 
 /// A payment of ours, and what the bank says of it.
@@ -255,10 +386,10 @@ type Heard = (Reference, (MerchantId, PayoutId), Told);
 async fn split(
     app: &App,
     bank: &FileBank,
-    about: &FileRow,
+    about: i64,
     said: Answer,
 ) -> Result<(Vec<Heard>, Vec<Box<str>>, Vec<String>), String> {
-    let rows = app.store.rows_of_file(bank.connector(), about.number).await.map_err(text)?;
+    let rows = app.store.rows_of_file(bank.connector(), about).await.map_err(text)?;
     let mut told: BTreeMap<Box<str>, Told>;
     let mut wrong = Vec::new();
     match said {
@@ -270,6 +401,9 @@ async fn split(
                 let one = bank.told(&report, *reference, *rail);
                 all.insert(reference.as_str().into(), Some(one));
             }
+            wrong.extend(
+                report.broken().map(|name| format!("it says two things of {}, or no amount of rupees", shown(name))),
+            );
             let strangers = all.iter().filter(|(_, told)| told.is_none()).map(|(name, _)| name.clone()).collect();
             told = all.into_iter().filter_map(|(name, told)| told.map(|told| (name, told))).collect();
             return Ok((ours(&rows, &mut told), strangers, wrong));
@@ -278,8 +412,10 @@ async fn split(
             wrong.extend(bad.iter().map(|(at, why)| format!("line {at}: {why}")));
             told = BTreeMap::new();
             for one in all {
+                // The bank's words may differ; what they come to may not.
+                let whole = |told: &Told| (told.word.outcome, told.word.amount_paise, told.word.rrn.clone());
                 if let Some(before) = told.get(&one.reference)
-                    && before.word.outcome != one.word.outcome
+                    && whole(before) != whole(&one)
                 {
                     wrong.push(format!("it says two things of {}", shown(&one.reference)));
                     told.get_mut(&one.reference).into_iter().for_each(|before| before.word.outcome = Outcome::Silent);
@@ -384,7 +520,7 @@ async fn statement(app: &App, connector: Connector, file: &Listed, opened: File)
     Ok(Dealt::Bad(format!("{} rows cannot be read ({rows}); the rest of it was used", report.bad)))
 }
 
-/// Whether every statement of a file ends, and there is one; of XML, whether the file ends well too.
+/// Whether every statement of a file ends, and there is one; of XML, whether the file ends well too, and of a table its last row.
 fn is_whole(file: &File, name: &str) -> Result<(), String> {
     let mut input = BufReader::with_capacity(1 << 16, file);
     let start = input.fill_buf().map_err(text)?;
@@ -395,7 +531,7 @@ fn is_whole(file: &File, name: &str) -> Result<(), String> {
         Said::Ends { .. } => open = false,
         Said::Line(_) => {}
         Said::Bad { at, why } => {
-            bad_end |= is_xml && any && !open;
+            bad_end |= is_xml && any && !open || *why == *formats::csv::CUT;
             first_bad.get_or_insert_with(|| format!("line {at}: {why}"));
         }
     });

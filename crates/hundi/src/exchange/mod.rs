@@ -196,7 +196,10 @@ async fn turn(app: &App, bank: &FileBank, desk: &mut Desk, now: Timestamp) -> Re
     if looks {
         desk.look_at = now.after(bank.look_every_us);
         let post = Post::of_bank(bank);
-        failed = failed.and(inbox::look(app, &post, &mut desk.seen).await);
+        // What a bank has left must not hold up what we give to it.
+        if let Err(error) = inbox::look(app, &post, &mut desk.seen).await {
+            tracing::error!(connector = %bank.connector(), error, "what a bank has left is not all dealt with; it is looked at again");
+        }
     }
     failed
 }
@@ -303,7 +306,7 @@ async fn upload(app: &App, bank: &FileBank, file: &FileRow, bytes: Vec<u8>) -> R
     let (connector, share, now) = (bank.connector(), &bank.share, app.clock.now());
     let part = part_name(&file.name, file.fence);
     let beginning = format!(".{}.", file.name);
-    for found in share.list(Folder::Outbox).await.map_err(text)? {
+    for found in share.list(Folder::Outbox).await.map_err(text)?.files {
         if found.name == file.name {
             return Err(format!(
                 "a file `{}` that is not ours lies in the outbox; see whose it is, and move it away",
@@ -341,7 +344,7 @@ async fn uploaded(app: &App, connector: Connector, file: &FileRow) -> Result<(),
 async fn look_for(app: &App, bank: &FileBank, file: FileRow) -> Result<(), String> {
     let (connector, share) = (bank.connector(), &bank.share);
     let there = share.list(Folder::Outbox).await.map_err(text)?;
-    let lies = |name: &str| there.iter().any(|found| found.name == name);
+    let lies = |name: &str| there.named(name).is_some();
     let part = part_name(&file.name, file.fence);
     if lies(&file.name) {
         return uploaded(app, connector, &file).await;

@@ -21,7 +21,7 @@ use crate::worker;
 use crate::writer::{Payment, Unknown};
 use hundi_core::command::{Command, Decision};
 use hundi_core::forgotten;
-use hundi_core::ids::{Actor, MerchantId, OrderId, PayoutId};
+use hundi_core::ids::{Actor, MerchantId, OrderId, PayoutId, Reference};
 use hundi_core::money::{Amount, AmountError};
 use hundi_core::party::{AccountNumber, Beneficiary, Ifsc, IfscError, Mobile, PersonName, Vpa};
 use hundi_core::payout::{Order, Payout, Sealed};
@@ -124,7 +124,7 @@ async fn pay(app: &App, caller: Caller, request_id: &str, fields: &Fields<'_>) -
         Ok(None) => return Err(Problem::OrderMissing),
         Err(problem) => return Err(Problem::OrderUnclear(unfit(Field::OrderId, problem))),
     };
-    let details = match details(fields) {
+    let details = match details(fields, &app.installation) {
         Ok(details) => details,
         Err(wrong) => return Err(malformed(app, caller, &order, wrong).await),
     };
@@ -200,8 +200,9 @@ struct Details {
     number: Option<Mobile>,
 }
 
-/// Reads the fields of a create, in the order of the contract.
-fn details(fields: &Fields<'_>) -> Result<Details, Wrong> {
+/// Reads the fields of a create, in the order of the contract. What of it a bank's statement repeats must not read as a
+/// reference of this installation: it would name another payout.
+fn details(fields: &Fields<'_>, installation: &str) -> Result<Details, Wrong> {
     let number = match given(fields, Field::Number)? {
         Some(number) => Some(Mobile::parse(number).ok_or(Wrong::Number)?),
         None => None,
@@ -238,6 +239,16 @@ fn details(fields: &Fields<'_>) -> Result<Details, Wrong> {
             (beneficiary.ok_or(Wrong::NoUpi)?, name)
         }
     };
+    let (account, vpa) = match &beneficiary {
+        Beneficiary::Account { number, .. } => (number.as_str(), ""),
+        Beneficiary::Vpa(vpa) => ("", vpa.as_str()),
+        Beneficiary::Mobile(_) => ("", ""),
+    };
+    for (text, field) in [(&*name.plain(), Field::BeneficiaryName), (account, Field::AccountNo), (vpa, Field::UpiId)] {
+        if Reference::is_read_in(text, installation) {
+            return Err(Wrong::ReadsAsReference(field));
+        }
+    }
     Ok(Details { rail, amount, beneficiary, name, number })
 }
 

@@ -115,6 +115,8 @@ pub enum Wrong {
     IfscBank,
     /// `BeneficiaryName`.
     BeneficiaryName,
+    /// It holds what a statement could show as our reference of another payout.
+    ReadsAsReference(Field),
     /// `UPIId`.
     UpiId,
     /// `BeneficiaryPhoneNo`.
@@ -152,6 +154,11 @@ impl Wrong {
             Wrong::Ifsc => "IFSCCode must be 4 letters, a zero and 6 letters or digits".into(),
             Wrong::IfscBank => "IFSCCode must begin with the four letters of a known bank".into(),
             Wrong::BeneficiaryName => "BeneficiaryName must be 1 to 100 characters, none of them hidden".into(),
+            Wrong::ReadsAsReference(field) => format!(
+                "{} holds what a bank could take for our reference; write it otherwise",
+                field.spelling(call.path())
+            )
+            .into(),
             Wrong::UpiId => {
                 "UPIId must be 3 to 255 letters, digits, dots, hyphens or underscores with one @ between them".into()
             }
@@ -443,6 +450,7 @@ impl From<Refusal> for Problem {
             | Refusal::NotPaidThere
             | Refusal::BorneAlready
             | Refusal::PaidThere
+            | Refusal::KnownThere
             | Refusal::ExceptionUnknown
             | Refusal::ExceptionChanged
             | Refusal::AccountsUnfit
@@ -563,7 +571,8 @@ pub fn wrongs() -> impl Iterator<Item = Wrong> {
             Wrong::AccountNo => Wrong::Ifsc,
             Wrong::Ifsc => Wrong::IfscBank,
             Wrong::IfscBank => Wrong::BeneficiaryName,
-            Wrong::BeneficiaryName => Wrong::UpiId,
+            Wrong::BeneficiaryName => Wrong::ReadsAsReference(Field::BeneficiaryName),
+            Wrong::ReadsAsReference(_) => Wrong::UpiId,
             Wrong::UpiId => Wrong::PhoneNo,
             Wrong::PhoneNo => Wrong::NoUpi,
             Wrong::NoUpi => Wrong::Subject,

@@ -3,13 +3,13 @@
 use crate::credits::Rules;
 use crate::keys::{Keys, Place, hex};
 use crate::store::statements::{Kept, LineRow, PayoutKnown};
-use hundi_core::command::{CreditLine, FileLines, Outcome, Word};
-use hundi_core::formats::{Line, Side, clears};
+use hundi_core::command::{CreditLine, FileLines, Outcome, Word, credit_names};
+use hundi_core::formats::{Line, Side, clears, denies};
 use hundi_core::ids::{Connector, MerchantId, Reference};
 use hundi_core::money::{Amount, Balance};
 use hundi_core::payout::{ExceptionKind, State};
 use hundi_core::plant::{Plant, planted};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 /// References of a line that are tried.
 const REFERENCES_MAX: usize = 8;
@@ -26,10 +26,14 @@ pub struct Item {
     pub returned: bool,
     /// Everything that may be our reference, the likeliest first.
     pub ours: Vec<Reference>,
+    /// How many of them stand in fields: the first. What a merchant writes may be among the others.
+    ours_in_fields: usize,
     /// Whether a field for the customer's reference holds what could be ours.
     pub looks_ours: bool,
     /// Everything that a bank may call it, the likeliest first.
     pub banks: Vec<Box<str>>,
+    /// How many of them stand in fields of the bank's own: the first.
+    own: usize,
     /// The code of a return's reason.
     pub reason: Box<str>,
     /// As it is kept.
@@ -38,6 +42,8 @@ pub struct Item {
     pub payout: Option<PayoutKnown>,
     /// A reference with our mark, if no payout has one of its references: one that was forgotten.
     pub forgotten: Option<Reference>,
+    /// Whether its words name several payouts and no field says which: then it is about none of them.
+    several: bool,
     /// Of a credit, whose it is by the rules.
     pub whose: BTreeSet<MerchantId>,
 }
@@ -55,18 +61,26 @@ pub enum Judged {
     Tell(ExceptionKind),
 }
 
-/// What identifies a line, whichever file it comes in: never its place, and the narration only where the bank gives it no
-/// reference of its own, because banks word it differently from file to file.
+/// What identifies a line, whichever file it comes in: never its place, and the narration only where no reference of a bank
+/// stands on it, because banks word it differently from file to file.
 fn identity(account: &[u8; 32], line: &Line) -> Vec<u8> {
     let mut text = account.to_vec();
     let numbers = [line.side as i64, line.amount_paise, i64::from(line.returned), line.booked_at.ist_day()];
     numbers.iter().for_each(|number| text.extend(number.to_be_bytes()));
-    let narration = line.bank_references.is_empty().then_some(&line.narration);
-    for part in [&line.references[..], &line.bank_references[..], narration.map_or(&[][..], std::slice::from_ref)] {
-        part.iter().for_each(|word| {
-            text.extend(word.as_bytes());
-            text.push(0x1f);
-        });
+    // Nor do words alone name a credit: two payers may have written the same.
+    let named = !line.bank_references.is_empty() || line.side == Side::Debit && !line.narrated.is_empty();
+    let narration = if named { &[][..] } else { std::slice::from_ref(&line.narration) };
+    // A payer's words must not make his credit look like another's that has them in the bank's field: that one would be passed
+    // over as a line that was read before. Debits keep the identity that they had before words were told apart.
+    let told_apart: &[u8] = if line.side == Side::Credit { b"~" } else { b"" };
+    for part in [
+        &[(&line.references[..], &b""[..])][..],
+        &[(&line.bank_references, b""), (&line.narrated, told_apart)],
+        &[(narration, b"")],
+    ] {
+        for (words, sign) in part {
+            words.iter().for_each(|word| [sign, word.as_bytes(), b"\x1f"].iter().for_each(|piece| text.extend(*piece)));
+        }
         text.push(0x1e);
     }
     text
@@ -82,17 +96,26 @@ impl Item {
     /// The line with this hash, of those that are equal in its file the one with this number, from 0.
     pub fn new(keys: &Keys, rules: &Rules, line: &Line, hash: [u8; 16], equal: u32) -> Item {
         let mut ours: Vec<Reference> = Vec::new();
-        for text in line.references.iter().chain(&line.bank_references) {
-            let reference = Reference::parse(text.trim()).filter(|reference| !ours.contains(reference));
-            ours.extend(reference.filter(|_| ours.len() < REFERENCES_MAX));
+        let (fields, words) = line.references.split_at(line.in_fields.min(line.references.len()));
+        let mut ours_in_fields = 0;
+        for (texts, in_fields) in
+            [(fields, true), (&line.bank_references, true), (words, false), (&line.narrated, false)]
+        {
+            for text in texts {
+                let reference = Reference::parse(text.trim()).filter(|reference| !ours.contains(reference));
+                ours.extend(reference.filter(|_| ours.len() < REFERENCES_MAX));
+            }
+            ours_in_fields = if in_fields { ours.len() } else { ours_in_fields };
         }
         let looks_ours = line.references.iter().any(|text| Reference::parse(text.trim()).is_some());
-        let words = line.bank_references.iter().chain(&line.references);
+        let words = line.bank_references.iter().chain(&line.narrated).chain(&line.references);
         let banks: Vec<Box<str>> = words.filter(|text| tells(text)).take(REFERENCES_MAX).cloned().collect();
+        let own = line.bank_references.iter().filter(|text| tells(text)).count().min(REFERENCES_MAX);
         let name = if equal == 0 { hex(&hash) } else { format!("{}-{equal}", hex(&hash)) };
         let row = i64::from_be_bytes(std::array::from_fn(|place| hash[place]));
         let place = Place { merchant: MerchantId::HOUSE, row, field: "statement_lines.sealed" };
-        let said = [&line.references.join("\u{1f}"), &line.bank_references.join("\u{1f}"), &*line.narration].join("\n");
+        let named = [&line.bank_references[..], &line.narrated].concat();
+        let said = [&line.references.join("\u{1f}"), &named.join("\u{1f}"), &*line.narration].join("\n");
         let row = LineRow {
             reference: format!("?{name}"),
             line: name,
@@ -104,26 +127,63 @@ impl Item {
         let reason = line.reason.clone();
         let (at, side, returned) = (line.at, line.side, line.returned);
         let whose = if side == Side::Credit { rules.whose(keys, line) } else { BTreeSet::new() };
-        Item { at, side, returned, ours, looks_ours, banks, reason, row, payout: None, forgotten: None, whose }
+        let (payout, forgotten, several) = (None, None, false);
+        Item {
+            at,
+            side,
+            returned,
+            ours,
+            ours_in_fields,
+            looks_ours,
+            banks,
+            own,
+            reason,
+            row,
+            payout,
+            forgotten,
+            several,
+            whose,
+        }
     }
 
-    /// The payout's reference, or what else it can be found by.
-    pub fn name(&mut self, installation: &str) {
-        if self.payout.is_none() {
-            self.forgotten = self.ours.iter().copied().find(|reference| reference.is_of(installation));
-        }
+    /// Finds what it is about, of the attempts that are known by its references, and names it so. A field tells; of words only
+    /// those that name one payout, because the bank may have cut our reference out of them and left a merchant's words.
+    pub fn name(&mut self, known: &HashMap<Reference, PayoutKnown>, installation: &str) {
+        let (fields, words) = self.ours.split_at(self.ours_in_fields);
+        let ours = |reference: &&Reference| known.contains_key(reference) || reference.is_of(installation);
+        let field = fields.iter().find(|reference| known.contains_key(reference));
+        let named: Vec<&Reference> = match field {
+            Some(field) => vec![field],
+            None => fields.iter().find(ours).into_iter().chain(words.iter().filter(ours)).collect(),
+        };
+        let payout = |reference: &Reference| known.get(reference).map(|known| known.payout);
+        let first = named.first().copied().copied();
+        let another = |first: Reference| {
+            let same =
+                |other: &&Reference| **other == first || payout(&first).is_some_and(|one| payout(other) == Some(one));
+            !named.iter().all(same)
+        };
+        self.several = first.is_some_and(another) && !planted(Plant::NameIsAReference);
+        let first = first.filter(|_| !self.several);
+        self.payout = first.and_then(|reference| known.get(&reference)).copied();
+        self.forgotten = first.filter(|_| self.payout.is_none());
         let known = self.payout.map(|payout| payout.reference).or(self.forgotten);
-        // A credit is booked under what a clearing system calls it, which is the same in every file; the longest, because a
-        // bank's own number may look like the shortest.
-        let cleared = self.banks.iter().rev().filter(|bank| clears(bank)).max_by_key(|bank| bank.len());
-        let bank = cleared.or(self.banks.first()).filter(|_| self.side == Side::Credit);
+        // A credit is booked under what a clearing system calls it, which is the same in every file: by the bank's own field
+        // rather than by words that a payer may have written; the longest, because a bank's own number may look like the
+        // shortest.
+        let longest =
+            |banks: &[Box<str>]| banks.iter().rev().filter(|bank| clears(bank)).max_by_key(|bank| bank.len()).cloned();
+        let cleared = longest(self.fields().0).or_else(|| longest(&self.banks));
+        // Under a name of a payout that it may not be about, it would stand in the way of that one's own line.
+        let first = self.banks.iter().find(|bank| !self.several || Reference::parse(bank).is_none());
+        let bank = cleared.or(first.cloned()).filter(|_| self.side == Side::Credit);
         if let Some(reference) = known {
             self.row.reference = reference.as_str().to_owned();
         } else if let Some(bank) = bank {
             self.row.reference = bank.to_string();
-        } else if let Some(reference) = self.ours.first() {
+        } else if let Some(reference) = self.ours.first().filter(|_| !self.several) {
             self.row.reference = reference.as_str().to_owned();
-        } else if let Some(bank) = self.banks.first() {
+        } else if let Some(bank) = first {
             self.row.reference = bank.to_string();
         }
     }
@@ -134,10 +194,24 @@ impl Item {
         [self.row.reference.as_str()].into_iter().chain(self.ours.iter().map(Reference::as_str)).chain(banks)
     }
 
+    /// What a bank may call it: by its own fields, and by words that somebody else may have written.
+    fn fields(&self) -> (&[Box<str>], &[Box<str>]) {
+        self.banks.split_at(self.own)
+    }
+
+    /// By which of a bank's names its payout may be found. What is sent has the merchant's words on it, so of a debit no other
+    /// name counts beside the bank's own of this kind; a return has a name of its own and tells in words what it returns.
+    pub fn called(&self) -> impl Iterator<Item = &str> {
+        let (own, words) = self.fields();
+        let counts = move |word: &str| self.side == Side::Credit || !own.iter().any(|own| denies(own, word));
+        own.iter().chain(words.iter().filter(move |word| counts(word))).map(|bank| &**bank)
+    }
+
     /// It as a credit that belongs to no payout; `None` where it is none, or one that returns something.
     pub fn credit(&self, connector: Connector, file: &FileLines) -> Option<CreditLine> {
         let fits = self.side == Side::Credit && !self.returned && self.payout.is_none() && self.forgotten.is_none();
         let amount = Amount::from_paise(self.row.amount_paise).filter(|_| fits)?;
+        let (own, words) = self.fields();
         let rules = match self.whose.len() {
             0 | 1 => String::new(),
             merchants => format!(", by rules of {merchants} merchants"),
@@ -146,7 +220,7 @@ impl Item {
             connector,
             reference: self.row.reference.as_str().into(),
             line: self.row.line.as_str().into(),
-            names: self.banks.clone(),
+            names: credit_names(own, words),
             amount,
             day: self.row.booked_at.ist_day(),
             whose: self.whose.first().copied().filter(|_| self.whose.len() == 1),
@@ -158,7 +232,9 @@ impl Item {
     /// What a person is told of it.
     pub fn detail(&self) -> String {
         let side = if self.side == Side::Debit { "debit" } else { "credit" };
-        format!("{side} of {}, booked {}", Balance::from_paise(self.row.amount_paise), self.row.booked_at)
+        let (amount, booked_at) = (Balance::from_paise(self.row.amount_paise), self.row.booked_at);
+        let several = if self.several { ", names more than one payout" } else { "" };
+        format!("{side} of {amount}, booked {booked_at}{several}")
     }
 
     /// What it comes to, where `others` are lines of the same side under the same name that were dealt with before it.
@@ -191,7 +267,7 @@ impl Item {
     /// What the operator is told of a line that belongs to no payout.
     pub fn unknown(&self, side: Side) -> ExceptionKind {
         match side {
-            Side::Debit if self.looks_ours && !self.returned => ExceptionKind::UnknownReference,
+            Side::Debit if self.looks_ours && !self.returned && !self.several => ExceptionKind::UnknownReference,
             Side::Debit => ExceptionKind::UnknownDebit,
             Side::Credit => ExceptionKind::UnknownCredit,
         }

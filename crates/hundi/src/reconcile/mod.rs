@@ -336,8 +336,7 @@ impl Run<'_> {
         let known = self.app.store.attempts_by_reference(self.connector, &ours).await?;
         let known: HashMap<Reference, PayoutKnown> = known.into_iter().map(|known| (known.reference, known)).collect();
         for item in &mut *items {
-            item.payout = item.ours.iter().find_map(|reference| known.get(reference)).copied();
-            item.name(&self.app.installation);
+            item.name(&known, &self.app.installation);
         }
         let names: BTreeSet<&str> = items.iter().flat_map(Item::names).collect();
         let mut kept: HashMap<String, Vec<Kept>> = HashMap::with_capacity(names.len());
@@ -455,7 +454,7 @@ impl Run<'_> {
         let (Some(from), Some(to)) = (items.iter().map(booked).min(), items.iter().map(booked).max()) else {
             return Ok(());
         };
-        let wanted: HashSet<&str> = items.iter().flat_map(|item| item.banks.iter().map(|bank| &**bank)).collect();
+        let wanted: HashSet<&str> = items.iter().flat_map(Item::called).collect();
         let mut found: HashMap<String, Vec<PayoutKnown>> = HashMap::new();
         let mut earlier: Vec<WithRrn> = Vec::new();
         let mut each = |one: WithRrn| {
@@ -476,11 +475,11 @@ impl Run<'_> {
             found.entry(one.rrn).or_default().extend(known.into_iter().find(|known| known.attempt == one.attempt));
         }
         for item in &mut items {
-            let called = item.banks.iter().filter_map(|bank| found.get(&**bank)).flatten();
-            let mut fits = called.filter(|known| known.amount_paise == item.row.amount_paise);
-            let first = fits.next().copied();
+            let called = item.called().filter_map(|bank| found.get(bank)).flatten();
+            let fits: Vec<&PayoutKnown> = called.filter(|known| known.amount_paise == item.row.amount_paise).collect();
             // Two that fit are none.
-            item.payout = first.filter(|first| fits.all(|other| other.payout == first.payout));
+            let one = fits.first().filter(|first| fits.iter().all(|other| other.payout == first.payout));
+            item.payout = one.map(|known| **known);
         }
         let mut items = items.into_iter();
         while !items.as_slice().is_empty() {

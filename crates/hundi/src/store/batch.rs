@@ -769,7 +769,7 @@ fn encode_banks(accounts: &Accounts) -> String {
 const COUNTER_MAX: u32 = u32::MAX / 2;
 
 /// A counter. One at its end is a damaged row: whoever counted on would stop everybody's work.
-fn small(number: i64) -> Result<u32, StoreError> {
+pub(super) fn small(number: i64) -> Result<u32, StoreError> {
     let counter = u32::try_from(number).ok().filter(|counter| *counter <= COUNTER_MAX);
     counter.ok_or_else(|| StoreError::Corrupt("a counter is out of range".into()))
 }

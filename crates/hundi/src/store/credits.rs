@@ -4,26 +4,32 @@ use super::batch::{BYTES, INT, TEXT, amount, decode_connector};
 use super::rows::{Plain, settings_line};
 use super::statements::LineResult;
 use super::{Arg, Lookup, Many, Row, Store, StoreError, Value};
-use hundi_core::command::{Credit, Credited, KnownCredit, LineCredited, Snapshot, named_alone};
+use hundi_core::command::{Credit, Credited, KnownCredit, LineCredited, Read, Snapshot, named_alone};
 use hundi_core::ids::{Actor, Connector, MerchantId};
 use hundi_core::schedule::Timestamp;
 
-pub(super) static CREDITS: Lookup = Lookup::new(
-    "c.connector, c.reference, c.merchant_id, c.amount_paise, c.day, c.line",
-    "bank_credits c",
-    "",
-    &[("connector", TEXT), ("reference", TEXT)],
-);
+/// Stands before a name that was read in free text only. No name that a bank gives holds it, so the two are never one.
+const NARRATED: char = '~';
+
+/// What is read of a credit, and in the end its reference as it was read in free text, if it was.
+macro_rules! known {
+    ($more:literal) => {
+        concat!(
+            "c.connector, c.reference, c.merchant_id, c.amount_paise, c.day, c.line, (SELECT w.name FROM credit_names w \
+            WHERE w.connector = c.connector AND w.name = '~' || c.reference AND w.reference = c.reference)",
+            $more
+        )
+    };
+}
+
+pub(super) static CREDITS: Lookup =
+    Lookup::new(known!(""), "bank_credits c", "", &[("connector", TEXT), ("reference", TEXT)]);
 /// Those of an amount and a day.
-pub(super) static CREDITS_NEAR: Lookup = Lookup::new(
-    "c.connector, c.reference, c.merchant_id, c.amount_paise, c.day, c.line",
-    "bank_credits c",
-    "",
-    &[("connector", TEXT), ("amount_paise", INT), ("day", INT)],
-);
+pub(super) static CREDITS_NEAR: Lookup =
+    Lookup::new(known!(""), "bank_credits c", "", &[("connector", TEXT), ("amount_paise", INT), ("day", INT)]);
 /// Those that a bank has another name for.
 pub(super) static CREDITS_NAMED: Lookup = Lookup::new(
-    "c.connector, c.reference, c.merchant_id, c.amount_paise, c.day, c.line, n.name",
+    known!(", n.name"),
     "credit_names n",
     "JOIN bank_credits c ON c.connector = n.connector AND c.reference = n.reference",
     &[("connector", TEXT), ("name", TEXT)],
@@ -117,8 +123,18 @@ pub(super) fn told(credit: &Credit) -> ([Value; 5], Vec<Value>) {
 }
 
 fn names(credit: &Credit) -> Vec<Value> {
-    let of = |name: &str| [text(credit.connector.as_str()), text(name), text(&credit.reference)];
-    credit.names.iter().flat_map(|name| of(name)).collect()
+    let kept = |(name, read): &(Box<str>, Read)| match read {
+        Read::Field => text(name),
+        Read::Narrated => text(&format!("{NARRATED}{name}")),
+    };
+    let of = |named| [text(credit.connector.as_str()), kept(named), text(&credit.reference)];
+    credit.names.iter().flat_map(of).collect()
+}
+
+/// The keys of [`CREDITS_NAMED`] under which a name may be kept.
+pub(super) fn kept_names(connector: Connector, name: &str) -> [Value; 4] {
+    let connector = text(connector.as_str());
+    [connector.clone(), text(name), connector, text(&format!("{NARRATED}{name}"))]
 }
 
 /// What a statement's line has come to, as the line keeps it.
@@ -145,11 +161,15 @@ pub(super) fn load(snapshot: &mut Snapshot, mut row: Row, named: bool) -> Result
     let (connector, reference) = (decode_connector(&row.text()?)?, Box::<str>::from(row.text()?));
     let (merchant, amount) = (MerchantId(row.int()?), amount(row.int()?)?);
     let (day, line) = (row.int_or_null()?, row.text_or_null()?.map(Into::into));
+    let read = if row.text_or_null()?.is_some() { Read::Narrated } else { Read::Field };
     if named {
-        let name = row.text()?.into();
-        snapshot.credit_names.entry((connector, name)).or_default().insert(reference.clone());
+        let name = row.text()?;
+        let (name, read) = name.strip_prefix(NARRATED).map_or((&*name, Read::Field), |name| (name, Read::Narrated));
+        let named = snapshot.credit_names.entry((connector, name.into())).or_default();
+        // A bank that has told of it under both knows what it is called.
+        named.entry(reference.clone()).and_modify(|known| *known = read.max(*known)).or_insert(read);
     }
-    snapshot.credits.insert((connector, reference), KnownCredit { merchant, amount, day, line });
+    snapshot.credits.insert((connector, reference), KnownCredit { merchant, amount, read, day, line });
     Ok(())
 }
 
@@ -227,7 +247,7 @@ impl Store {
         for row in self.find(&CREDITS, &key).await? {
             load(&mut snapshot, row, false)?;
         }
-        for row in self.find(&CREDITS_NAMED, &key).await? {
+        for row in self.find(&CREDITS_NAMED, &kept_names(connector, name)).await? {
             load(&mut snapshot, row, true)?;
         }
         Ok(snapshot.credits.into_iter().map(|((_, name), known)| (name.to_string(), known.merchant)).collect())

@@ -1,10 +1,12 @@
 //! What banks have said of references of ours that this store does not know.
 
-use super::batch::{INT, TEXT, decode_connector};
+use super::batch::{INT, TEXT, decode_connector, small};
 use super::{Arg, Lookup, Many, Row, Store, StoreError, Value};
-use hundi_core::forgotten::{Forgotten, Said};
-use hundi_core::ids::{Connector, MerchantId, PayoutId, Reference};
+use hundi_core::command::Rules;
+use hundi_core::forgotten::{self, Forgotten, Said};
+use hundi_core::ids::{Connector, MerchantId, OrderId, PayoutId, Reference};
 use hundi_core::schedule::Timestamp;
+use std::collections::HashSet;
 
 /// Where it is kept that there are such references at all: else nobody looks for them.
 pub const FORGOTTEN: &str = "forgotten";
@@ -28,6 +30,8 @@ const NOT_COVERED: &str = "SELECT f.connector, MAX(f.at) FROM forgotten_payments
     AND NOT EXISTS (SELECT 1 FROM bank_references r WHERE r.connector = f.connector AND r.reference = f.reference) \
     GROUP BY f.connector HAVING MAX(f.at) > COALESCE((SELECT MAX(s.to_at) FROM statements s \
     WHERE s.connector = f.connector AND s.bad = 0), 0) ORDER BY f.connector";
+const UNPAID: &str = "SELECT merchant_id, payout_id, order_id, attempts FROM payouts \
+    WHERE state = 2 OR state = 3 OR state = 5 OR state = 6 OR state = 1 AND held = 1";
 // The line that told of it says now what it has come to.
 pub(super) const LINE_RECOGNISED: &str = "UPDATE statement_lines SET result = $1, kind = $2, matched = 1, \
     merchant_id = $3, payout_id = $4, attempt = $5, rail = $6 WHERE connector = $7 AND reference = $8 \
@@ -40,6 +44,15 @@ pub struct ForgottenView {
     pub forgotten: Forgotten,
     /// When it was heard.
     pub at: Timestamp,
+}
+
+/// Payouts that have not been paid as far as is known here, and that banks speak of.
+#[derive(Default, Debug)]
+pub struct Unpaid {
+    /// Whose they are, and which.
+    pub found: Vec<(MerchantId, PayoutId)>,
+    /// How many cannot be read.
+    pub damaged: u64,
 }
 
 pub(super) fn values(forgotten: &Forgotten, now: Timestamp) -> [Value; 6] {
@@ -101,6 +114,29 @@ impl Store {
     pub async fn forgotten_since_statement(&self) -> Result<Vec<(Connector, Timestamp)>, StoreError> {
         let rows = self.query(NOT_COVERED, &[]).await?;
         rows.into_iter().map(|mut row| Ok((decode_connector(&row.text()?)?, Timestamp(row.int()?)))).collect()
+    }
+
+    /// The payouts that no start would look for among these references, which are not known here: that are held in the queue,
+    /// at a bank, or have ended without being paid, and have made fewer attempts than banks have spoken of. With them, the
+    /// payouts that cannot be read: nobody knows what they are.
+    pub async fn unpaid_of(&self, references: &HashSet<Reference>, rules: &Rules) -> Result<Unpaid, StoreError> {
+        let mut unpaid = Unpaid::default();
+        let mut each = |mut row: Row| {
+            let (merchant, payout) = (MerchantId(row.int()?), PayoutId(row.int()?));
+            let (order, made) = (row.text()?, row.int()?);
+            let (Some(order), Ok(made)) = (OrderId::parse(&order), small(made)) else {
+                tracing::error!(merchant = merchant.0, payout = payout.0, "a damaged payout is not looked for");
+                unpaid.damaged += 1;
+                return Ok(());
+            };
+            let mut next = forgotten::references(rules, merchant, &order).filter(|(attempt, _)| *attempt > made);
+            if next.any(|(_, reference)| references.contains(&reference)) {
+                unpaid.found.push((merchant, payout));
+            }
+            Ok(())
+        };
+        self.scan(UNPAID, &[], &mut each).await?;
+        Ok(unpaid)
     }
 
     /// Whether a bank has spoken of one of these references, which are not known here.

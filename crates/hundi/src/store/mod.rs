@@ -354,6 +354,11 @@ pub enum StoreError {
     Lost(String),
     /// A failover could lose what is written now, so nothing is accepted.
     Unsafe,
+    /// This machine's clock and the database server's differ by so many milliseconds: nothing was written.
+    Clocks {
+        /// By how much, milliseconds.
+        apart_ms: u64,
+    },
     /// The connection was lost during the commit: nobody knows whether it was written.
     Unknown(String),
 }
@@ -372,6 +377,12 @@ impl fmt::Display for StoreError {
             StoreError::Unsafe => f.write_str(
                 "replication is not synchronous, so a failover would lose payouts: creates are answered `unknown` until \
                  synchronous_standby_names is set (or `postgres.allow_async_standby`)",
+            ),
+            StoreError::Clocks { apart_ms } => write!(
+                f,
+                "the clocks of this machine and of the database's server differ by {} s: nothing is written, because a bank's \
+                 answers are judged by the time; set both by NTP (2 s are the most)",
+                apart_ms.div_ceil(1_000)
             ),
             StoreError::Again(text) => write!(f, "another transaction was in the way: {text}; try again"),
             StoreError::Lost(text) => {
@@ -449,10 +460,10 @@ impl Store {
     }
 
     /// Looks at the server's standbys again; [`Store::durable`] says what came of it.
-    pub async fn check_replication(&self) -> Result<(), StoreError> {
+    pub async fn check_server(&self) -> Result<(), StoreError> {
         match self {
             Store::Sqlite(_) => Ok(()),
-            Store::Postgres(engine) => engine.check_replication().await,
+            Store::Postgres(engine) => engine.check_server().await,
         }
     }
 

@@ -17,11 +17,12 @@ use crate::{locked, tls};
 use futures_util::future::{FutureExt, join, join_all};
 use futures_util::stream::{StreamExt, poll_fn};
 use hundi_core::plant::{Plant, planted};
-use rustls::pki_types::{CertificateDer, pem::PemObject};
+use hundi_core::schedule::{SECOND, Timestamp};
+use rustls::pki_types::{CertificateDer, pem, pem::PemObject};
 use std::collections::HashMap;
 use std::path::Path;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -55,7 +56,13 @@ const SESSION: &str = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_me
 /// A copy of the whole server that is being made, and an archive of its log, are no standbys.
 const STANDBYS: &str = "SELECT current_setting('synchronous_standby_names'), \
     (SELECT COUNT(*) FROM pg_stat_replication WHERE COALESCE(state, '') <> 'backup' \
-    AND COALESCE(application_name, '') NOT IN ('pg_basebackup', 'pg_receivewal'))";
+    AND COALESCE(application_name, '') NOT IN ('pg_basebackup', 'pg_receivewal')), \
+    (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::BIGINT";
+/// By so much, microseconds, this machine's clock and the server's may differ: then those of two machines differ by less than
+/// the time after which a bank's "not found" counts, so none takes for lost what another has just sent.
+const APART_US: u64 = 2 * SECOND.unsigned_abs();
+/// A clock that is set by more than this, microseconds, is compared with the server's before anything else.
+const SET_US: u64 = SECOND.unsigned_abs() / 2;
 /// For `hundi verify`, which reads everything: the planner may do what is best.
 const SESSION_OF_SCANS: &str = "-c default_transaction_isolation=repeatable\\ read -c jit=off";
 
@@ -73,6 +80,16 @@ pub struct Postgres {
     /// The one connection of a view.
     view: Option<tokio::sync::Mutex<Link>>,
     replication: Replication,
+    clocks: Clocks,
+}
+
+/// What is known about this machine's clock.
+#[derive(Default)]
+struct Clocks {
+    /// By how much it differs from the server's, microseconds.
+    apart_us: AtomicU64,
+    /// [`Clock::ahead_us`] when they were compared.
+    ahead_us: AtomicI64,
 }
 
 /// What is known about standbys.
@@ -168,7 +185,8 @@ impl Postgres {
             let once = store.query("SELECT value FROM meta WHERE name = 'synchronous'", &[]).await?;
             store.replication.was_synchronous.store(!once.is_empty(), Ordering::Relaxed);
         }
-        store.check_replication().await?;
+        store.check_server().await?;
+        store.same_time()?;
         Ok(store)
     }
 
@@ -193,6 +211,7 @@ impl Postgres {
             writers: Pool::new(options.writer.lanes + 2),
             view: None,
             replication: Replication { accepted: options.postgres.allow_async_standby, ..Replication::default() },
+            clocks: Clocks::default(),
         })
     }
 
@@ -229,7 +248,17 @@ impl Postgres {
 
     /// Whether payouts may be acknowledged: not while a failover could lose them.
     pub fn durable(&self) -> bool {
-        !self.replication.unsafe_now.load(Ordering::Relaxed)
+        !self.replication.unsafe_now.load(Ordering::Relaxed) && self.same_time().is_ok()
+    }
+
+    /// Refuses while the server's clock is another one than this machine's.
+    fn same_time(&self) -> Result<(), StoreError> {
+        let apart_us = self.clocks.apart_us.load(Ordering::Relaxed);
+        if apart_us > APART_US && !planted(Plant::ClocksApart) {
+            Err(StoreError::Clocks { apart_ms: apart_us / 1_000 })
+        } else {
+            Ok(())
+        }
     }
 
     /// Whether a synchronous standby was ever seen: then what is acknowledged must be on it.
@@ -237,15 +266,28 @@ impl Postgres {
         self.replication.was_synchronous.load(Ordering::Relaxed)
     }
 
-    /// Looks whether standbys are synchronous, and says so when that has changed.
-    pub async fn check_replication(&self) -> Result<(), StoreError> {
+    /// Looks whether standbys are synchronous, and whether the server has the time that this machine has, and says so when
+    /// that has changed.
+    pub async fn check_server(&self) -> Result<(), StoreError> {
+        let asked_at = self.clock.now();
         let rows = self.query(STANDBYS, &[]).await?;
-        self.judge_replication(rows)
+        self.judge_server(asked_at, rows)
     }
 
-    fn judge_replication(&self, mut rows: Vec<Row>) -> Result<(), StoreError> {
+    fn judge_server(&self, asked_at: Timestamp, mut rows: Vec<Row>) -> Result<(), StoreError> {
         let Some(row) = rows.first_mut() else { return Ok(()) };
-        let (synchronous, standbys) = (!row.text()?.trim().is_empty(), row.int()?);
+        let (synchronous, standbys, server_us) = (!row.text()?.trim().is_empty(), row.int()?, row.int()?);
+        if let Some(ahead_us) = self.clock.ahead_us() {
+            // Between question and answer: how long each took is not known.
+            let apart_us = server_us.abs_diff(server_us.clamp(asked_at.0, self.clock.now().0.max(asked_at.0)));
+            self.clocks.ahead_us.store(ahead_us, Ordering::Relaxed);
+            let before_us = self.clocks.apart_us.swap(apart_us, Ordering::Relaxed);
+            match (before_us > APART_US, apart_us > APART_US) {
+                (false, true) => tracing::error!("{}", StoreError::Clocks { apart_ms: apart_us / 1_000 }),
+                (true, false) => tracing::info!("this machine's clock is the server's again"),
+                (false, false) | (true, true) => {}
+            }
+        }
         if synchronous {
             self.replication.was_synchronous.store(true, Ordering::Relaxed);
         }
@@ -317,11 +359,15 @@ impl Postgres {
     pub async fn begin(&self) -> Result<PostgresTx<'_>, StoreError> {
         let _still = self.clock.still();
         let (mut link, room) = self.writers.take(self).await?;
-        if link.statements.is_empty() {
+        let compared_us = self.clocks.ahead_us.load(Ordering::Relaxed);
+        let is_set = self.clock.ahead_us().is_some_and(|ahead_us| ahead_us.abs_diff(compared_us) > SET_US);
+        if link.statements.is_empty() || is_set {
             // A new connection may lead to a server that was a standby until now.
+            let asked_at = self.clock.now();
             let rows = link.query(STANDBYS, &[]).await.map_err(explain)?;
-            self.judge_replication(rows)?;
+            self.judge_server(asked_at, rows)?;
         }
+        self.same_time()?;
         Ok(PostgresTx { store: self, link: Some(link), begun: false, failed: false, _room: room })
     }
 
@@ -572,7 +618,14 @@ impl PostgresTx<'_> {
                 self.store.writers.put(link);
                 Ok(())
             }
-            Err(error) if error.as_db_error().is_some_and(|error| !ends_the_connection(error)) => Err(explain(error)),
+            Err(error) if error.as_db_error().is_some_and(|error| !ends_the_connection(error)) => {
+                let refused = explain(error);
+                if !matches!(refused, StoreError::Unknown(_)) {
+                    // The server has undone it, and the session is as it was before.
+                    self.store.writers.put(link);
+                }
+                if planted(Plant::RefusedCommitCounts) { Ok(()) } else { Err(refused) }
+            }
             Err(_) if planted(Plant::LostCommitCounts) => Ok(()),
             Err(error) => Err(StoreError::Unknown(said(&error))),
         }
@@ -721,8 +774,12 @@ fn tls_config(ca_file: Option<&Path>) -> Result<rustls::ClientConfig, StoreError
                 path.display()
             ))
         };
-        for certificate in CertificateDer::pem_file_iter(path).map_err(|error| unreadable(error.to_string()))? {
-            let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
+        let damaged = |error: pem::Error| match error {
+            pem::Error::Io(error) => unreadable(error.to_string()),
+            other => unreadable(format!("it is cut or damaged ({other})")),
+        };
+        for certificate in CertificateDer::pem_file_iter(path).map_err(damaged)? {
+            let certificate = certificate.map_err(damaged)?;
             roots.add(certificate).map_err(|error| unreadable(error.to_string()))?;
         }
         if roots.is_empty() {
@@ -776,6 +833,7 @@ fn explain(error: tokio_postgres::Error) -> StoreError {
         SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED | SqlState::UNIQUE_VIOLATION => {
             StoreError::Again(text)
         }
+        SqlState::T_R_STATEMENT_COMPLETION_UNKNOWN => StoreError::Unknown(text),
         SqlState::LOCK_NOT_AVAILABLE | SqlState::TOO_MANY_CONNECTIONS => StoreError::Busy(text),
         SqlState::DISK_FULL | SqlState::IO_ERROR => StoreError::Disk(text),
         SqlState::READ_ONLY_SQL_TRANSACTION => StoreError::Lost(text),
@@ -802,6 +860,18 @@ fn explain_connect(error: tokio_postgres::Error) -> StoreError {
             }
             text if text.contains("CaUsedAsEndEntity") => {
                 unusable("its certificate is an authority's own; give the server one that the authority has signed")
+            }
+            text if text.contains("EndEntityUsedAsCa") => unusable(
+                "who signed its certificate may sign none; give the server one that the authority has signed itself",
+            ),
+            text if ["Expired", "certificate expired", "not valid yet"].iter().any(|word| text.contains(word)) => {
+                unusable("renew the server's certificate, or set this machine's clock right")
+            }
+            text if text.contains("extended key usage") => {
+                unusable("give the server a certificate for servers (extendedKeyUsage=serverAuth)")
+            }
+            text if text.contains("alert: ProtocolVersion") => {
+                unusable("let the server speak TLS 1.2 or 1.3 (ssl_min_protocol_version, ssl_max_protocol_version)")
             }
             text if text.contains("certificate") || text.contains("TLS") || text.contains("tls") => unusable(
                 "give the authority's certificate with `postgres.ca_file`, or, on a network that you trust, sslmode=disable",

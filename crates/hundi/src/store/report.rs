@@ -1,18 +1,18 @@
 //! What the day's report reads: journals with what their payouts were, what was open at a moment, and the statements' lines
 //! of a day. All of it is streamed or summed up by the database.
 
-use super::batch::{decode_connector, decode_rail};
+use super::batch::{decode_connector, decode_rail, small};
 use super::reads::linked_in;
 use super::{Arg, Row, Store, StoreError};
-use hundi_core::ids::{Connector, MerchantId, PayoutId};
+use hundi_core::ids::{Connector, MerchantId, PayoutId, Reference};
 use hundi_core::payout::{ExceptionKind, State};
 use hundi_core::postings::JournalRow;
 use hundi_core::rails::Rail;
 use hundi_core::schedule::Timestamp;
 
 const ROWS: &str = "SELECT j.merchant_id, j.seq, j.at, j.kind, j.amount_paise, j.fee_paise, j.gst_paise, j.payout_id, j.connector, \
-    j.actor, j.memo, j.wallet_after_paise, j.link, COALESCE(p.sent_rail, p.rail), p.created_at, p.send_before, p.attempts, p.state \
-    FROM journal j LEFT JOIN payouts p ON p.merchant_id = j.merchant_id AND p.payout_id = j.payout_id \
+    j.actor, j.memo, j.wallet_after_paise, j.link, COALESCE(p.sent_rail, p.rail), p.created_at, p.send_before, p.attempts, p.state, \
+    p.paid_attempt FROM journal j LEFT JOIN payouts p ON p.merchant_id = j.merchant_id AND p.payout_id = j.payout_id \
     WHERE j.merchant_id = $1 AND j.seq >= $2 AND j.seq < $3 ORDER BY j.seq";
 // Without the merchant, so that the small index of what is open is used.
 const OPEN: &str = "SELECT merchant_id, payout_id, COALESCE(sent_rail, rail), amount_paise, fee_paise, gst_paise, created_at, send_before, attempts, \
@@ -45,6 +45,8 @@ pub struct Paying {
     pub attempts: i64,
     /// Where it is now.
     pub state: State,
+    /// The attempt that paid, where it was an earlier one than the last.
+    pub paid_earlier: Option<u32>,
 }
 
 /// A payout that has not ended.
@@ -88,13 +90,17 @@ pub enum Booked {
 
 fn paying(row: &mut Row) -> Result<Paying, StoreError> {
     let state = |number| State::from_number(number).ok_or_else(|| StoreError::Corrupt("a state is not valid".into()));
-    Ok(Paying {
+    let mut paying = Paying {
         rail: decode_rail(row.int()?)?,
         created_at: Timestamp(row.int()?),
         send_before: Timestamp(row.int()?),
         attempts: row.int()?,
         state: state(row.int()?)?,
-    })
+        paid_earlier: None,
+    };
+    let paid = row.int_or_null()?.filter(|paid| *paid < paying.attempts);
+    paying.paid_earlier = paid.map(small).transpose()?;
+    Ok(paying)
 }
 
 impl Store {
@@ -114,6 +120,22 @@ impl Store {
         .await
     }
 
+    /// Over which rail an attempt was sent that is not its payout's last: its reference is not in the payout's row, but can be
+    /// derived again.
+    pub async fn rail_of_attempt(
+        &self,
+        connector: Connector,
+        (merchant, payout): (MerchantId, PayoutId),
+        attempt: u32,
+    ) -> Result<Option<Rail>, StoreError> {
+        let installation = self.meta("installation").await?.unwrap_or_default();
+        let Some(known) = self.payout(merchant, payout).await? else { return Ok(None) };
+        let references = Reference::candidates(&installation, merchant, &known.order.order, attempt);
+        let known = self.attempts_by_reference(connector, &references).await?.into_iter();
+        let mut known = known.filter(|known| known.payout == payout && known.attempt == i64::from(attempt));
+        known.next().map(|known| decode_rail(known.rail)).transpose()
+    }
+
     /// Hands over every payout that is open now and was accepted before a moment.
     pub async fn each_open_payout(
         &self,
@@ -131,7 +153,7 @@ impl Store {
             let reserved = amount_paise.checked_add(fee_paise).and_then(|sum| sum.checked_add(gst_paise));
             let reserved_paise =
                 reserved.ok_or_else(|| StoreError::Corrupt("a payout's amount is too large".into()))?;
-            let paying = Paying { rail, created_at, send_before, attempts, state };
+            let paying = Paying { rail, created_at, send_before, attempts, state, paid_earlier: None };
             each(OpenPayout { merchant, payout, amount_paise, reserved_paise, paying })
         })
         .await

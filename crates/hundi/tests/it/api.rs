@@ -239,6 +239,38 @@ async fn every_end_of_a_payout_has_its_body() {
 
 // Refusals ---------------------------------------------------------------------------------------------------------
 
+type Build = fn(&World, &str, Value) -> Value;
+
+/// An order with these changes is refused so, under a new OrderID and under a known one.
+async fn refused_by_name(world: &World, build: Build, changes: Value, message: &str) {
+    let answer = world.post(PAY, &build(world, "never", changes.clone()).to_string()).await;
+    assert_eq!((answer.status, answer.body), (200, refused(0, message)), "{changes}");
+    let answer = world.post(PAY, &build(world, "known", changes.clone()).to_string()).await;
+    let known = format!("{message}, and OrderID is already used. {NOTHING} {ENDING}");
+    assert_eq!((answer.status, answer.body), (200, refused(5, &known)), "{changes}");
+}
+
+/// A statement that repeats them would name another payout.
+#[tokio::test(start_paused = true)]
+async fn what_reads_as_our_reference_is_refused_by_name() {
+    let world = World::new().await;
+    world.pay("known", 1, "50100012345678").await;
+    let order = OrderId::parse("known").unwrap();
+    let of_another = Reference::derive(&world.app.installation, MerchantId(1), &order, 1, 0).to_string();
+    let (start, end) = of_another.split_at(6);
+    for (build, field, text) in [
+        (bank as Build, "BeneficiaryName", of_another.clone()),
+        (bank, "BeneficiaryName", format!("RAVI {}", of_another.to_lowercase())),
+        (bank, "BeneficiaryName", format!("{start}*{end}")),
+        (bank, "AccountNo", of_another.clone()),
+        (upi, "BeneficiaryName", of_another.clone()),
+        (upi, "UPIId", format!("{of_another}@okbank")),
+    ] {
+        let message = format!("{field} holds what a bank could take for our reference; write it otherwise");
+        refused_by_name(&world, build, json!({ field: text }), &message).await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn every_malformed_payout_is_refused_by_name() {
     let world = World::new().await;
@@ -306,13 +338,9 @@ async fn every_malformed_payout_is_refused_by_name() {
         (json!({"upiid": "x@y"}), "UPIId is given twice"),
     ];
     world.pay("known", 1, "50100012345678").await;
-    let builds = to_bank.into_iter().map(|case| (bank as fn(&World, &str, Value) -> Value, case));
+    let builds = to_bank.into_iter().map(|case| (bank as Build, case));
     for (build, (changes, message)) in builds.chain(over_upi.into_iter().map(|case| (upi as _, case))) {
-        let answer = world.post(PAY, &build(&world, "never", changes.clone()).to_string()).await;
-        assert_eq!((answer.status, answer.body), (200, refused(0, message)), "{changes}");
-        let answer = world.post(PAY, &build(&world, "known", changes.clone()).to_string()).await;
-        let known = format!("{message}, and OrderID is already used. {NOTHING} {ENDING}");
-        assert_eq!((answer.status, answer.body), (200, refused(5, &known)), "{changes}");
+        refused_by_name(&world, build, changes, message).await;
     }
     // A refused OrderID was not used up; fields of the other kind of payout do not matter.
     let fine =

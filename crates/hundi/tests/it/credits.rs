@@ -2,6 +2,7 @@
 //! house's suspense. However often and in whichever words a credit is told, it is booked once.
 
 use super::support::{KEY, START, World, operator};
+use crate::database::{Engine, run_sql};
 use hundi::credits::{Ask, By};
 use hundi::keys::Keys;
 use hundi::proposals;
@@ -22,8 +23,9 @@ fn sandbox() -> Connector {
     Connector::parse("sandbox").unwrap()
 }
 
-/// A credit of some rupees, with what the bank calls it and what it says.
+/// A credit of some rupees, with what the bank calls it and what it says; what is read in its words begins with `~`.
 fn credit(rupees: i64, names: &[&str], narration: &str) -> Line {
+    let (words, fields): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| name.starts_with('~'));
     Line {
         at: 1,
         side: Side::Credit,
@@ -32,7 +34,9 @@ fn credit(rupees: i64, names: &[&str], narration: &str) -> Line {
         booked: true,
         booked_at: START,
         references: Vec::new(),
-        bank_references: names.iter().map(|name| (*name).into()).collect(),
+        in_fields: 0,
+        bank_references: fields.into_iter().map(Into::into).collect(),
+        narrated: words.into_iter().filter_map(|name| name.strip_prefix('~')).map(Into::into).collect(),
         paid_into: "".into(),
         narration: narration.into(),
         reason: "".into(),
@@ -237,6 +241,59 @@ async fn one_credit_told_in_two_ways_funds_once() {
     world.verify().await;
 }
 
+/// A payer who writes what another's payment is called beside his own does not make that one "known": the bank's own field
+/// wins, and where there is none, a person looks. By each way on which the first file tells of it.
+#[tokio::test(start_paused = true)]
+async fn nobody_makes_anothers_credit_disappear() {
+    for (first, funded, told) in [
+        // The bank has a field for it: what else is written there is no name of it.
+        (credit(5, &[UTR[0], &format!("~{}", UTR[1])], "ACME PAY"), "10.00", 0),
+        (credit(5, &["BANK0001", UTR[0], &format!("~{}", UTR[1])], "ACME PAY"), "10.00", 0),
+        // It has none, or a number of its own only: nobody can tell, in whichever order they came.
+        (credit(5, &[&format!("~{}", UTR[1])], "ACME PAY"), "5.00", 1),
+        (credit(5, &["BANK0001", &format!("~{}", UTR[0]), &format!("~{}", UTR[1])], "ACME PAY"), "5.00", 1),
+        (Line { references: vec![UTR[1].into()], ..credit(5, &["BANK0001"], "ACME PAY") }, "5.00", 1),
+    ] {
+        let victim = credit(5, &[UTR[1]], "ACME PAY NEFT");
+        for order in [[&first, &victim], [&victim, &first]] {
+            let world = world().await;
+            for line in order {
+                let report = read(&world, std::slice::from_ref(line)).await;
+                assert_eq!(report.known, 0, "{line:?}: {:#}", report.document());
+            }
+            assert_eq!(holds(&world).await, [funded, "0.00", "0.00"], "{order:?}");
+            let doubtful = open(&world).await.iter().filter(|id| id.ends_with("/credit_doubtful")).count();
+            assert_eq!(doubtful, told, "{order:?}");
+            // A person who books it by what the payer wrote is not told that it is booked.
+            let by_hand = fund(&world, "acme", "5", UTR[1]).await;
+            let known = order[0].bank_references.contains(&UTR[1].into()) || told == 0;
+            assert_eq!(by_hand.is_ok(), known, "{order:?}: {by_hand:?}");
+            assert_eq!(holds(&world).await[0], funded, "{order:?}");
+            for line in order {
+                let again = read(&world, std::slice::from_ref(line)).await;
+                assert_eq!((again.funded, again.suspended), (0, 0), "{line:?}");
+            }
+            world.verify().await;
+        }
+    }
+}
+
+/// Where a bank has no field for a payment's name, two payers may have written the same: the second is not passed over as
+/// read before.
+#[tokio::test(start_paused = true)]
+async fn two_credits_with_the_same_words_are_not_one() {
+    let world = world().await;
+    let words = format!("~{}", UTR[1]);
+    let lines = ["ACME PAY RENT", "ACME PAY NEFT"].map(|narration| credit(5, &[&words], narration));
+    for (line, funded) in lines.iter().zip([1, 0]) {
+        let report = read(&world, std::slice::from_ref(line)).await;
+        assert_eq!((report.known, report.funded), (0, funded), "{:#}", report.document());
+    }
+    assert_eq!(holds(&world).await, ["5.00", "0.00", "0.00"]);
+    assert_eq!(open(&world).await.iter().filter(|id| id.ends_with("/credit_doubtful")).count(), 1);
+    world.verify().await;
+}
+
 /// What `hundi fund` has booked is expected: the line closes it, and what never comes is told.
 #[tokio::test(start_paused = true)]
 async fn what_was_funded_by_hand_is_expected() {
@@ -370,4 +427,76 @@ async fn verify_ties_credits_to_their_lines() {
         let shown = serde_json::to_string(&report).unwrap();
         assert!(shown.contains(law), "{sql}: {shown}");
     }
+}
+
+/// What takes the columns away that schemas 7 and 8 have brought, and says that the store has schema 6.
+const BACK_TO_6: &str = "\
+    DROP INDEX bank_credits_line; DROP INDEX bank_credits_near; DROP INDEX bank_credits_expected; DROP INDEX proposals_debit; \
+    DROP TABLE credit_names; DROP TABLE credit_rules; ALTER TABLE bank_credits DROP COLUMN day; \
+    ALTER TABLE bank_credits DROP COLUMN by_hand_at; ALTER TABLE bank_credits DROP COLUMN line; \
+    ALTER TABLE proposals DROP COLUMN debit; ALTER TABLE merchants DROP COLUMN rail_choice; \
+    ALTER TABLE payouts DROP COLUMN rails; ALTER TABLE payouts DROP COLUMN sent_rail; \
+    ALTER TABLE bank_references DROP COLUMN rail";
+
+/// A store of schema 6, in which a statement booked nothing and one debit could be withdrawn twice: each credit finds its line,
+/// the first withdrawal has the debit, and everything adds up as before.
+#[tokio::test(start_paused = true)]
+async fn a_store_of_schema_6_is_taken_over() {
+    let world = World::new().await;
+    admin::merchant_add(&world.app, "acme", "free", &operator()).await.unwrap();
+    for (rupees, reference) in [("100", UTR[0]), ("200", UTR[1]), ("300", "LATER0001")] {
+        fund(&world, "acme", rupees, reference).await.unwrap();
+    }
+    let lines = [
+        credit(100, &[UTR[0]], "ACME"),
+        credit(201, &[UTR[1]], "ACME"),
+        Line { returned: true, ..credit(7, &[UTR[2]], "RETURN") },
+    ];
+    read(&world, &lines).await;
+    let told = open(&world).await;
+    assert_eq!(told.len(), 2, "{told:?}");
+    let withdraw = |utr: &str| proposals::Ask::Withdraw {
+        merchant: "acme".into(),
+        amount: "50.00".into(),
+        utr: utr.into(),
+        connector: "sandbox".into(),
+    };
+    for utr in ["W1", "W2"] {
+        two(&world, withdraw(utr)).await.unwrap();
+    }
+    proposals::propose(&world.app, withdraw("W3"), "looked at", &Actor::Operator("asha".into())).await.unwrap();
+    let held = wallet(&world, "acme").await;
+    world.verify().await;
+    let config = world.app.config.clone();
+    let (folder, bank, clock) = world.stop().await;
+    let schema = match super::ENGINE {
+        Engine::Sqlite => "PRAGMA user_version = 6",
+        Engine::Postgres => "UPDATE meta SET value = '6' WHERE name = 'schema'",
+    };
+    // The other two were proposed, and one of them approved, under the debit of the first.
+    let same = "UPDATE proposals SET bank_reference = 'W1' WHERE what = 6";
+    let (script, url) = (format!("{BACK_TO_6}; {same}; {schema}"), config.clone());
+    tokio::task::spawn_blocking(move || run_sql(&url, &script)).await.unwrap();
+    let refused = Store::open(&config, &clock, true).await.unwrap().check_schema().await.unwrap_err().to_string();
+    assert!(refused.contains("schema 6") && refused.contains("hundi migrate"), "{refused}");
+
+    let world = World::start(folder, bank, clock, |_| {}).await;
+    world.verify().await;
+    let count = async |sql: &str| world.number(&format!("SELECT COUNT(*) FROM {sql}")).await;
+    let told_of = format!("bank_credits WHERE line IS NOT NULL AND reference = '{}'", UTR[0]);
+    assert_eq!(count(&told_of).await, 1);
+    assert_eq!(count("bank_credits WHERE line IS NOT NULL").await, 1);
+    assert_eq!(count("bank_credits WHERE day IS NOT NULL OR by_hand_at IS NOT NULL").await, 0);
+    assert_eq!(count("proposals WHERE debit IS NOT NULL").await, 1);
+    assert_eq!(count("proposals WHERE debit = 'W1' AND proposal_id = 1 AND state = 2").await, 1);
+    assert!(two(&world, withdraw("W1")).await.is_err());
+    assert_eq!((wallet(&world, "acme").await, open(&world).await), (held, told));
+    // The same file again is known; in another wording nobody can tell, for the day of a credit of then is not known.
+    assert_eq!(read(&world, &lines).await.repeated, 3);
+    let other = read(&world, &[credit(100, &["BANK0001", UTR[0]], "N/ACME")]).await;
+    assert_eq!(other.told.get("credit_doubtful"), Some(&1), "{:#}", other.document());
+    // What was booked by hand then, and of which no statement had told, is told of now.
+    let later = read(&world, &[credit(300, &["LATER0001"], "ACME")]).await;
+    assert_eq!((later.funded, wallet(&world, "acme").await), (1, "500.00".to_owned()), "{:#}", later.document());
+    world.verify().await;
 }

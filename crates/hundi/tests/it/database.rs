@@ -36,6 +36,15 @@ async fn connect(url: &str) -> Client {
     client
 }
 
+/// Whether a PostgreSQL server does what a statement says; it may be down, or die of it.
+pub fn does(url: &str, statement: &str) -> bool {
+    blocking(async {
+        let Ok((client, connection)) = tokio_postgres::connect(url, NoTls).await else { return false };
+        tokio::spawn(connection);
+        client.batch_execute(statement).await.is_ok()
+    })
+}
+
 /// Runs statements on a PostgreSQL server.
 pub fn execute(url: &str, statements: &[&str]) {
     blocking(async {

@@ -2,6 +2,7 @@
 //! upload, the answer or Hundi itself is cut.
 
 mod bank;
+mod inbox;
 mod server;
 
 use super::support::{Folder, START, World, bank, operator};
@@ -11,7 +12,7 @@ use hundi::admin::{self, MerchantChanges};
 use hundi::clock::Clock;
 use hundi::config::{self, AccountText, Config, Connector};
 use hundi::connectors::admin as connectors_admin;
-use hundi::connectors::files::share::{Directory, Doing, Folder as Where, Listed, Share, ShareHandle};
+use hundi::connectors::files::share::{Directory, Doing, Folder as Where, Listing, Share, ShareHandle};
 use hundi_bank::Faults;
 use hundi_core::money::Balance;
 use hundi_core::schedule::Timestamp;
@@ -74,7 +75,7 @@ impl Cuttable {
 }
 
 impl Share for Cuttable {
-    fn list(&self, folder: Where) -> Doing<'_, Vec<Listed>> {
+    fn list(&self, folder: Where) -> Doing<'_, Listing> {
         self.doing(self.inner.list(folder))
     }
 
@@ -145,12 +146,39 @@ fn csv(root: &Path, format: &str) -> config::BankCsv {
         format: format.to_owned(),
         client_code: "ACME".to_owned(),
         account_type: Some("10".to_owned()),
+        names_bank: Some(true),
+        email: String::new(),
+        within_bank: Some(true),
+        beneficiaries_file: None,
         paid_at_once: false,
         account_number: Some(AccountText("50100099999999".to_owned())),
         ifsc: Some("UBIN0556688".to_owned()),
         separator: None,
+        answers: None,
         exchange: exchange(root),
     }
+}
+
+/// Where the answers of a bank say what, as its sample shows.
+fn mapped(format: &str) -> Option<Box<config::Answers>> {
+    let (header, columns) = match format {
+        "enet-vendor" => (None, [14, 29, 30, 31, 4].map(config::Column::Nth)),
+        _ => (Some(bank::ICICI_ANSWER), bank::ICICI_COLUMNS.map(|name| config::Column::Named(name.to_owned()))),
+    };
+    let [reference, bank_reference, status, reason, amount] = columns;
+    let words = |words: [&str; 2]| words.map(str::to_owned).to_vec();
+    Some(Box::new(config::Answers {
+        separator: if header.is_some() { '~' } else { ',' },
+        fields: header.is_none().then_some(31),
+        header: header.map(str::to_owned),
+        reference,
+        bank_reference,
+        status,
+        reason,
+        amount: Some(amount),
+        executed: words(["E", "SUC"]),
+        rejected: words(["R", "FAL"]),
+    }))
 }
 
 /// Hundi beside these banks; the sandbox bank comes last if it is asked for. On a folder that has a past, nothing is made.
@@ -306,17 +334,27 @@ async fn statements_in_the_inbox_are_compared() {
     world.verify().await;
 }
 
-/// ENet and Union Bank: what the reverse file says, and what only the statement says.
+/// Banks without ISO 20022: what their answers say, and what only the statement says.
 #[tokio::test(start_paused = true)]
 async fn every_word_of_a_reverse_file_ends_as_its_row_says() {
-    for (format, at_once) in [("enet", false), ("enet", true), ("union", false)] {
+    for (format, answered, at_once) in [
+        ("enet", true, false),
+        ("enet", true, true),
+        ("enet-vendor", true, false),
+        ("enet-vendor", true, true),
+        ("enet-vendor", false, false),
+        ("icici", true, false),
+        ("icici", true, true),
+        ("icici", false, false),
+        ("union", false, false),
+    ] {
         let (folder, clock) = new_folder();
         let files = Bank::new(folder.path(), format);
-        let options = config::BankCsv { paid_at_once: at_once, ..csv(folder.path(), format) };
+        let answers = mapped(format).filter(|_| answered && format != "enet");
+        let options = config::BankCsv { paid_at_once: at_once, answers, ..csv(folder.path(), format) };
         let options = Connector::BankCsv(Box::new(options));
         let world = beside((folder, clock), vec![("bank", options)], false, |_| {}).await;
-        let answered = format == "enet";
-        let rows = [
+        let mut rows = vec![
             ("NEFT", 100, "501000120001", if at_once { "Success" } else { "Pending" }, "Success"),
             ("RTGS", 200_000, "501000120003", if at_once { "Success" } else { "Pending" }, "Success"),
             ("NEFT", 100, "501000120444", if answered { "Failure" } else { "Pending" }, "-"),
@@ -324,6 +362,9 @@ async fn every_word_of_a_reverse_file_ends_as_its_row_says() {
             ("NEFT", 100, "501000120666", "Pending", "Pending"),
             ("NEFT", 100, "501000120999", "Pending", "Pending"),
         ];
+        if format == "icici" {
+            rows.push(("IMPS", 100, "501000120004", rows[0].3, "Success"));
+        }
         for (nth, (rail, rupees, account, ..)) in rows.iter().enumerate() {
             world.pay_over(rail, &format!("A{nth}"), *rupees, account).await;
         }
@@ -345,8 +386,88 @@ async fn every_word_of_a_reverse_file_ends_as_its_row_says() {
         }
         assert_eq!(names(world.folder.path(), "bad"), [""; 0], "{format}");
         assert_eq!(exceptions(&world).await, [""; 0]);
+        for entry in files.book() {
+            let (rail, rupees, ..) = rows.iter().find(|row| row.2 == entry.account).unwrap();
+            assert_eq!(entry.paise, rupees * 100, "{format} {entry:?}");
+            assert!(entry.rail == *rail || format == "enet", "{format} {entry:?}");
+        }
         books_agree(&world, &files).await;
     }
+}
+
+/// ICICI Bank pays whom it has registered by his number, and nobody else: another connector pays those.
+#[tokio::test(start_paused = true)]
+async fn who_is_registered_is_paid_by_his_number() {
+    let (folder, clock) = new_folder();
+    let files = Bank::new(folder.path(), "icici");
+    let list = folder.path().join("beneficiaries.csv");
+    std::fs::write(&list, "1000120001,HDFC0000001,501000120001\n1000120002,HDFC0000001,501000120002\n").unwrap();
+    let options = config::BankCsv {
+        paid_at_once: true,
+        answers: mapped("icici"),
+        beneficiaries_file: Some(list),
+        ..csv(folder.path(), "icici")
+    };
+    let options = Connector::BankCsv(Box::new(options));
+    let world = beside((folder, clock), vec![("bank", options)], true, |_| {}).await;
+    for (order, rail, account) in
+        [("A", "NEFT", "501000120001"), ("B", "IMPS", "501000120002"), ("C", "NEFT", "501000120003")]
+    {
+        world.pay_over(rail, order, 100, account).await;
+    }
+    world.pass(A_WHILE).await;
+    files.take_and_answer();
+    world.pass(Duration::from_secs(3_600)).await;
+    for (order, by_files) in [("A", 1), ("B", 1), ("C", 0)] {
+        let by = format!("SELECT COUNT(*) FROM payouts WHERE order_id = '{order}' AND connector = 'bank'");
+        assert_eq!((status(&world, order).await.as_str(), world.number(&by).await), ("Success", by_files), "{order}");
+    }
+    let mut paid: Vec<_> = files.book().into_iter().map(|entry| format!("{} {}", entry.account, entry.rail)).collect();
+    paid.sort();
+    assert_eq!(paid, ["501000120001 NEFT", "501000120002 IMPS"]);
+    books_agree(&world, &files).await;
+}
+
+/// A mapped answer that nobody can tell to be ours pays nothing: another header, rows that have shifted, and rows of nobody.
+#[tokio::test(start_paused = true)]
+async fn a_mapped_answer_that_is_not_as_the_sample_is_not_believed() {
+    let (folder, clock) = new_folder();
+    let files = Bank::new(folder.path(), "icici");
+    let options = config::BankCsv { paid_at_once: true, answers: mapped("icici"), ..csv(folder.path(), "icici") };
+    let options = Connector::BankCsv(Box::new(options));
+    let world = beside((folder, clock), vec![("bank", options)], false, |_| {}).await;
+    world.pay_over("NEFT", "A", 100, "501000120001").await;
+    world.pay_over("IMPS", "B", 100, "501000120444").await;
+    world.pass(A_WHILE).await;
+    files.take();
+    let file = files.taken.lock().unwrap()[0].clone();
+    let (_, genuine) = files.answer(&file);
+    let mut strangers = genuine.clone();
+    for entry in files.book() {
+        strangers = strangers.replace(&entry.reference, &format!("Z{}", &entry.reference[1..]));
+    }
+    let wrong = [
+        genuine.replace("Host Reference Number", "Host Ref"),
+        genuine.replace('~', "~~").replacen(&bank::ICICI_ANSWER.replace('~', "~~"), bank::ICICI_ANSWER, 1),
+        genuine.replace("SUC", "PEN").replace("FAL", "PEN"),
+        strangers,
+    ];
+    for (nth, text) in wrong.iter().enumerate() {
+        files.put(&format!("answer{nth}.txt"), text.as_bytes());
+        world.pass(A_WHILE).await;
+        assert_eq!(all_of_two(&world).await, ["Pending", "Pending"], "{text}");
+        assert_eq!(names(world.folder.path(), "bad").len(), nth + 1, "{text}");
+    }
+    files.put("answer.txt", genuine.as_bytes());
+    world.pass(A_WHILE).await;
+    assert_eq!(all_of_two(&world).await, ["Success", "Failure"]);
+    let listed = connectors_admin::files(&world.app, "bank").await.unwrap();
+    assert_eq!(listed[0]["state"], "uploaded");
+    books_agree(&world, &files).await;
+}
+
+async fn all_of_two(world: &World) -> [String; 2] {
+    [status(world, "A").await, status(world, "B").await]
 }
 
 /// What a file cannot carry is taken out of it before it is one, and another connector pays.
@@ -376,6 +497,48 @@ async fn what_a_file_cannot_carry_another_connector_pays() {
     }
     assert_eq!(files.book().len(), 1);
     books_agree(&world, &files).await;
+}
+
+/// An account number that no file has room for, beside others: its row is left out, the payout fails and its money is back, and
+/// the rest of the file goes.
+#[tokio::test(start_paused = true)]
+async fn a_row_that_no_file_has_room_for_fails_alone() {
+    for format in ["pain", "enet", "union"] {
+        let (folder, clock) = new_folder();
+        let files = Bank::new(folder.path(), format);
+        let options = if format == "pain" {
+            Connector::Iso20022(Box::new(iso(folder.path(), "03")))
+        } else {
+            Connector::BankCsv(Box::new(csv(folder.path(), format)))
+        };
+        let world = beside((folder, clock), vec![("bank", options)], false, |_| {}).await;
+        let long = "5010001200000000000000000000000000X";
+        assert_eq!(long.len(), 35);
+        for (order, account) in [("A", "501000120001"), ("LONG", long), ("B", "501000120002")] {
+            world.pay_over("NEFT", order, 100, account).await;
+        }
+        world.pass(A_WHILE).await;
+        assert_eq!(status(&world, "LONG").await, "Failure", "{format}");
+        files.take();
+        if format != "union" {
+            answer_all(&files);
+        }
+        world.pass(A_WHILE).await;
+        files.put("day.xml", files.statement(&[]).as_bytes());
+        world.pass(A_WHILE).await;
+        for (order, ended) in [("A", "Success"), ("LONG", "Failure"), ("B", "Success")] {
+            assert_eq!(status(&world, order).await, ended, "{format} {order}");
+        }
+        let given: BTreeSet<String> = files.book().iter().map(|entry| entry.account.clone()).collect();
+        assert_eq!(given.into_iter().collect::<Vec<_>>(), ["501000120001", "501000120002"], "{format}");
+        assert_eq!(world.number("SELECT COUNT(*) FROM bank_file_rows WHERE file > 0").await, 2, "{format}");
+        // Two were paid, with the fee and the tax on it; of the third nothing is kept.
+        let left = "SELECT wallet_paise + reserved_paise FROM accounts WHERE merchant_id = 1";
+        assert_eq!(world.number(left).await, 1_000_000_000 - 2 * 105_90, "{format}");
+        assert_eq!(world.number("SELECT reserved_paise FROM accounts WHERE merchant_id = 1").await, 0, "{format}");
+        assert_eq!(exceptions(&world).await, [""; 0], "{format}");
+        books_agree(&world, &files).await;
+    }
 }
 
 /// How the bank behaves while Hundi is cut.
@@ -775,8 +938,8 @@ async fn the_operator_sees_a_bank_that_is_given_files() {
     let error = connectors_admin::test(app, "bank").await.unwrap_err();
     assert!(error.contains("Bad"), "{error}");
     let ordered = connectors_admin::Ordered {
-        merchant: "demo",
-        rail: "NEFT",
+        merchant: Some("demo"),
+        rail: Some("NEFT"),
         amount: "100.00",
         ifsc: None,
         upi: None,

@@ -107,6 +107,10 @@ mod postgres {
     mod process_postgres;
     #[path = "process/refused_postgres.rs"]
     mod process_refused;
+    #[path = "process/refusing.rs"]
+    mod process_refusing;
     #[path = "process/server.rs"]
     mod process_server;
+    #[path = "process/tls.rs"]
+    mod process_tls;
 }

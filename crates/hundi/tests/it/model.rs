@@ -1,5 +1,6 @@
 //! Calls in random order against a naive model: whatever merchants, the operator, the bank and time do, in whatever order,
-//! each answer, list, statement and export is what a pencil would have written.
+//! each answer, list, statement and export is what a pencil would have written. Statements of the bank bring credits besides:
+//! once, twice, in two wordings, without a name, and after a person has booked them.
 //!
 //! A scene is a seed. Between two leaps of time a few steps take no time to speak of, so that payouts are met fresh (as the
 //! sandbox leaves them at once) and settled. `HUNDI_SEED=7` plays one seed alone.
@@ -7,16 +8,20 @@
 use super::support::{Answer, START, World, operator};
 use crate::dice::Dice;
 use crate::fuzz::read_csv;
-use crate::naive::{Naive, Order, PLANS, Payout, Said, State, rupees};
+use crate::naive::{Credited, Naive, Order, PLANS, Payout, Said, State, Told, rupees};
 use crate::score::score;
 use hundi::admin::{self, MerchantChanges};
+use hundi::credits::{self, By};
 use hundi::proposals::{self, Ask};
+use hundi::reconcile::{Fed, reconcile};
 use hundi_core::command::MerchantState;
-use hundi_core::ids::Actor;
-use hundi_core::schedule::{DAY, HOUR, MINUTE, SECOND};
+use hundi_core::formats::{Head, Line as StatementLine, Said as SaidByBank, Side};
+use hundi_core::ids::{Actor, Connector};
+use hundi_core::schedule::{DAY, HOUR, MINUTE, SECOND, Timestamp};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
+use tokio::sync::mpsc;
 
 const PAY: &str = "/PayoutBankTransafer";
 const BY_REF: &str = "/PayoutTransactionStatusByClientRef";
@@ -45,7 +50,14 @@ struct Scene {
     compared: u64,
     /// How often an order came once more, by the state that it was in.
     repeated: BTreeMap<&'static str, u64>,
+    /// How many credits have a UTR.
+    utrs: u64,
+    /// What came of the lines of statements.
+    credited: BTreeMap<String, u64>,
 }
+
+/// Amounts of credits, paise: few, so that they are equal often, and none that is booked by hand without a UTR.
+const CREDITS: [i64; 3] = [7_00, 7_01, 1_234_00];
 
 impl Scene {
     async fn new(seed: u64) -> Scene {
@@ -55,7 +67,11 @@ impl Scene {
         let tokens = [world.token.clone(), world.new_token("other", "127.0.0.1").await];
         let url = MerchantChanges { callback_url: Some("http://shop.test/cb".into()), ..Default::default() };
         admin::merchant_set(&world.app, "demo", url, &operator()).await.unwrap();
-        naive.fund(0, "OPENING", 10_00_000_00);
+        naive.fund(0, "OPENING", 10_00_000_00, ist_day(START.0));
+        for (merchant, words) in [("demo", "DEMO PAY"), ("other", "OTHER PAY")] {
+            let by = By { account: None, words: Some(words.into()), connector: "sandbox".into() };
+            credits::rule(&world.app, credits::Ask::Add { id: merchant.into(), by }, &operator()).await.unwrap();
+        }
         let mut scene = Scene {
             world,
             naive,
@@ -67,6 +83,8 @@ impl Scene {
             fresh: 0,
             compared: 0,
             repeated: BTreeMap::new(),
+            utrs: 0,
+            credited: BTreeMap::new(),
         };
         scene.fund().await;
         scene
@@ -83,7 +101,7 @@ impl Scene {
 
     /// One step, and a look at everything.
     async fn step(&mut self) {
-        match self.dice.below(22) {
+        match self.dice.below(25) {
             0..=5 => self.create().await,
             6..=9 => self.again().await,
             10..=11 => self.ask().await,
@@ -94,6 +112,8 @@ impl Scene {
             16..=17 => self.bank().await,
             18..=19 => self.leap().await,
             20 => self.withdraw().await,
+            21..=22 => self.credits().await,
+            23 => self.identify().await,
             _ => self.declare().await,
         }
         self.fresh += 1;
@@ -119,7 +139,11 @@ impl Scene {
                 .to_owned(),
         };
         let malformed = self.dice.below(10) == 0;
-        self.order(order, malformed).await;
+        self.order(order.clone(), malformed).await;
+        // It is on its way only for a while, so chance alone would seldom repeat it then.
+        if self.naive.payouts.last().is_some_and(|last| last.order == order && last.state == State::Sending) {
+            self.order(order, false).await;
+        }
     }
 
     /// The same order once more, sometimes with another name, which does not matter, or another amount, which does.
@@ -225,9 +249,14 @@ impl Scene {
 
     async fn fund(&mut self) {
         let merchant = self.dice.index(2);
-        let reference = (*self.dice.one_of(&["UTR-1", "UTR-2", "=SUM(A1)", "-5", "+91", "@x,y", "\"q\""])).to_owned();
-        let paise = *self.dice.one_of(&[1, 29, 3_00_000_29, 5_00_000_00]);
-        let expected = self.naive.fund(merchant, &reference, paise);
+        let (reference, paise) = if self.dice.below(3) == 0 {
+            // One of which a statement has told, or will tell.
+            (self.utr(), *self.dice.one_of(&CREDITS))
+        } else {
+            let reference = *self.dice.one_of(&["UTR-1", "UTR-2", "=SUM(A1)", "-5", "+91", "@x,y", "\"q\""]);
+            (reference.to_owned(), *self.dice.one_of(&[1, 29, 3_00_000_29, 5_00_000_00]))
+        };
+        let expected = self.naive.fund(merchant, &reference, paise, ist_day(self.now()));
         let name = self.naive.merchants[merchant].name;
         let booked = admin::fund(&self.world.app, name, &rupees(paise), &reference, "sandbox", &operator()).await;
         assert_eq!(
@@ -235,6 +264,84 @@ impl Scene {
             expected.map(Value::Bool),
             "{booked:?}"
         );
+    }
+
+    /// What a clearing system calls a credit: a new one, or one that was met.
+    fn utr(&mut self) -> String {
+        self.utrs += u64::from(self.dice.below(2) == 0 || self.utrs == 0);
+        let nth = if self.dice.below(2) == 0 { self.utrs } else { 1 + self.dice.below(self.utrs) };
+        format!("HDFCN520261122{nth:05}")
+    }
+
+    /// The bank tells of money that came in: of new credits with a name or without, and of some that it told before, in the
+    /// same words or in others, now and in files of other days.
+    async fn credits(&mut self) {
+        let mut lines: Vec<Told> = Vec::new();
+        for _ in 0..=self.dice.below(3) {
+            let known = (!self.naive.told.is_empty()).then(|| self.dice.one_of(&self.naive.told).0.clone());
+            let words = *self.dice.one_of(&["DEMO PAY 7", "OTHER PAY 7", "CASH", "DEMO PAY FOR OTHER PAY"]);
+            let (paise, day) = (*self.dice.one_of(&CREDITS), ist_day(self.now()));
+            let mut line = match (self.dice.below(5), known) {
+                (0, Some(known)) => known,
+                (1, Some(known)) if known.names.len() == 1 => {
+                    let number = format!("BANK{}", &known.names[0][14..]);
+                    Told { names: vec![number, known.names[0].clone()], words, ..known }
+                }
+                (2 | 3, _) => Told { names: Vec::new(), paise, day, words, nth: 0 },
+                _ => Told { names: vec![self.utr()], paise, day, words, nth: 0 },
+            };
+            line.nth = lines.iter().filter(|other| other.is_like(&line)).count();
+            lines.push(line);
+        }
+        let mut counts = [0; 4];
+        for line in &lines {
+            let credited = self.naive.told(line, &lines);
+            *self.credited.entry(format!("{credited:?}")).or_insert(0) += 1;
+            match credited {
+                Credited::Funded => counts[0] += 1,
+                Credited::Suspended => counts[1] += 1,
+                Credited::Again => counts[2] += 1,
+                Credited::Before => counts[3] += 1,
+                Credited::Differs | Credited::Doubtful => {}
+            }
+        }
+        let said = lines.iter().map(|line| {
+            SaidByBank::Line(Box::new(StatementLine {
+                at: 1,
+                side: Side::Credit,
+                amount_paise: line.paise,
+                returned: false,
+                booked: true,
+                booked_at: Timestamp::ist_midnight(line.day),
+                references: Vec::new(),
+                in_fields: 0,
+                bank_references: line.names.iter().map(|name| name.as_str().into()).collect(),
+                narrated: Vec::new(),
+                paid_into: "".into(),
+                narration: line.words.into(),
+                reason: "".into(),
+            }))
+        });
+        // Without an end: what such a file lacks is not looked for.
+        let head = Head { account: "SANDBOX000001".into(), ..Head::default() };
+        let (to, mut fed) = mpsc::channel(2);
+        to.try_send(Fed::Said([SaidByBank::Begins(head)].into_iter().chain(said).collect())).unwrap();
+        to.try_send(Fed::Ended([7; 32])).unwrap();
+        let sandbox = Connector::parse("sandbox").unwrap();
+        let report = reconcile(&self.world.app, &mut fed, sandbox, &operator()).await.unwrap();
+        let told = [report.funded, report.suspended, report.known, report.repeated];
+        assert_eq!(told, counts, "{lines:?}: {:#}", report.document());
+    }
+
+    /// Two people say whose a credit is that lies in suspense.
+    async fn identify(&mut self) {
+        let Some(reference) = self.naive.suspended() else { return };
+        let merchant = self.dice.index(2);
+        let (name, connector) = (self.naive.merchants[merchant].name.to_owned(), "sandbox".to_owned());
+        let ask = Ask::Identify { merchant: name, reference: reference.clone(), connector };
+        let (number, approved) = self.two(ask).await;
+        assert!(approved, "{reference}");
+        self.naive.identify(&reference, merchant, number);
     }
 
     async fn cancel(&mut self) {
@@ -403,6 +510,14 @@ impl Scene {
                 [merchant.name, state, &rupees(merchant.wallet), &rupees(merchant.reserved)].map(Value::from);
             assert_eq!(["merchant_id", "state", "wallet", "reserved"].map(|name| shown[name].clone()), expected);
         }
+        let house = proposals::house(&self.world.app).await.unwrap();
+        assert_eq!(house["suspense"], rupees(self.naive.suspense));
+        let open = admin::exception_list(&self.world.app).await.unwrap();
+        let open = open.as_array().unwrap();
+        let of = |kind: &str| open.iter().filter(|one| one["kind"] == kind).count();
+        let told = ["unknown_credit", "credit_doubtful", "credit_differs"].map(of);
+        // The list has an end.
+        assert!(told == self.naive.exceptions() || open.len() >= 100, "{told:?} {:?}", self.naive.exceptions());
         let complaints = admin::complaint_list(&self.world.app).await.unwrap();
         let mut shown: Vec<_> = complaints
             .as_array()
@@ -479,10 +594,13 @@ impl Scene {
             let expected = naive.lines.remove(first.unwrap_or_else(|| panic!("nothing explains {line}")));
             wallet = rupees(paise(&wallet) + expected.change);
             let [amount, fee, gst] = expected.cost.map(rupees);
+            // A credit without a name is called by its line, which only the program knows.
+            let memo = if expected.memo == "?" { text(line, "memo") } else { expected.memo.clone() };
+            assert!(memo.starts_with(&expected.memo), "{line}");
             let written = json!({
                 "seq": index + 1, "at": line["at"], "kind": expected.kind, "payout_id": line["payout_id"], "amount": amount,
                 "fee": fee, "gst": gst, "wallet_change": rupees(expected.change), "wallet_after": wallet,
-                "connector": expected.bank, "memo": expected.memo, "by": expected.by,
+                "connector": expected.bank, "memo": memo, "by": expected.by,
             });
             assert_eq!(*line, written);
             let before = index.checked_sub(1).map_or(String::new(), |before| text(&lines[before], "at"));
@@ -547,7 +665,7 @@ fn ist_day(us: i64) -> i64 {
 /// Plays scenes of so many steps each.
 async fn play(seeds: std::ops::Range<u64>, steps: u32) {
     let only: Option<u64> = std::env::var("HUNDI_SEED").ok().map(|seed| seed.parse().unwrap());
-    let (mut compared, mut repeated) = (0, BTreeMap::new());
+    let (mut compared, mut repeated, mut credited) = (0, BTreeMap::new(), BTreeMap::new());
     for seed in only.map_or(seeds, |only| only..only + 1) {
         println!("HUNDI_SEED={seed}");
         let mut scene = Scene::new(seed).await;
@@ -563,10 +681,14 @@ async fn play(seeds: std::ops::Range<u64>, steps: u32) {
         for (state, count) in scene.repeated {
             *repeated.entry(state).or_insert(0) += count;
         }
+        for (what, count) in scene.credited {
+            *credited.entry(what).or_insert(0) += count;
+        }
     }
-    println!("repeated: {repeated:?}");
+    println!("repeated: {repeated:?}, credited: {credited:?}");
     // The scenes have shown what they are for: an order comes once more in every state.
     assert!(repeated.len() == 7 || only.is_some(), "{repeated:?}");
+    assert!(credited.len() == 6 || only.is_some(), "{credited:?}");
     score(24, "states in which lists, statements and exports were compared", compared);
     score(10, "repeated orders, in every state", repeated.values().sum());
 }

@@ -105,12 +105,89 @@ pub enum Said {
     Malformed,
 }
 
+/// A line of a bank's statement about money that came in.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Told {
+    /// What the bank calls it: nothing, a UTR, or a number of its own and a UTR.
+    pub names: Vec<String>,
+    pub paise: i64,
+    /// The Indian day.
+    pub day: i64,
+    /// What the payer has written. It does not count where the bank has names.
+    pub words: &'static str,
+    /// Which of the equal ones of its file it is, from 0.
+    pub nth: usize,
+}
+
+impl Told {
+    /// The same line, whichever of the equal ones.
+    pub fn is_like(&self, other: &Told) -> bool {
+        let words = !self.names.is_empty() || self.words == other.words;
+        (&self.names, self.paise, self.day) == (&other.names, other.paise, other.day) && words
+    }
+
+    /// What the clearing system calls it, which is no other payment's.
+    fn utr(&self) -> Option<&String> {
+        self.names.last()
+    }
+
+    /// Whose it is by the rules of the two merchants, if they name one of them.
+    fn whose(&self) -> Option<usize> {
+        match (self.words.contains("DEMO PAY"), self.words.contains("OTHER PAY")) {
+            (true, false) => Some(0),
+            (false, true) => Some(1),
+            _ => None,
+        }
+    }
+}
+
+/// What comes of such a line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Credited {
+    /// It was told before, word for word.
+    Before,
+    /// It funds the wallet of whose it is, or is what a person has booked.
+    Funded,
+    /// Nobody knows whose it is.
+    Suspended,
+    /// It was told before in other words.
+    Again,
+    /// A person has booked another amount.
+    Differs,
+    /// It may be one that was told, or booked by hand.
+    Doubtful,
+}
+
+/// A credit that is in the books.
+#[derive(Debug)]
+struct Credit {
+    /// What it is booked as; nothing where a line without a name was first.
+    name: String,
+    also: Vec<String>,
+    /// Whose wallet it is in; nobody's is in suspense.
+    whose: Option<usize>,
+    paise: i64,
+    day: i64,
+    /// The line that tells of it; none yet where a person was first.
+    line: Option<Told>,
+}
+
+impl Credit {
+    fn is_called(&self, name: &str) -> bool {
+        !name.is_empty() && (self.name == name || self.also.iter().any(|also| also == name))
+    }
+}
+
 #[derive(Debug)]
 pub struct Naive {
     pub merchants: Vec<Merchant>,
     /// In the order in which they were made.
     pub payouts: Vec<Payout>,
-    pub credits: Vec<(String, usize, i64)>,
+    credits: Vec<Credit>,
+    /// Every line of a statement that was ever told, and what came of it.
+    pub told: Vec<(Told, Credited)>,
+    /// What lies in the house's suspense, paise.
+    pub suspense: i64,
     /// Whether the bank cannot be reached.
     pub cut: bool,
 }
@@ -131,26 +208,126 @@ impl Naive {
             lines: Vec::new(),
         };
         let merchants = (1_i64..).zip(names).map(merchant).collect();
-        Naive { merchants, payouts: Vec::new(), credits: Vec::new(), cut: false }
+        let (payouts, credits, told) = (Vec::new(), Vec::new(), Vec::new());
+        Naive { merchants, payouts, credits, told, suspense: 0, cut: false }
     }
 
-    /// Whether a credit of the bank is booked; `None` if it was booked with other details.
-    pub fn fund(&mut self, merchant: usize, reference: &str, paise: i64) -> Option<bool> {
-        if let Some((_, whose, amount)) = self.credits.iter().find(|(known, ..)| known == reference) {
-            return ((*whose, *amount) == (merchant, paise)).then_some(false);
+    /// Whether a person books a credit of the bank; `None` if it was booked with other details.
+    pub fn fund(&mut self, merchant: usize, reference: &str, paise: i64, day: i64) -> Option<bool> {
+        let mut known = self.credits.iter().filter(|credit| credit.is_called(reference)).peekable();
+        if known.peek().is_some() {
+            return known.any(|credit| (credit.whose, credit.paise) == (Some(merchant), paise)).then_some(false);
         }
-        self.credits.push((reference.to_owned(), merchant, paise));
-        self.merchants[merchant].wallet += paise;
-        self.merchants[merchant].lines.push(Line {
+        let (name, whose) = (reference.to_owned(), Some(merchant));
+        self.credits.push(Credit { name, also: Vec::new(), whose, paise, day, line: None });
+        self.add(merchant, paise, (reference.to_owned(), "operator:tester"));
+        Some(true)
+    }
+
+    /// Money comes into a wallet.
+    fn add(&mut self, merchant: usize, paise: i64, (memo, by): (String, &str)) {
+        let merchant = &mut self.merchants[merchant];
+        merchant.wallet += paise;
+        merchant.lines.push(Line {
             kind: "fund",
             payout: None,
             cost: [paise, 0, 0],
             change: paise,
             bank: Some("sandbox"),
-            memo: reference.to_owned(),
-            by: "operator:tester".to_owned(),
+            memo,
+            by: by.to_owned(),
         });
-        Some(true)
+    }
+
+    /// A line of a statement about money that came in, and all lines of its file.
+    pub fn told(&mut self, line: &Told, file: &[Told]) -> Credited {
+        let before = |(told, _): &(Told, Credited)| told.is_like(line) && told.nth == line.nth;
+        if self.told.iter().any(before) {
+            return Credited::Before;
+        }
+        let credited = self.judged(line, file);
+        self.told.push((line.clone(), credited));
+        if let Some(at) = self.by_hand(line) {
+            // What a person has booked is told of now.
+            let credit = &mut self.credits[at];
+            (credit.day, credit.line) = (line.day, Some(line.clone()));
+            credit.also.extend(line.names.iter().cloned());
+            return credited;
+        }
+        let name = line.utr().cloned().unwrap_or_default();
+        let whose = match credited {
+            Credited::Funded => line.whose(),
+            Credited::Suspended => None,
+            _ => return credited,
+        };
+        match whose {
+            // One without a name is booked as something that only its line tells.
+            Some(merchant) if name.is_empty() => self.add(merchant, line.paise, ("?".to_owned(), "operator:tester")),
+            Some(merchant) => self.add(merchant, line.paise, (name.clone(), "operator:tester")),
+            None => self.suspense += line.paise,
+        }
+        let (also, paise, day) = (line.names.clone(), line.paise, line.day);
+        self.credits.push(Credit { name, also, whose, paise, day, line: Some(line.clone()) });
+        credited
+    }
+
+    /// The place of what a person has booked under a name of this line and with its amount.
+    fn by_hand(&self, line: &Told) -> Option<usize> {
+        let called = |credit: &Credit| line.names.iter().any(|name| credit.is_called(name));
+        self.credits.iter().position(|one| one.line.is_none() && called(one) && one.paise == line.paise)
+    }
+
+    fn judged(&self, line: &Told, file: &[Told]) -> Credited {
+        let called = |credit: &&Credit| line.names.iter().any(|name| credit.is_called(name));
+        let here = |told: &Told| file.iter().any(|other| other.is_like(told));
+        if self.by_hand(line).is_some() {
+            return Credited::Funded;
+        }
+        if self.credits.iter().filter(called).any(|credit| credit.line.is_none()) {
+            return Credited::Differs;
+        }
+        if let Some(known) = self.credits.iter().find(called) {
+            let elsewhere = known.line.as_ref().is_some_and(|told| !here(told));
+            let same = (known.paise, known.day) == (line.paise, line.day);
+            return if elsewhere && same { Credited::Again } else { Credited::Doubtful };
+        }
+        // One of them has no name, so that they may be one.
+        let similar = |credit: &Credit| {
+            let near = match &credit.line {
+                Some(told) => credit.day.abs_diff(line.day) <= 1 && !here(told),
+                // A person books it in the three days after the bank, or the day before.
+                None => (line.day - 1..=line.day + 3).contains(&credit.day),
+            };
+            let two = credit.name.starts_with("HDFC") && line.utr().is_some();
+            credit.paise == line.paise && near && !two
+        };
+        match (self.credits.iter().any(similar), line.whose()) {
+            (true, _) => Credited::Doubtful,
+            (false, Some(_)) => Credited::Funded,
+            (false, None) => Credited::Suspended,
+        }
+    }
+
+    /// What lies in suspense and has a name.
+    pub fn suspended(&self) -> Option<String> {
+        let mut suspended = self.credits.iter().filter(|credit| credit.whose.is_none() && !credit.name.is_empty());
+        suspended.next().map(|credit| credit.name.clone())
+    }
+
+    /// Two people say whose a credit is that lies in suspense.
+    pub fn identify(&mut self, name: &str, merchant: usize, proposal: i64) {
+        let credit = self.credits.iter_mut().find(|credit| credit.name == name).unwrap();
+        credit.whose = Some(merchant);
+        let paise = credit.paise;
+        self.suspense -= paise;
+        self.add(merchant, paise, (format!("proposal {proposal}: {name}"), "operator:ravi"));
+    }
+
+    /// What a person must look at, of credits: unknown, doubtful, and of another amount.
+    pub fn exceptions(&self) -> [usize; 3] {
+        let unknown = self.credits.iter().filter(|credit| credit.whose.is_none()).count();
+        let of = |what| self.told.iter().filter(|(_, credited)| *credited == what).count();
+        [unknown, of(Credited::Doubtful), of(Credited::Differs)]
     }
 
     pub fn find(&self, merchant: usize, order: &str) -> Option<usize> {

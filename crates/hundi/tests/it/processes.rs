@@ -13,7 +13,7 @@ use hundi::{App, worker, writer};
 use hundi_core::command::{Command, Decision, Outcome, Source, Word};
 use hundi_core::ids::{MerchantId, OrderId, PROCESSES_MAX};
 use hundi_core::payout::{Payout, State};
-use hundi_core::schedule::{DAY, HOUR, SECOND, Timestamp};
+use hundi_core::schedule::{DAY, HOUR, MINUTE, SECOND, Timestamp};
 use hyper::Request;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -26,6 +26,8 @@ const PAID: &str = "123456781111";
 /// One that the bank takes, and pays later.
 const PAID_LATER: &str = "123456780222";
 const LEASE: i64 = 5 * SECOND;
+/// One that does not run out in a test, and that no clock would have to be wrong for.
+const LONG: i64 = MINUTE;
 
 /// Another process on the same database as the world's.
 struct Process {
@@ -152,11 +154,12 @@ async fn no_id_is_given_out_by_two_processes() {
         let store = &world.app.store;
         let alone = Write::Alone(store);
         // With three numbers left for four processes, numbers change hands all the time.
-        while free(store).await > 3 {
-            hundi::process::lease(store, Timestamp(i64::MAX / 2), DAY).await.unwrap();
+        // The others are those of a clock that is an hour ahead: they are taken over when no other is free.
+        let mut now = world.app.clock.now();
+        while taken(store, now).await < PROCESSES_MAX - 3 {
+            process::lease(store, now.after(HOUR), MINUTE).await.unwrap();
         }
         let mut dice = Dice(seed);
-        let mut now = world.app.clock.now();
         let mut processes: [Option<ProcessNumber>; 4] = Default::default();
         let mut paused = [false; 4];
         let mut numbers = [None; 4];
@@ -200,8 +203,19 @@ async fn no_id_is_given_out_by_two_processes() {
     assert!(given > 1_000 && silent > 100 && moved > 50, "{given} given, {silent} not given, {moved} moves");
 }
 
-async fn free(store: &Store) -> i64 {
-    PROCESSES_MAX - i64::try_from(store.processes().await.unwrap().len()).unwrap()
+/// How many numbers are leased at a moment.
+async fn taken(store: &Store, now: Timestamp) -> i64 {
+    let known = store.processes().await.unwrap();
+    i64::try_from(known.iter().filter(|(_, until, _)| *until > now).count()).unwrap()
+}
+
+/// Gives back the number of the world's own process, which is leased for years, and leases all but one for a minute.
+async fn take_all_but_one(world: &World) {
+    let (store, now) = (&world.app.store, world.app.clock.now());
+    world.app.process.give_back(Write::Alone(store)).await.unwrap();
+    while taken(store, now).await < PROCESSES_MAX - 1 {
+        process::lease(store, now, LONG).await.unwrap();
+    }
 }
 
 /// The rules one by one, as an operator would meet them.
@@ -210,10 +224,8 @@ async fn a_number_is_lost_taken_and_given_back() {
     let world = World::new().await;
     let (store, start) = (&world.app.store, world.app.clock.now());
     let alone = Write::Alone(store);
+    take_all_but_one(&world).await;
     let paused = process::lease(store, start, LEASE).await.unwrap();
-    while free(store).await > 0 {
-        hundi::process::lease(store, start, DAY).await.unwrap();
-    }
     let error = process::lease(store, start, LEASE).await.err().unwrap().to_string();
     assert!(error.contains("all 32 process numbers of this database are taken"), "{error}");
     let last = paused.next_id(start.after(LEASE - 1)).unwrap();
@@ -236,6 +248,36 @@ async fn a_number_is_lost_taken_and_given_back() {
     assert!(heir.next_id(start).unwrap() > last);
 }
 
+/// All numbers are those of processes that were killed, and then the clock is set back: the service starts all the same.
+#[tokio::test(start_paused = true)]
+async fn a_clock_is_set_back_after_many_kills() {
+    let world = World::new().await;
+    let (store, start) = (&world.app.store, world.app.clock.now());
+    let mut given = BTreeSet::new();
+    let mut killed = Vec::new();
+    world.app.process.give_back(Write::Alone(store)).await.unwrap();
+    while taken(store, start).await < PROCESSES_MAX {
+        let process = process::lease(store, start, LEASE).await.unwrap();
+        given.extend((0..20).map(|_| process.next_id(start.after(LEASE - 1_000)).unwrap()));
+        killed.push(process);
+    }
+    assert!(process::lease(store, start, LEASE).await.is_err(), "they may live");
+    assert!(process::lease(store, Timestamp(start.0 - MINUTE), LEASE).await.is_err(), "and clocks differ");
+    let back = Timestamp(start.0 - HOUR);
+    for _ in 0..2 * PROCESSES_MAX {
+        let process = process::lease(store, back, LEASE).await.unwrap();
+        given.extend((0..20).map(|_| process.next_id(back).unwrap()));
+        killed.push(process);
+    }
+    assert_eq!(given.len(), killed.len() * 20, "an id was given twice");
+    // One that lives after all has lost its number, and takes another.
+    let lives = &killed[0];
+    let before: BTreeSet<_> = (0..20).filter_map(|_| lives.next_id(back)).collect();
+    lives.keep(store, Write::Alone(store), back, LEASE).await.unwrap();
+    let after: BTreeSet<_> = (0..20).map(|_| lives.next_id(back).unwrap()).collect();
+    assert!(given.is_disjoint(&before) && given.is_disjoint(&after) && before.is_disjoint(&after));
+}
+
 /// Without a lease a create is not known, and no number is lost by it.
 #[tokio::test(start_paused = true)]
 async fn without_a_lease_creates_are_not_known() {
@@ -251,10 +293,8 @@ async fn without_a_lease_creates_are_not_known() {
     assert_eq!(other.pay("B").await["StatusCode"], 1);
     // Another process takes the number while this one sleeps; it goes on under a new one.
     world.pass(Duration::from_secs(6)).await;
-    while free(&world.app.store).await > 0 {
-        hundi::process::lease(&world.app.store, other.app.clock.now(), DAY).await.unwrap();
-    }
-    hundi::process::lease(&world.app.store, other.app.clock.now(), 2 * SECOND).await.unwrap();
+    take_all_but_one(&world).await;
+    process::lease(&world.app.store, other.app.clock.now(), 2 * SECOND).await.unwrap();
     assert!(other.app.keep_process(LEASE).await.is_err());
     assert_eq!(other.pay("C").await["StatusCode"], 6);
     world.pass(Duration::from_secs(2)).await;

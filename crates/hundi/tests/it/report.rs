@@ -148,6 +148,33 @@ verdict,2026-11-22,every sum ties,,,0.00";
     }
 }
 
+/// What a bank has paid by an earlier attempt, after another one over another rail, went over the rail of the earlier one.
+#[tokio::test(start_paused = true)]
+async fn what_an_earlier_attempt_paid_went_over_its_rail() {
+    let world = World::new().await;
+    world.pay("A", 200, PAID).await;
+    world.pay("B", 300, REVERSED).await;
+    world.pay("C", 400, REFUSED).await;
+    world.pay("D", 500, PAID).await;
+    world.pass(Duration::from_secs(60)).await;
+    // Each but the last was tried again over NEFT. Only what an attempt has paid is that attempt's.
+    world.sql("UPDATE payouts SET attempts = 2, sent_rail = 0 WHERE order_id <> 'D'").await;
+    let report = of_day(&world, "2026-11-22", None).await;
+    assert!(report.ties(), "{:?}", report.broken);
+    let text = shown(&report);
+    let moved: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("merchant,demo,")).collect();
+    let expected = [
+        "reserve,NEFT,3,900.00,15.00,2.70",
+        "reserve,IMPS,1,500.00,5.00,0.90",
+        "release,NEFT,1,400.00,5.00,0.90",
+        "settle,IMPS,3,1000.00,15.00,2.70",
+        "restore,IMPS,1,300.00,5.00,0.90",
+    ];
+    let moved: Vec<&str> =
+        moved.into_iter().filter(|line| line.contains(",NEFT,") || line.contains(",IMPS,")).collect();
+    assert_eq!(moved, expected, "{text}");
+}
+
 /// What one book has and the other has not is named, with the exceptions that tell of it.
 #[tokio::test(start_paused = true)]
 async fn what_differs_between_the_books_is_named() {

@@ -5,9 +5,10 @@ use super::support::{START, World, operator};
 use crate::score::score;
 use hundi::admin;
 use hundi::connectors::admin as connectors;
+use hundi::proposals::{self, Ask};
 use hundi::reconcile::{Fed, Report, reconcile};
 use hundi_core::formats;
-use hundi_core::ids::{Connector, MerchantId, OrderId, Reference};
+use hundi_core::ids::{Actor, Connector, MerchantId, OrderId, Reference};
 use hundi_core::signing;
 use serde_json::json;
 use std::time::Duration;
@@ -16,9 +17,9 @@ use tokio::sync::mpsc;
 /// Accounts at which the bank pays; pays and never answers; pays and takes back; refuses; pays later.
 const ENDS: [&str; 6] = ["50100010001", "50100010888", "50100010777", "50100010444", "50100010222", "50100010123"];
 
-/// Orders since the backup: `HUNDI_TEST_FORGOTTEN`, or 300.
+/// Orders since the backup: `HUNDI_FORGOTTEN`, or 300.
 fn since() -> usize {
-    std::env::var("HUNDI_TEST_FORGOTTEN").ok().and_then(|count| count.parse().ok()).unwrap_or(300)
+    std::env::var("HUNDI_FORGOTTEN").ok().and_then(|count| count.parse().ok()).unwrap_or(300)
 }
 
 async fn read_statement(world: &World, date: &str) -> Report {
@@ -174,6 +175,57 @@ async fn a_release_waits_for_the_statements() {
     admin::hold_release(&world.app, "the statement was read", false, &operator()).await.unwrap();
     assert_eq!(world.pay("LATE", 100, ENDS[4]).await.code(), 1);
     assert_eq!(world.book().await.len(), executed);
+    world.verify().await;
+}
+
+/// What no merchant orders and nobody starts again is found at the release: what two people have declared failed, or an operator
+/// has cancelled, before the bank spoke of it, and what is still held.
+#[tokio::test(start_paused = true)]
+async fn what_was_declared_failed_is_found_at_the_release() {
+    let world = World::with(|config| config.worker.queue_within_s = 7_200).await;
+    connectors::pause(&world.app, "sandbox", "a drill", &operator()).await.unwrap();
+    world.pass(Duration::from_secs(3)).await;
+    for order in ["FAILED", "CANCELLED", "HELD"] {
+        assert_eq!(world.pay(order, 100, ENDS[0]).await.code(), 2);
+    }
+    world.sql("UPDATE payouts SET held = 1, next_at = 9223372036854775807 WHERE order_id <> 'CANCELLED'").await;
+    world.back_up().await;
+    // In the time that is forgotten they are resumed, and paid.
+    world.sql("UPDATE payouts SET held = 0, next_at = 1").await;
+    connectors::resume(&world.app, "sandbox", &operator()).await.unwrap();
+    world.pass(Duration::from_secs(1_200)).await;
+    let before = bank_s_book(&world).await;
+    assert_eq!(before, (3, 300_00));
+
+    let world = restored(world).await;
+    let id = async |order: &str| {
+        world.number(&format!("SELECT payout_id FROM payouts WHERE order_id = '{order}'")).await.to_string()
+    };
+    let (failed, held) = (id("FAILED").await, id("HELD").await);
+    let two = async |ask: Ask| {
+        let app = &world.app;
+        let proposed = proposals::propose(app, ask, "looked at", &Actor::Operator("asha".into())).await?;
+        proposals::approve(app, proposed["proposal_id"].as_i64().unwrap(), &Actor::Operator("ravi".into())).await
+    };
+    two(Ask::DeclareFailed { payout: failed.clone() }).await.unwrap();
+    admin::payout_cancel(&world.app, &id("CANCELLED").await, &operator()).await.unwrap();
+    let wallet = async || world.number("SELECT wallet_paise FROM accounts WHERE merchant_id = 1").await;
+    let money_back = wallet().await;
+    read_statement(&world, "2026-11-22").await;
+    assert_eq!(on_hold(&world).await["forgotten"], json!(3));
+    assert!(two(Ask::DeclareFailed { payout: held }).await.is_err());
+    admin::hold_release(&world.app, "the statement was read", false, &operator()).await.unwrap();
+    assert_eq!(on_hold(&world).await["forgotten"], json!(0));
+    assert_eq!(world.status("HELD").await.code(), 1);
+    let listed = admin::exception_list(&world.app).await.unwrap();
+    let told =
+        listed.as_array().unwrap().iter().map(|one| (one["kind"].as_str().unwrap(), one["payout_id"].is_string()));
+    assert_eq!(told.collect::<Vec<_>>(), [("paid_there_only", true); 2], "{listed:#}");
+    assert_eq!(wallet().await, money_back);
+    // And then as with every other payment that we had called failed.
+    two(Ask::Collect { payout: failed, reference: None }).await.unwrap_or_else(|why| panic!("{why}: {listed:#}"));
+    assert_eq!(wallet().await, money_back - 100_00);
+    assert_eq!(bank_s_book(&world).await, before);
     world.verify().await;
 }
 

@@ -266,8 +266,15 @@ async fn rules_choose_and_are_explained() {
     })
     .await;
     let app = &world.app;
-    let by =
-        |merchant, rail, amount, ifsc, upi, at| admin::Ordered { merchant, rail, amount, ifsc, upi, at, payout: 0 };
+    let by = |merchant, rail, amount, ifsc, upi, at| admin::Ordered {
+        merchant: Some(merchant),
+        rail: Some(rail),
+        amount,
+        ifsc,
+        upi,
+        at,
+        payout: 0,
+    };
     let (hdfc, sbi) = (Some("HDFC0000001"), Some("SBIN0000001"));
     for (ordered, rule, connector, why) in [
         (by("demo", "IMPS", "100.00", hdfc, None, None), "rest", "sandbox", "another comes first"),
@@ -293,6 +300,25 @@ async fn rules_choose_and_are_explained() {
     ] {
         assert!(admin::explain(app, &ordered).await.unwrap_err().contains(word), "{word}");
     }
+    // With nothing but an amount and a beneficiary; what was left out is said.
+    let short = |ifsc, upi| admin::Ordered { amount: "100.00", ifsc, upi, ..admin::Ordered::default() };
+    let nobody = "no --merchant: rules that name merchants do not match, and no other rail is allowed";
+    for (ordered, rule, rail, assumed) in [
+        (short(hdfc, None), "rest", "IMPS", &["no --rail: IMPS was ordered", nobody][..]),
+        (short(sbi, None), "state bank", "IMPS", &["no --rail: IMPS was ordered", nobody]),
+        (short(None, Some("x@oksbi")), "state bank", "UPI", &["no --rail: UPI was ordered", nobody]),
+        (
+            admin::Ordered { merchant: Some("demo"), ..short(hdfc, None) },
+            "rest",
+            "IMPS",
+            &["no --rail: IMPS was ordered"],
+        ),
+        (admin::Ordered { rail: Some("NEFT"), ..short(hdfc, None) }, "rest", "NEFT", &[nobody]),
+        (by("demo", "IMPS", "100.00", hdfc, None, None), "rest", "IMPS", &[]),
+    ] {
+        let said = admin::explain(app, &ordered).await.unwrap();
+        assert_eq!((&said["rule"], &said["rail"], &said["assumed"]), (&json!(rule), &json!(rail), &json!(assumed)));
+    }
     // What is explained is what is done.
     assert_eq!(world.pay("ORDER-1", 100, "123456781111").await.code(), 1);
     assert_eq!(world.pay("ORDER-2", 500, "123456781111").await.code(), 1);
@@ -302,6 +328,7 @@ async fn rules_choose_and_are_explained() {
     world.pass(Duration::from_secs(2)).await;
     let said = admin::explain(app, &by("later", "IMPS", "1.00", hdfc, None, None)).await.unwrap();
     assert_eq!(said["rule"], "later's");
+    assert_eq!(admin::explain(app, &short(hdfc, None)).await.unwrap()["rule"], "rest");
     world.verify().await;
 }
 
@@ -428,8 +455,8 @@ async fn the_rail_is_the_merchants_choice() {
     let said = admin::explain(
         &world.app,
         &admin::Ordered {
-            merchant: "demo",
-            rail: "RTGS",
+            merchant: Some("demo"),
+            rail: Some("RTGS"),
             amount: "200000.00",
             ifsc: Some("HDFC0000001"),
             upi: None,

@@ -64,6 +64,7 @@ fn statements() -> Vec<String> {
         "alerts.rs",
         "files.rs",
         "proposals.rs",
+        "credits.rs",
     ] {
         let text = one_line(&read(name)).replace("\", payout_columns!(), \"", columns);
         let text = text.replace("\", open_exceptions!(), \"", open).replace("\", $which, \"", "token_id");

@@ -1,22 +1,24 @@
 //! Banks that are given files: what a file says and what an answer means are pure functions, one format per bank; the exchange
 //! itself is `exchange/`.
 //!
-//! | what the bank says of a payment in a file | iso20022 (pain.002) | bankcsv (reverse file) |
+//! | what the bank says of a payment in a file | iso20022 (pain.002) | bankcsv (an answer) |
 //! |---|---|---|
 //! | nothing: no answer yet, or one that does not speak of it | silence | silence |
 //! | it has it | accepted: `RCVD` `ACTC` `ACCP` `ACFC` `ACWC` `PDNG` `ACSP`, `PART` without it | |
-//! | it has executed it | paid: `ACSC`, `ACCC` of the payment itself | accepted: `E` with a bank reference; paid if so configured |
-//! | it will not | refused: `RJCT`, by the table of reasons | refused: `R`, by its words |
+//! | it has executed it | paid: `ACSC`, `ACCC` of the payment itself | accepted: executed, with a bank reference; paid if so configured |
+//! | it will not | refused: `RJCT`, by the table of reasons | refused: rejected, by its words |
 //! | a duplicate, or a reason for a person | silence | silence |
+//! | two things of one payment | silence, and a person is told | the same |
 //!
 //! "Not found" is never said and never believed: a file that is not answered is waited for.
 
+mod csv;
 pub mod sftp;
 pub mod share;
 
 use crate::config;
+use csv::Csv;
 use hundi_core::command::{ConnectorRules, Way, Word};
-use hundi_core::formats::bankcsv::{self, Reverse, UnionHeader};
 use hundi_core::formats::pain001::{self, ChargeBearer, Code, Header, Profile, Version, WriteError, batch_id};
 use hundi_core::formats::{Transfer, pain002};
 use hundi_core::ids::{Connector, Reference};
@@ -55,8 +57,7 @@ pub struct FileBank {
 #[derive(Debug)]
 enum Format {
     Iso(Box<Iso>),
-    Enet(Enet),
-    Union(Union),
+    Csv(Box<Csv>),
 }
 
 struct Iso {
@@ -72,21 +73,6 @@ impl std::fmt::Debug for Iso {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Iso").field("version", &self.version).finish_non_exhaustive()
     }
-}
-
-#[derive(Debug)]
-struct Enet {
-    client: String,
-    account_type: String,
-    paid_at_once: bool,
-}
-
-#[derive(Debug)]
-struct Union {
-    corporate_id: String,
-    account: AccountNumber,
-    ifsc: Ifsc,
-    between: char,
 }
 
 /// What tells one file of a connector from all others.
@@ -227,44 +213,8 @@ impl FileBank {
 
     /// The bank of `[connectors.NAME]` with `kind = "bankcsv"`.
     pub fn bankcsv(connector: Connector, options: &config::BankCsv) -> Result<FileBank, String> {
-        let name = connector.as_str();
-        let needed = |option: &str, what: &str| format!("`connectors.{name}.{option}` is needed: {what}");
-        let format = match options.format.as_str() {
-            "enet" => Format::Enet(Enet {
-                client: options.client_code.clone(),
-                account_type: options
-                    .account_type
-                    .clone()
-                    .filter(|text| text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit()))
-                    .ok_or_else(|| {
-                        needed("account_type", "the bank's two digits for the kind of account that is paid")
-                    })?,
-                paid_at_once: options.paid_at_once,
-            }),
-            "union" => Format::Union(Union {
-                corporate_id: options.client_code.clone(),
-                account: match &options.account_number {
-                    Some(text) => account(name, text)?,
-                    None => return Err(needed("account_number", "the account that is debited")),
-                },
-                ifsc: match &options.ifsc {
-                    Some(text) => ifsc(name, text)?,
-                    None => return Err(needed("ifsc", "the branch of the account that is debited")),
-                },
-                between: match options.separator {
-                    None => ',',
-                    Some(between @ (',' | '|')) => between,
-                    Some(_) => return Err(format!("`connectors.{name}.separator` must be `,` or `|`")),
-                },
-            }),
-            _ => return Err(format!("`connectors.{name}.format` must be `enet` or `union`")),
-        };
-        let most = if matches!(format, Format::Enet(_)) { 16 } else { 32 };
-        let code = &options.client_code;
-        if !(1..=most).contains(&code.len()) || !code.bytes().all(|b| b.is_ascii_alphanumeric()) {
-            return Err(format!("`connectors.{name}.client_code` must be 1 to {most} letters and digits"));
-        }
-        FileBank::new(connector, format, &options.exchange)
+        let csv = Csv::new(connector.as_str(), options)?;
+        FileBank::new(connector, Format::Csv(Box::new(csv)), &options.exchange)
     }
 
     fn new(connector: Connector, format: Format, exchange: &config::Exchange) -> Result<FileBank, String> {
@@ -292,13 +242,11 @@ impl FileBank {
         self.connector
     }
 
-    /// Its contract. ENet names no rail and Union Bank no other than these; files pay to accounts.
+    /// Its contract. Files pay to accounts.
     pub fn rules(&self) -> ConnectorRules {
-        let instant = matches!(self.format, Format::Iso(_));
-        let rails = RAILS.map(|rules| match rules.rail {
-            Rail::Neft | Rail::Rtgs => true,
-            Rail::Imps => instant,
-            Rail::Upi => false,
+        let rails = RAILS.map(|rules| match &self.format {
+            Format::Iso(_) => rules.rail != Rail::Upi,
+            Format::Csv(csv) => csv.carries(rules.rail),
         });
         let carries = Carries { rails, ..Carries::ALL };
         ConnectorRules { connector: self.connector, not_found_final_us: None, carries, way: Way::File }
@@ -309,9 +257,12 @@ impl FileBank {
         Duration::from_micros(self.closing.after_us.unsigned_abs()) + Duration::from_secs(AFTER_CLOSING_S)
     }
 
-    /// The most files of an Indian day: ENet numbers those of a day with three digits.
+    /// The most files of an Indian day.
     pub fn files_of_day_max(&self) -> i64 {
-        if matches!(self.format, Format::Enet(_)) { 999 } else { i64::MAX }
+        match &self.format {
+            Format::Iso(_) => i64::MAX,
+            Format::Csv(csv) => csv.files_of_day_max(),
+        }
     }
 
     /// The payment of an order, if a file of this bank can carry it; else why not, in words fit for the merchant.
@@ -338,14 +289,7 @@ impl FileBank {
     pub fn name(&self, id: &FileId<'_>, payments: &[Payment]) -> Result<String, WriteError> {
         match &self.format {
             Format::Iso(_) => Ok(format!("{}.xml", message_id(id, payments))),
-            Format::Enet(enet) => {
-                let of_day = u16::try_from(id.of_day).map_err(|_| WriteError::MessageId)?;
-                bankcsv::enet_file_name(&enet.client, id.made_at, of_day)
-            }
-            Format::Union(union) => {
-                let day: String = id.made_at.to_string().chars().take(10).filter(char::is_ascii_digit).collect();
-                Ok(format!("{}{day}{:06}.txt", union.corporate_id, serial(id.number)))
-            }
+            Format::Csv(csv) => csv.name(id),
         }
     }
 
@@ -353,13 +297,7 @@ impl FileBank {
     pub fn write(&self, id: &FileId<'_>, payments: &[Payment]) -> Result<Vec<u8>, WriteError> {
         match &self.format {
             Format::Iso(iso) => iso.write(id, payments),
-            Format::Enet(enet) => bankcsv::write_enet(&enet.account_type, id.made_at, &transfers(payments)),
-            Format::Union(union) => {
-                let Union { corporate_id, account, ifsc, between } = union;
-                let serial = serial(id.number);
-                let header = UnionHeader { corporate_id, serial, account, ifsc, between: *between };
-                bankcsv::write_union(&header, &transfers(payments))
-            }
+            Format::Csv(csv) => csv.write(id, &transfers(payments)),
         }
     }
 
@@ -370,12 +308,8 @@ impl FileBank {
             Format::Iso(_) if start.windows(8).any(|word| word == b"pain.002") => Ok(Sort::Answer),
             // Without a namespace.
             Format::Iso(_) if start.windows(15).any(|word| word == b"<CstmrPmtStsRpt") => Ok(Sort::Answer),
-            Format::Enet(enet) => match reverse_of(name) {
-                Some(upload) if upload.starts_with(&enet.client) => Ok(Sort::Answer),
-                Some(_) => Err("it is a reverse file of another client code"),
-                None => Ok(Sort::Statement),
-            },
-            Format::Iso(_) | Format::Union(_) => Ok(Sort::Statement),
+            Format::Iso(_) => Ok(Sort::Statement),
+            Format::Csv(csv) => csv.sort(name, start),
         }
     }
 
@@ -386,23 +320,16 @@ impl FileBank {
                 Ok(report) => Ok(Answer::Report(Box::new(report))),
                 Err(pain002::Unreadable { at, why }) => Err(format!("line {at}: {why}")),
             },
-            Format::Enet(Enet { paid_at_once, .. }) => {
-                let (mut told, mut bad) = (Vec::new(), Vec::new());
-                bankcsv::read_enet_reverse(file, *paid_at_once, &mut |one| match one {
-                    Reverse::Answer { reference, word, note, .. } => told.push(Told { reference, word, said: note }),
-                    Reverse::Bad { at, why } => bad.push((at, why)),
-                });
-                Ok(Answer::Rows { told, bad, whole: file.ends_with(b"\n") })
-            }
-            Format::Union(_) => Err("this bank answers by statements only".to_owned()),
+            Format::Csv(csv) => csv.read(file),
         }
     }
 
-    /// The name of the file of ours that an answer is about, by what it says or is called.
-    pub fn about(&self, answer: &Answer, name: &str) -> String {
-        match answer {
-            Answer::Report(report) => format!("{}.xml", report.message_id),
-            Answer::Rows { .. } => reverse_of(name).unwrap_or_default(),
+    /// The name of the file of ours that an answer is about, by what it says or is called; `None` where only its rows tell.
+    pub fn about(&self, answer: &Answer, name: &str) -> Option<String> {
+        match (&self.format, answer) {
+            (_, Answer::Report(report)) => Some(format!("{}.xml", report.message_id)),
+            (Format::Csv(csv), Answer::Rows { .. }) => csv.about(name),
+            (Format::Iso(_), Answer::Rows { .. }) => None,
         }
     }
 
@@ -443,18 +370,6 @@ fn message_id(id: &FileId<'_>, payments: &[Payment]) -> String {
     format!("H{:06}-{hash}", id.number)
 }
 
-/// Union Bank's serial of a file has six digits.
-fn serial(number: i64) -> u32 {
-    u32::try_from(number.rem_euclid(1_000_000)).unwrap_or(0)
-}
-
-/// The upload file that a reverse file of ENet answers, by its name: `CLIENTDDMM.rNNN` answers `CLIENTDDMM.NNN`.
-fn reverse_of(name: &str) -> Option<String> {
-    let (client, number) = name.rsplit_once('.')?;
-    let number = number.strip_prefix(['r', 'R'])?;
-    (number.len() == 3 && number.bytes().all(|b| b.is_ascii_digit())).then(|| format!("{client}.{number}"))
-}
-
 fn transfers(payments: &[Payment]) -> Vec<Transfer<'_>> {
     payments.iter().map(Payment::transfer).collect()
 }
@@ -492,6 +407,14 @@ mod tests {
     const UNION: &str =
         "format = 'union'\nclient_code = 'ACME'\naccount_number = '50100012345678'\nifsc = 'UBIN0556688'";
 
+    const VENDOR: &str = "format = 'enet-vendor'\nclient_code = 'ACME'\nnames_bank = true\nemail = 'pay@acme.example'";
+    const ICICI: &str =
+        "format = 'icici'\nclient_code = 'ACME'\naccount_number = '50100012345678'\nwithin_bank = false";
+    const NUMBERED: &str = "answers = { separator = ',', fields = 31, reference = 14, bank_reference = 29, status = 30, \
+         reason = 31, executed = ['E'], rejected = ['R'] }";
+    const NAMED: &str = "answers = { separator = '~', header = 'Ref~UTR~State~Why~Ref2', reference = 'Ref', bank_reference = 'UTR', \
+         status = 'State', reason = 'Why', executed = ['SUC'], rejected = ['FAL'] }";
+
     fn payment(bank: &FileBank, nth: u32, rail: Rail, account: &str) -> Result<Payment, &'static str> {
         let reference = Reference::parse(&format!("REF{nth:012}")).unwrap();
         let beneficiary = Beneficiary::Account {
@@ -513,16 +436,72 @@ mod tests {
             ("iso20022", format!("{ISO}\nservice_levels = {{ UPI = 'X' }}"), "`connectors.b.service_levels`"),
             ("iso20022", format!("{ISO}\nservice_levels = {{ NEFT = 'TOOLONG' }}"), "1 to 4"),
             ("iso20022", format!("{ISO}\nlocal_instruments = {{ NEFT = 'prtry:' }}"), "`local_instruments`"),
-            ("bankcsv", ENET.replace("enet", "icici"), "`connectors.b.format`"),
+            ("bankcsv", ENET.replace("enet", "sbi"), "`connectors.b.format`"),
             ("bankcsv", ENET.replace("ACME", "AC ME"), "`connectors.b.client_code`"),
             ("bankcsv", ENET.replace("'10'", "'1'"), "`connectors.b.account_type`"),
             ("bankcsv", UNION.replace("account_number = '50100012345678'", ""), "`connectors.b.account_number`"),
             ("bankcsv", format!("{UNION}\nseparator = ';'"), "`connectors.b.separator`"),
+            ("bankcsv", ENET.replace("account_type = '10'", ""), "ask the bank"),
+            ("bankcsv", format!("{ENET}\n{NUMBERED}"), "`connectors.b.answers` is known for `enet`"),
+            ("bankcsv", VENDOR.replace("names_bank = true", ""), "`connectors.b.names_bank` is needed"),
+            ("bankcsv", VENDOR.replace("names_bank = true", ""), "ask the bank"),
+            ("bankcsv", VENDOR.replace("pay@", "pay, "), "`connectors.b.email`"),
+            ("bankcsv", VENDOR.replace("ACME", "AC.ME"), "`connectors.b.client_code`"),
+            (
+                "bankcsv",
+                format!("{VENDOR}\n{}", NUMBERED.replace("fields = 31, ", "")),
+                "`connectors.b.answers.fields`",
+            ),
+            (
+                "bankcsv",
+                format!("{VENDOR}\n{}", NUMBERED.replace("31", "30")),
+                "`connectors.b.answers` cannot be read by",
+            ),
+            ("bankcsv", format!("{VENDOR}\n{}", NUMBERED.replace("['R']", "['E']")), "ask the bank for a sample"),
+            ("bankcsv", format!("{VENDOR}\n{}", NUMBERED.replace("'R'", "' '")), "`executed` and `rejected`"),
+            ("bankcsv", format!("{VENDOR}\n{}", NUMBERED.replace("','", "'x'")), "`separator` must be one of"),
+            (
+                "bankcsv",
+                format!("{VENDOR}\n{}", NUMBERED.replace("= 14", "= 'Ref'")),
+                "`connectors.b.answers.reference`",
+            ),
+            ("bankcsv", ICICI.replace("within_bank = false", ""), "`connectors.b.within_bank` is needed"),
+            ("bankcsv", ICICI.replace("within_bank = false", ""), "ask the bank"),
+            (
+                "bankcsv",
+                format!("{ICICI}\nbeneficiaries_file = 'no/such'"),
+                "`connectors.b.beneficiaries_file` no/such",
+            ),
+            ("bankcsv", format!("{ICICI}\nbeneficiaries_file = 'Cargo.toml'"), "Cargo.toml: line 1"),
+            ("bankcsv", ICICI.replace("account_number = '50100012345678'", ""), "`connectors.b.account_number`"),
+            ("bankcsv", ICICI.replace("50100012345678", &"1".repeat(35)), "`connectors.b.account_number` is too long"),
+            ("bankcsv", format!("{ICICI}\n{NUMBERED}"), "`connectors.b.answers.header` is needed"),
+            ("bankcsv", format!("{ICICI}\n{}", NAMED.replace("Ref2", "Ref")), "`connectors.b.answers.reference`"),
+            (
+                "bankcsv",
+                format!("{ICICI}\n{}", NAMED.replace("'UTR'", "'RRN'")),
+                "`connectors.b.answers.bank_reference`",
+            ),
+            (
+                "bankcsv",
+                format!("{ICICI}\n{}", NAMED.replace("Ref2", &"x".repeat(1_000))),
+                "`connectors.b.answers.header`",
+            ),
+            ("bankcsv", format!("{UNION}\n{NUMBERED}"), "`connectors.b.answers.header` is needed"),
         ] {
             let error = bank(kind, &more).unwrap_err();
             assert!(error.contains(word) && !error.contains("50100012345678"), "{more}: {error}");
         }
-        for (kind, more) in [("iso20022", ISO), ("bankcsv", ENET), ("bankcsv", UNION)] {
+        let (numbered, named) = (format!("{VENDOR}\n{NUMBERED}"), format!("{ICICI}\n{NAMED}"));
+        for (kind, more) in [
+            ("iso20022", ISO),
+            ("bankcsv", ENET),
+            ("bankcsv", UNION),
+            ("bankcsv", VENDOR),
+            ("bankcsv", ICICI),
+            ("bankcsv", &numbered),
+            ("bankcsv", &named),
+        ] {
             let bank = bank(kind, more).unwrap();
             assert!(!format!("{bank:?}").contains("50100012345678"));
             assert_eq!(bank.rules().not_found_final_us, None);
@@ -536,6 +515,8 @@ mod tests {
             ("iso20022", ISO, "H000007-"),
             ("bankcsv", ENET, "ACME2211.007"),
             ("bankcsv", UNION, "ACME20261122000007.txt"),
+            ("bankcsv", VENDOR, "ACME2211.007"),
+            ("bankcsv", ICICI, "ACME20261122000007.txt"),
         ] {
             let bank = bank(kind, more).unwrap();
             let payments: Vec<Payment> =
@@ -555,9 +536,11 @@ mod tests {
                 assert_ne!(bank.name(&id(7, NOON.after(DAY)), &payments), Ok(first));
             }
         }
-        let enet = bank("bankcsv", ENET).unwrap();
-        assert_eq!(enet.name(&id(1_000, NOON), &[]), Err(WriteError::MessageId));
-        assert_eq!(enet.files_of_day_max(), 999);
+        for named in [ENET, VENDOR] {
+            let enet = bank("bankcsv", named).unwrap();
+            assert_eq!(enet.name(&id(1_000, NOON), &[]), Err(WriteError::MessageId));
+            assert_eq!(enet.files_of_day_max(), 999);
+        }
     }
 
     #[test]
@@ -569,6 +552,11 @@ mod tests {
             ("bankcsv", ENET, Rail::Neft, "1234567890123456789012345678901", false),
             ("bankcsv", UNION, Rail::Neft, "1234567890123456789012345", false),
             ("bankcsv", UNION, Rail::Imps, "000405001234", false),
+            ("bankcsv", VENDOR, Rail::Imps, "000405001234", false),
+            ("bankcsv", VENDOR, Rail::Rtgs, "1234567890123456789012345", true),
+            ("bankcsv", VENDOR, Rail::Neft, "12345678901234567890123456", false),
+            ("bankcsv", ICICI, Rail::Imps, "000405001234", true),
+            ("bankcsv", ICICI, Rail::Neft, "12345678901234567890123456789012345", false),
         ] {
             let bank = bank(kind, more).unwrap();
             if AccountNumber::parse(account).is_some() {
@@ -595,9 +583,20 @@ mod tests {
         assert!(enet.sort("OTHER2211.r001", b"").is_err());
         assert_eq!(enet.sort("ACME2211.001", b""), Ok(Sort::Statement));
         assert_eq!(union.sort("ACME2211.r001", b""), Ok(Sort::Statement));
-        assert_eq!(reverse_of("ACME2211.r001").as_deref(), Some("ACME2211.001"));
-        for name in ["ACME2211.001", "ACME2211.r01", "ACME2211.rabc", "r001", ""] {
-            assert_eq!(reverse_of(name), None, "{name}");
+        let vendor = bank("bankcsv", VENDOR).unwrap();
+        assert!(vendor.sort("ACME2211.r001", b"").unwrap_err().contains("`answers`"));
+        assert_eq!(vendor.sort("day.csv", b""), Ok(Sort::Statement));
+        let mapped = bank("bankcsv", &format!("{VENDOR}\n{NUMBERED}")).unwrap();
+        assert_eq!(mapped.sort("ACME2211.r001", b""), Ok(Sort::Answer));
+        let icici = bank("bankcsv", &format!("{ICICI}\n{NAMED}")).unwrap();
+        for (start, sort) in [
+            (&b"Ref~UTR~State~Why~Ref2\r\n1~"[..], Sort::Answer),
+            (b"\xef\xbb\xbfRef~UTR~State~Why~Ref2\n", Sort::Answer),
+            (b"Ref~UTR~State~Why\n", Sort::Statement),
+            (b"", Sort::Statement),
+        ] {
+            assert_eq!(icici.sort("ACME2211.r001", start), Ok(sort));
         }
+        assert_eq!(bank("bankcsv", ICICI).unwrap().sort("x", b"Ref~UTR~State~Why~Ref2\n"), Ok(Sort::Statement));
     }
 }

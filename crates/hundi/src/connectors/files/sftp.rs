@@ -4,7 +4,7 @@
 //! The server's key is pinned (`known_hosts_file`), ours is a file. No password is ever asked for, and nothing secret is on a
 //! command line. A call that does not end in time is killed; what came of it is found by looking.
 
-use super::share::{Doing, Folder, LISTED_MAX, Listed, Share, ShareError};
+use super::share::{Doing, Folder, Listed, Listing, Share, ShareError};
 use crate::clock::random;
 use crate::config;
 use crate::keys::hex;
@@ -128,14 +128,10 @@ impl Server {
 }
 
 impl Share for Server {
-    fn list(&self, folder: Folder) -> Doing<'_, Vec<Listed>> {
+    fn list(&self, folder: Folder) -> Doing<'_, Listing> {
         Box::pin(async move {
             let path = folder.of(&self.folders);
-            let printed = self.run(&format!("cd {}\nls -lan\n", quoted(path))).await?;
-            let mut files: Vec<Listed> = printed.lines().filter_map(listed).collect();
-            files.sort_by(|one, other| one.name.cmp(&other.name));
-            files.truncate(LISTED_MAX);
-            Ok(files)
+            Ok(listing(&self.run(&format!("cd {}\nls -lan\n", quoted(path))).await?))
         })
     }
 
@@ -165,7 +161,7 @@ impl Share for Server {
         let (from, to, (folder, name)) = (self.path(from.0, from.1), self.path(to.0, to.1), (to.0, to.1.to_owned()));
         Box::pin(async move {
             // The server's rename in one step takes the place of what is there, and the one that does not is two steps.
-            if self.list(folder).await?.iter().any(|file| file.name == name) {
+            if self.list(folder).await?.named(&name).is_some() {
                 return Err(ShareError(format!("connector {}: there is a file `{name}` already", self.name)));
             }
             self.run(&format!("rename {} {}\n", from?, to?)).await.map(drop)
@@ -178,29 +174,33 @@ impl Share for Server {
     }
 }
 
-/// What such a name is needs no quoting, no pattern and no path.
+/// What such a name is comes back as it was printed. `sftp` prints what is not ASCII with a backslash, and a space at an end
+/// cannot be seen; `/` makes a path.
 fn is_plain(name: &str) -> bool {
-    !name.is_empty()
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-+=,@ ".contains(&b))
-        && name.trim() == name
+    let printed = |b: u8| (b.is_ascii_graphic() || b == b' ') && b != b'/' && b != b'\\';
+    !name.is_empty() && name.bytes().all(printed) && name.trim() == name
 }
 
-/// As `sftp` reads it: a pattern is not meant.
+/// As `sftp` reads it. Between quotation marks it takes no sign for a pattern.
 fn quoted(path: &str) -> String {
-    let mut quoted = String::from("\"");
-    for c in path.chars() {
-        if matches!(c, '"' | '\\' | '*' | '?' | '[') {
-            quoted.push('\\');
-        }
-        quoted.push(c);
-    }
-    quoted.push('"');
-    quoted
+    format!("\"{}\"", path.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// A line of `ls -lan`: kind and rights, links, user, group, bytes, month, day, time or year, name.
-fn listed(line: &str) -> Option<Listed> {
-    let mut rest = line.strip_prefix('-')?;
+/// What `ls -lan` prints: a line for each file, which begins with `-`.
+fn listing(printed: &str) -> Listing {
+    let mut listing = Listing::default();
+    for line in printed.lines().filter_map(|line| line.strip_prefix('-')) {
+        match listed(line) {
+            Some(file) => listing.files.push(file),
+            None => listing.unnamed += 1,
+        }
+    }
+    listing.files.sort_by(|one, other| one.name.cmp(&other.name));
+    listing
+}
+
+/// The rest of such a line: rights, links, user, group, bytes, month, day, time or year, name.
+fn listed(mut rest: &str) -> Option<Listed> {
     let mut field = || {
         let (field, after) = rest.trim_start().split_once(' ')?;
         rest = after;
@@ -209,8 +209,8 @@ fn listed(line: &str) -> Option<Listed> {
     let (_rights, _links, _user, _group) = (field()?, field()?, field()?, field()?);
     let bytes = field()?.parse().ok()?;
     let stamp = [field()?, field()?, field()?].join(" ");
-    let name = rest.trim_start().trim_end();
-    is_plain(name).then(|| Listed { name: name.to_owned(), bytes, stamp })
+    // One space stands before the name; another would be its own.
+    is_plain(rest).then(|| Listed { name: rest.to_owned(), bytes, stamp })
 }
 
 /// A folder of our own for a file on its way; both go away with it.
@@ -252,25 +252,34 @@ mod tests {
 
     #[test]
     fn a_listing_is_read_and_a_name_is_only_a_name() {
-        let file = |line| listed(line).map(|file| (file.name, file.bytes, file.stamp));
-        for (line, expected) in [
-            ("-rw-------    1 1000     1000         1234 Nov 22 12:00 a.xml", Some(("a.xml", 1234, "Nov 22 12:00"))),
-            (
-                "-rw-r--r--    ? 0        0               0 Jan  2  2025 two words.txt",
-                Some(("two words.txt", 0, "Jan 2 2025")),
-            ),
-            ("drwxr-xr-x    2 1000     1000         4096 Nov 22 12:00 done", None),
-            ("-rw-------    1 1000     1000         1234 Nov 22 12:00 a\"b", None),
-            ("-rw-------    1 1000     1000         1234 Nov 22 12:00 ../a", None),
-            ("-rw-------    1 1000     1000         many Nov 22 12:00 a", None),
-            ("sftp> ls -lan", None),
-            ("", None),
-        ] {
-            let expected = expected.map(|(name, bytes, stamp)| (name.to_owned(), bytes, stamp.to_owned()));
-            assert_eq!(file(line), expected, "{line}");
+        let check = |line: &str, expected: Option<(&str, u64, &str)>, unnamed: usize| {
+            let listing = listing(line);
+            let file = listing.files.first().map(|file| (&*file.name, file.bytes, &*file.stamp));
+            assert_eq!((file, listing.unnamed), (expected, unnamed), "{line}");
+        };
+        check(
+            "-rw-------    1 1000     1000         1234 Nov 22 12:00 a.xml",
+            Some(("a.xml", 1234, "Nov 22 12:00")),
+            0,
+        );
+        check(
+            "-rw-r--r--    ? 0        0               0 Jan  2  2025 two words.txt",
+            Some(("two words.txt", 0, "Jan 2 2025")),
+            0,
+        );
+        check("drwxr-xr-x    2 1000     1000         4096 Nov 22 12:00 done", None, 0);
+        check("sftp> ls -lan", None, 0);
+        check("", None, 0);
+        for name in ["MIS(1).csv", "ACME 2211#1.r001", "a~b.csv", "a:b&c'd!e%f$g;h^{i}[j]*k?\"l|<m>`n"] {
+            let line = format!("-rw-------    1 1000     1000         1 Nov 22 12:00 {name}");
+            check(&line, Some((name, 1, "Nov 22 12:00")), 0);
         }
-        assert_eq!(quoted("a \"b\" [c]"), "\"a \\\"b\\\" \\[c]\"");
-        for name in ["", " a", "a/b", "a\nb", "*"] {
+        for name in ["../a", "\\303\\251.csv", " a", "a ", "a\tb"] {
+            check(&format!("-rw-------    1 1000     1000         1 Nov 22 12:00 {name}"), None, 1);
+        }
+        check("-rw-------    1 1000     1000         many Nov 22 12:00 a", None, 1);
+        assert_eq!(quoted("a \"b\" \\ [c]*"), "\"a \\\"b\\\" \\\\ [c]*\"");
+        for name in ["", " a", "a/b", "a\nb", "\u{e9}"] {
             assert!(!is_plain(name), "{name}");
         }
     }

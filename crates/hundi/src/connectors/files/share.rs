@@ -13,9 +13,6 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
-/// The most files of a folder that are looked at; more are left for the next look.
-pub const LISTED_MAX: usize = 1_000;
-
 /// A folder of the exchange.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Folder {
@@ -52,6 +49,22 @@ pub struct Listed {
     pub stamp: String,
 }
 
+/// The files of a folder, without its folders, in the order of their names.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Listing {
+    /// Those that can be exchanged.
+    pub files: Vec<Listed>,
+    /// How many others there are: their names cannot be said to the place, so they are never opened.
+    pub unnamed: usize,
+}
+
+impl Listing {
+    /// The file of this name.
+    pub fn named(&self, name: &str) -> Option<&Listed> {
+        self.files.iter().find(|file| file.name == name)
+    }
+}
+
 /// Why something could not be done; a text for the operator, without what the file holds.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ShareError(pub String);
@@ -67,8 +80,8 @@ pub type Doing<'a, T> = Pin<Box<dyn Future<Output = Result<T, ShareError>> + Sen
 
 /// The folders of an exchange.
 pub trait Share: fmt::Debug + Send + Sync {
-    /// The files of a folder, without its folders, in the order of their names; at most [`LISTED_MAX`].
-    fn list(&self, folder: Folder) -> Doing<'_, Vec<Listed>>;
+    /// All files of a folder.
+    fn list(&self, folder: Folder) -> Doing<'_, Listing>;
     /// Opens a file for reading.
     fn open(&self, folder: Folder, name: &str) -> Doing<'_, File>;
     /// Writes a file into the outbox, readable by its owner alone. One of this name is written anew.
@@ -103,23 +116,25 @@ impl Directory {
 }
 
 impl Share for Directory {
-    fn list(&self, folder: Folder) -> Doing<'_, Vec<Listed>> {
+    fn list(&self, folder: Folder) -> Doing<'_, Listing> {
         let path = self.path(folder, "");
         blocking(path, |path| {
-            let mut files = Vec::new();
+            let mut listing = Listing::default();
             for entry in std::fs::read_dir(path)? {
                 let entry = entry?;
                 let about = entry.metadata()?;
-                // A name that is not text is nobody's who knows this exchange.
-                let Ok(name) = entry.file_name().into_string() else { continue };
-                if about.is_file() {
-                    let stamp = format!("{}.{:09} {}", about.mtime(), about.mtime_nsec(), about.ino());
-                    files.push(Listed { name, bytes: about.len(), stamp });
+                match entry.file_name().into_string() {
+                    _ if !about.is_file() => {}
+                    Ok(name) => {
+                        let stamp = format!("{}.{:09} {}", about.mtime(), about.mtime_nsec(), about.ino());
+                        listing.files.push(Listed { name, bytes: about.len(), stamp });
+                    }
+                    // It is not text.
+                    Err(_) => listing.unnamed += 1,
                 }
             }
-            files.sort_by(|one, other| one.name.cmp(&other.name));
-            files.truncate(LISTED_MAX);
-            Ok(files)
+            listing.files.sort_by(|one, other| one.name.cmp(&other.name));
+            Ok(listing)
         })
     }
 
@@ -200,7 +215,7 @@ mod tests {
         let share = Directory::new(folders.clone());
         let names = async |folder| {
             let listed = share.list(folder).await.unwrap();
-            listed.into_iter().map(|file| (file.name, file.bytes)).collect::<Vec<_>>()
+            listed.files.into_iter().map(|file| (file.name, file.bytes)).collect::<Vec<_>>()
         };
         share.put(".a.part", b"one".to_vec()).await.unwrap();
         share.put(".a.part", b"two".to_vec()).await.unwrap();

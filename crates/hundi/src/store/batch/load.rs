@@ -21,6 +21,7 @@ fn is_held_back(command: &Command) -> bool {
         | Command::Start { .. }
         | Command::Expire { .. }
         | Command::Cancel { .. }
+        | Command::Recognise { .. }
         | Command::Approve { .. } => true,
         Command::Record { .. }
         | Command::Enquire { .. }
@@ -162,6 +163,7 @@ impl<'a> Named<'a> {
                 }
                 Command::Enquire { merchant, payout, .. }
                 | Command::Wait { merchant, payout }
+                | Command::Recognise { merchant, payout }
                 | Command::Expire { merchant, payout }
                 | Command::Cancel { merchant, payout, .. } => {
                     merchants.insert(*merchant);
@@ -174,7 +176,7 @@ impl<'a> Named<'a> {
                 }
                 Command::Credit { line, .. } => {
                     merchants.extend(line.whose);
-                    let names = [&line.reference].into_iter().chain(&line.names);
+                    let names = [&line.reference].into_iter().chain(line.names.iter().map(|(name, _)| name));
                     credits.extend(names.map(|name| (line.connector, &**name)));
                     near.extend(line.days().map(|day| (line.connector, line.amount.paise(), day)));
                     *credited = true;
@@ -199,6 +201,7 @@ pub async fn load(tx: &mut Tx<'_>, commands: &[&Command], rules: &Rules) -> Resu
     let house = if house { vec![Value::Int(MerchantId::HOUSE.0)] } else { Vec::new() };
     let called: Vec<Value> =
         credits.iter().flat_map(|(connector, name)| [text(connector.as_str()), text(name)]).collect();
+    let named = credits.iter().flat_map(|(connector, name)| credits::kept_names(*connector, name)).collect();
     let near = near
         .iter()
         .flat_map(|(connector, paise, day)| [text(connector.as_str()), Value::Int(*paise), Value::Int(*day)]);
@@ -219,9 +222,9 @@ pub async fn load(tx: &mut Tx<'_>, commands: &[&Command], rules: &Rules) -> Resu
                 &BY_ID,
                 payouts.iter().flat_map(|(merchant, payout)| [Value::Int(merchant.0), Value::Int(payout.0)]).collect(),
             ),
-            (&CREDITS, called.clone()),
+            (&CREDITS, called),
             (&CREDITS_NEAR, near.collect()),
-            (&CREDITS_NAMED, called),
+            (&CREDITS_NAMED, named),
             (
                 &REFERENCES,
                 taken
@@ -304,9 +307,10 @@ async fn load_forgotten(
 ) -> Result<(), StoreError> {
     let mut names: BTreeSet<Reference> = spoken_of.iter().map(|(_, reference)| *reference).collect();
     let new = orders.iter().filter_map(|(merchant, order)| Some((*merchant, OrderId::parse(order)?)));
-    let queued = loaded.snapshot.payouts.values().filter(|payout| payout.state == State::Queued);
-    let queued = queued.map(|payout| (payout.order.merchant, payout.order.order.clone()));
-    for (merchant, order) in new.chain(queued) {
+    let unpaid = |state: State| state.is_open() || matches!(state, State::Failed | State::Cancelled);
+    let unpaid = loaded.snapshot.payouts.values().filter(|payout| unpaid(payout.state));
+    let unpaid = unpaid.map(|payout| (payout.order.merchant, payout.order.order.clone()));
+    for (merchant, order) in new.chain(unpaid) {
         names.extend(hundi_core::forgotten::references(rules, merchant, &order).map(|(_, reference)| reference));
     }
     let keys: Vec<Value> = names.iter().map(|reference| text(reference.as_str())).collect();

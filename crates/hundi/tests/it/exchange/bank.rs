@@ -104,6 +104,8 @@ impl Bank {
             let taken = match self.format {
                 "pain" => pain(name, &text),
                 "enet" => enet(name, &text),
+                "enet-vendor" => vendor(name, &text),
+                "icici" => icici(name, &text),
                 _ => union(name, &text),
             };
             self.taken.lock().unwrap().push(taken);
@@ -126,9 +128,13 @@ impl Bank {
 
     /// Its answer to a file: a name, and what it says.
     pub fn answer(&self, file: &Taken) -> (String, String) {
-        if self.format == "enet" {
+        if self.format == "icici" {
+            return (format!("REPORT_{}", file.name), icici_answer(file));
+        }
+        if let "enet" | "enet-vendor" = self.format {
             let (client, number) = file.name.rsplit_once('.').unwrap();
-            return (format!("{client}.r{number}"), reverse(file));
+            let text = if self.format == "enet" { reverse(file) } else { vendor_reverse(file) };
+            return (format!("{client}.r{number}"), text);
         }
         (format!("STS-{}.xml", file.message_id), report(file))
     }
@@ -288,14 +294,7 @@ fn enet(name: String, text: &str) -> Taken {
 fn reverse(file: &Taken) -> String {
     let mut text = String::new();
     for (nth, entry) in file.batches[0].1.iter().enumerate() {
-        let (status, reason) = match entry.fate {
-            Fate::Paid | Fate::Accepted => ("E", ""),
-            Fate::Wrong => ("R", "BENE ACCOUNT CLOSED"),
-            Fate::NoMoney => ("R", "INSUFFICIENT FUNDS"),
-            Fate::Duplicate => ("R", "DUPLICATE CUSTOMER REF"),
-            Fate::Narrated => ("R", "REFER TO BRANCH"),
-            Fate::Unsaid => continue,
-        };
+        let Some((status, reason)) = said(entry.fate, ["E", "R"]) else { continue };
         text += &format!(
             "{},RUPESH KUMAR,{},HDFC0000001,10,{}.{:02},20261122,HDFCN260326{nth:05},{status},{reason}\r\n",
             entry.reference,
@@ -303,6 +302,121 @@ fn reverse(file: &Taken) -> String {
             entry.paise / 100,
             entry.paise % 100
         );
+    }
+    text
+}
+
+/// What a bank of the flat files says of an entry: a status of its own for executed and rejected, and why.
+fn said(fate: Fate, [executed, rejected]: [&'static str; 2]) -> Option<(&'static str, &'static str)> {
+    match fate {
+        Fate::Paid | Fate::Accepted => Some((executed, "")),
+        Fate::Wrong => Some((rejected, "BENE ACCOUNT CLOSED")),
+        Fate::NoMoney => Some((rejected, "INSUFFICIENT FUNDS")),
+        Fate::Duplicate => Some((rejected, "DUPLICATE CUSTOMER REF")),
+        Fate::Narrated => Some((rejected, "REFER TO BRANCH")),
+        Fate::Unsaid => None,
+    }
+}
+
+fn entry(reference: &str, amount: &str, account: &str, rail: &str) -> Entry {
+    let fate = fate(account);
+    Entry { reference: reference.into(), paise: paise(amount), account: account.into(), rail: rail.into(), fate }
+}
+
+/// ENet for vendors, 28 columns (CONNECTORS 5.2, and the widths of the bank's `RBI Adapter Specification`).
+fn vendor(name: String, text: &str) -> Taken {
+    let widths = [
+        1, 13, 25, 20, 40, 20, 20, 70, 70, 70, 70, 20, 20, 20, 30, 30, 30, 30, 30, 30, 30, 12, 10, 15, 15, 100, 40, 100,
+    ];
+    let (client, number) = name.split_once('.').unwrap();
+    assert!(client == "ACME2211" && number.len() == 3, "{name}");
+    let row = |line: &str| {
+        let columns: Vec<&str> = line.split(',').collect();
+        assert_eq!(columns.len(), 28, "{line}");
+        let narrow = columns.iter().zip(widths).all(|(column, width)| column.len() <= width);
+        assert!(narrow && line.is_ascii(), "{line}");
+        let rail = match columns[0] {
+            "N" => "NEFT",
+            "R" => "RTGS",
+            other => panic!("{other} is no type for other banks: {line}"),
+        };
+        // Mandatory for both: account, amount, name, the customer's reference, the date, the IFSC and the bank.
+        assert!([2, 3, 4, 13, 22, 24, 25].iter().all(|place| !columns[*place].is_empty()), "{line}");
+        assert_eq!((columns[22], columns[24]), ("22/11/2026", "HDFC0000001"), "{line}");
+        assert!(columns[4].chars().all(|c| c.is_ascii_alphanumeric() || c == ' '), "{line}");
+        entry(columns[13], columns[3], columns[2], rail)
+    };
+    let entries = text.split_terminator("\r\n").map(row).collect();
+    Taken { message_id: String::new(), batches: vec![(String::new(), entries)], name }
+}
+
+/// A reverse file as a bank may send it: the columns as they were sent, and three more.
+fn vendor_reverse(file: &Taken) -> String {
+    let mut text = String::new();
+    for (nth, entry) in file.batches[0].1.iter().enumerate() {
+        let Some((status, reason)) = said(entry.fate, ["E", "R"]) else { continue };
+        let rupees = format!("{}.{:02}", entry.paise / 100, entry.paise % 100);
+        text += &format!(
+            "N,,{},{rupees},RUPESH KUMAR,,,,,,,,,{},,,,,,,,,22/11/2026,,HDFC0000001,HDFC,,,HDFCN260326{nth:05},{status},{reason}\r\n",
+            entry.account, entry.reference
+        );
+    }
+    text
+}
+
+/// The first line of the answers, and the columns that matter: reference, bank's reference, status, reason, amount.
+pub const ICICI_ANSWER: &str =
+    "Sr No~Transaction Remarks~Total Amount~Transaction Status~Host Reference Number~Transaction Status Remarks";
+pub const ICICI_COLUMNS: [&str; 5] = [
+    "Transaction Remarks",
+    "Host Reference Number",
+    "Transaction Status",
+    "Transaction Status Remarks",
+    "Total Amount",
+];
+
+/// ICICI Bank's CIB, bulk (CONNECTORS 5.4): the header's count and total are those of the rows.
+fn icici(name: String, text: &str) -> Taken {
+    assert!(name.ends_with(".txt") && text.ends_with("^\n"), "{name}");
+    let mut lines = text.lines().map(|line| line.strip_suffix('^').unwrap().split('|').collect::<Vec<&str>>());
+    let head = lines.next().unwrap();
+    let ["FHR", branch, trace, "INR", total, count, day, file] = head.as_slice() else { panic!("{head:?}") };
+    assert_eq!((*branch, *trace, *day), ("0011", "50100099999999", "11/22/2026"));
+    assert!((1..=10).contains(&file.len()) && total.len() <= 18 && count.len() <= 5, "{head:?}");
+    let row = |fields: Vec<&str>| {
+        if let ["PRB", network, amount, "INR", number, debit, "0011", own, "N", "PRBNBB"] = fields.as_slice() {
+            assert_eq!((*debit, number.len() <= 10, own.len() <= 30), ("50100099999999", true, true), "{fields:?}");
+            // What it has given a number: the account's last ten digits.
+            let rail = ["NEFT", "RTGS", "IMPS"][["NFT", "RTG", "IFC"].iter().position(|one| one == network).unwrap()];
+            return entry(own, amount, &format!("50{number}"), rail);
+        }
+        let [record, network, amount, "INR", debit, "0011", ifsc, account, "0011", name, own, theirs] =
+            fields.as_slice()
+        else {
+            panic!("{fields:?}")
+        };
+        let rail = match (*record, *network) {
+            ("APO", "NFT") => "NEFT",
+            ("APO", "RTG") => "RTGS",
+            ("APO", "IFC") => "IMPS",
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((*debit, *ifsc, own), ("50100099999999", "HDFC0000001", theirs));
+        assert!(account.len() <= 34 && name.len() <= 32 && own.len() <= 21 && amount.len() <= 15, "{fields:?}");
+        entry(own, amount, account, rail)
+    };
+    let entries: Vec<Entry> = lines.map(row).collect();
+    assert_eq!(count.parse(), Ok(entries.len()));
+    assert_eq!(paise(total), entries.iter().map(|entry| entry.paise).sum::<i64>());
+    Taken { message_id: String::new(), batches: vec![(String::new(), entries)], name }
+}
+
+fn icici_answer(file: &Taken) -> String {
+    let mut text = format!("{ICICI_ANSWER}\n");
+    for (nth, entry) in file.batches[0].1.iter().enumerate() {
+        let Some((status, reason)) = said(entry.fate, ["SUC", "FAL"]) else { continue };
+        let rupees = format!("{}.{:02}", entry.paise / 100, entry.paise % 100);
+        text += &format!("{nth}~{}~{rupees}~{status}~ICICN260326{nth:05}~{reason}\n", entry.reference);
     }
     text
 }

@@ -145,7 +145,7 @@ async fn a_server_is_known_by_its_key_and_keeps_what_is_there() {
     assert!(taken.0.contains("already"), "{taken}");
     share.rename((Where::Outbox, ".a.1.part"), (Where::Outbox, "b c.xml")).await.unwrap();
     let listed = share.list(Where::Outbox).await.unwrap();
-    let listed: Vec<_> = listed.iter().map(|file| (file.name.as_str(), file.bytes)).collect();
+    let listed: Vec<_> = listed.files.iter().map(|file| (file.name.as_str(), file.bytes)).collect();
     assert_eq!(listed, [("a", 6), ("b c.xml", 3)]);
     let mut text = String::new();
     share.open(Where::Outbox, "b c.xml").await.unwrap().read_to_string(&mut text).unwrap();
@@ -155,6 +155,21 @@ async fn a_server_is_known_by_its_key_and_keeps_what_is_there() {
     share.remove("b c.xml").await.unwrap();
     share.remove("b c.xml").await.unwrap();
     assert_eq!(names(folder.path(), "out"), ["a"]);
+    // Names of a bank's making: each is listed, read, and moved as it is.
+    let strange = ["'(1)#", "ACME 2211#1.r001", "MIS(1).csv", "a*b?[c]\".csv", "a:b&c|d<e>`f", "~!%$;^{}.csv"];
+    for name in strange.into_iter().chain(["\u{e9}.csv", "a\\b.csv", "end "]) {
+        std::fs::write(bank.inbox.join(name), name).unwrap();
+    }
+    let listing = share.list(Where::Inbox).await.unwrap();
+    assert_eq!(listing.files.iter().map(|file| &*file.name).collect::<Vec<_>>(), strange);
+    assert_eq!(listing.unnamed, 3, "{listing:?}");
+    for name in strange {
+        let mut text = String::new();
+        share.open(Where::Inbox, name).await.unwrap().read_to_string(&mut text).unwrap();
+        share.rename((Where::Inbox, name), (Where::Archive, name)).await.unwrap();
+        assert_eq!(text, name);
+    }
+    assert_eq!(names(folder.path(), "archive"), strange);
     drop(sshd);
     assert!(share.list(Where::Inbox).await.is_err());
 }

@@ -12,10 +12,10 @@
 //! | `fields` | content type, query, body | a JSON reader and a form reader of our own read the same; one encoding says what the other says |
 //! | `forwarded_for` | peer, header lines | the caller is whom a walk from the right finds |
 //! | `callback_url` | a URL | what is accepted leads to a public address, and to the host that it shows |
-//! | `bank_reply` | status and body | only an explicit word about our reference is one |
-//! | `bank_call` | headers and body | believed only with the right signature, in time |
+//! | `bank_reply` | bank, status, what it answers, body | only an explicit word about our reference is one, at every bank |
+//! | `bank_call` | bank, headers, body | believed only with the right signature, in time; never where a bank proves nothing |
 //! | `csv` | cells | a reader of RFC 4180 finds them again, and none is a formula |
-//! | `bank_files` | a file | every reader of bank files says what keeps to its limits, and statements begin before they end |
+//! | `bank_files` | a file | every reader says what keeps to its limits, statements begin before they end, and no row moves what it does not name |
 //! | `request_json`, `request_form` | a call and its body | through the router and the store: no 5xx, a code that is true, stored as it was sent |
 //! | `commands` | a sequence of commands | the laws of the core after each |
 

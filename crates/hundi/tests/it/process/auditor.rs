@@ -124,14 +124,16 @@ async fn executed<'b>(
     executed
 }
 
-/// Waits until every reversal in the bank's book has reached us: a paid payout is not open, so nothing else waits for it, and
-/// a bank that called while we were down calls again after up to a minute.
+/// Waits until the bank will do no more, and every reversal in its book has reached us: a paid payout is not open, so nothing
+/// else waits for it, and a bank that called while we were down calls again after up to a minute.
 pub fn heard(folder: &Folder, name: &str, book: impl Fn() -> Vec<Value>) {
     until("the bank's reversals", SETTLES_WITHIN, || {
         std::thread::sleep(Duration::from_millis(200));
-        let theirs = book().iter().filter(|row| row["status"] == "reversed").count();
+        let book = book();
+        let at_rest = book.iter().all(|row| row["due_at_us"].is_null());
+        let theirs = book.iter().filter(|row| row["status"] == "reversed").count();
         let ours = payouts(folder, name).iter().filter(|payout| payout.state == State::Reversed).count();
-        (theirs == ours).then_some(())
+        (at_rest && theirs == ours).then_some(())
     });
 }
 

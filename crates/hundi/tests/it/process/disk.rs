@@ -1,7 +1,7 @@
 //! A disk that is full or syncs nothing: creates answer 6, reads go on, nothing acknowledged is lost, and Hundi recovers by
 //! itself.
 
-use super::process::kit::{Http, PAY, Process, STATUS, Site, pay_body, status_body, until};
+use super::process::kit::{Http, Mounted, PAY, Process, STATUS, Site, cannot_run, pay_body, status_body, until};
 use super::support::Folder;
 use crate::score::score;
 use hundi::clock::Clock;
@@ -35,13 +35,11 @@ fn a_disk_without_room() {
     score(18, "times the real program had no room", 1);
 }
 
-/// Every sync of the real program fails with EIO, as strace has it. Needs strace and the right to use it; says so where it
-/// cannot run.
+/// Every sync of the real program fails with EIO, as strace has it. Needs strace and the right to use it.
 #[test]
 fn a_disk_that_does_not_sync() {
     if !Command::new("strace").args(["-o", "/dev/null", "true"]).status().is_ok_and(|status| status.success()) {
-        println!("not run: strace is missing, or may not trace here");
-        return;
+        return cannot_run("strace is missing, or may not trace: install it, and allow ptrace");
     }
     let site = Site::new("1000000.00", "");
     let _bank = site.start_bank("");
@@ -81,55 +79,21 @@ fn limit_files(pid: Pid, bytes: Option<u64>) {
     rustix::process::prlimit(Some(pid), Resource::Fsize, Rlimit { current: bytes, maximum: None }).unwrap();
 }
 
-/// By a tiny file system: writes fail with ENOSPC. Needs root, as CI has it; says so where it cannot run.
+/// By a tiny file system: writes fail with ENOSPC. Needs root, as CI has it.
 #[test]
 fn a_full_file_system() {
     let site = Site::new("1000000.00", "");
-    let data = site.data();
-    let whole = site.path("whole");
-    std::fs::rename(&data, &whole).unwrap();
-    std::fs::create_dir(&data).unwrap();
-    let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=3m,mode=700", "tmpfs"]).arg(&data).output();
-    if !mount.is_ok_and(|output| output.status.success()) {
-        println!("not run: a file system cannot be mounted here");
-        return;
-    }
-    let mounted = Mounted(data.clone());
-    for entry in std::fs::read_dir(&whole).unwrap() {
-        let path = entry.unwrap().path();
-        std::fs::copy(&path, data.join(path.file_name().unwrap())).unwrap();
-    }
+    let Some(disk) = Mounted::over(&site.data(), "size=3m,mode=700") else {
+        return cannot_run(Mounted::NEEDS);
+    };
     let _bank = site.start_bank("");
     let serve = site.start_serve();
-    let ballast = data.join("ballast");
-    let fill = || {
-        // Nearly all of the room, so that the store itself hits the end.
-        let free = 3 * 1024 * 1024 - used(&data);
-        std::fs::write(&ballast, vec![1; usize::try_from(free.saturating_sub(200_000)).unwrap()]).unwrap();
-    };
-    fails_and_recovers(&site, fill, || std::fs::remove_file(&ballast).unwrap());
+    // Nearly all of the room, so that the store itself hits the end.
+    fails_and_recovers(&site, || disk.fill(200_000), || disk.make_room());
     let (status, _) = serve.terminate();
     assert!(status.success(), "{status}");
     site.verify();
-    drop(mounted);
     score(18, "times the real program's file system was full", 1);
-}
-
-struct Mounted(std::path::PathBuf);
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        // Lazily: a process that is being killed may still have a file open.
-        let unmounted = Command::new("umount").arg("-l").arg(&self.0).status();
-        assert!(std::thread::panicking() || unmounted.is_ok_and(|status| status.success()));
-    }
-}
-
-fn used(folder: &std::path::Path) -> u64 {
-    super::process::kit::files(folder)
-        .iter()
-        .map(|file| std::fs::metadata(file).unwrap().len().div_ceil(4096) * 4096)
-        .sum()
 }
 
 fn fails_and_recovers(site: &Site, fail: impl FnOnce(), heal: impl FnOnce()) {

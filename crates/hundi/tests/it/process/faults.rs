@@ -4,10 +4,11 @@
 
 use super::process::kit::{free_address, until};
 use super::support::Folder;
-use crate::database::{execute, rows};
+use crate::database::{does, execute, rows};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -425,6 +426,17 @@ impl Cluster {
         self.folder.path().join(["one", "two"][which])
     }
 
+    /// What the primary keeps.
+    pub fn data(&self) -> PathBuf {
+        self.path(self.primary).join("data")
+    }
+
+    /// Gives a file or a folder to the user that the server runs as.
+    pub fn owns(&self, path: &Path) {
+        let server = std::fs::metadata(self.data()).unwrap();
+        std::os::unix::fs::chown(path, Some(server.uid()), Some(server.gid())).unwrap();
+    }
+
     fn address_of(&self, which: usize) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.ports[which]))
     }
@@ -458,6 +470,16 @@ impl Cluster {
     /// The primary starts again where it was.
     pub fn again(&self) {
         self.tool("again", self.primary, &[], None);
+    }
+
+    /// Waits until the primary answers, and starts it again if it has given up.
+    pub fn revive(&self) {
+        until("the server", STARTS_WITHIN, || {
+            if !self.data().join("postmaster.pid").exists() {
+                self.again();
+            }
+            does(&self.url("postgres"), "SELECT 1").then_some(())
+        });
     }
 
     /// The standby becomes the primary; what was the primary is gone for good.

@@ -707,6 +707,63 @@ pub fn paise(rupees: &str) -> i64 {
     format!("{whole}{hundredths}").parse().unwrap()
 }
 
+/// Says why a test cannot run here. In `./check`, which writes figures and skips nothing in silence, that is a failure.
+pub fn cannot_run(why: &str) {
+    assert!(std::env::var_os("HUNDI_SCORES").is_none(), "this test cannot run here: {why}");
+    println!("not run: {why}");
+}
+
+/// A small file system in memory over a folder, with what the folder held; unmounted with its owner.
+pub struct Mounted {
+    folder: PathBuf,
+    ballast: PathBuf,
+}
+
+impl Mounted {
+    pub const NEEDS: &str = "a file system cannot be mounted: it takes root";
+
+    /// Mounts one with these options. `None` where that is not allowed, and then nothing is changed.
+    pub fn over(folder: &Path, options: &str) -> Option<Mounted> {
+        let held = folder.with_extension("held");
+        std::fs::rename(folder, &held).unwrap();
+        std::fs::create_dir(folder).unwrap();
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(folder).output();
+        if !mount.is_ok_and(|output| output.status.success()) {
+            std::fs::remove_dir(folder).unwrap();
+            std::fs::rename(&held, folder).unwrap();
+            return None;
+        }
+        let mounted = Mounted { folder: folder.to_owned(), ballast: folder.join("ballast") };
+        // As they are, with their owners.
+        let copied = Command::new("cp").arg("-a").arg(held.join(".")).arg(folder).status().unwrap();
+        assert!(copied.success(), "{} is too small", folder.display());
+        std::fs::remove_dir_all(&held).unwrap();
+        Some(mounted)
+    }
+
+    /// Fills it but for so many bytes.
+    pub fn fill(&self, but_bytes: u64) {
+        let mut file = File::create(&self.ballast).unwrap();
+        let piece = [1; 4096];
+        while file.write_all(&piece).is_ok() {}
+        let length = file.metadata().unwrap().len();
+        file.set_len(length.saturating_sub(but_bytes)).unwrap();
+    }
+
+    /// Takes away what filled it.
+    pub fn make_room(&self) {
+        std::fs::remove_file(&self.ballast).unwrap();
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        // Lazily: a process that is being killed may still have a file open.
+        let unmounted = Command::new("umount").arg("-l").arg(&self.folder).status();
+        assert!(std::thread::panicking() || unmounted.is_ok_and(|status| status.success()));
+    }
+}
+
 /// All files below a folder.
 pub fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();

@@ -10,7 +10,7 @@ use hundi::http::bank_callback;
 use hundi::http::fields::Field;
 use hundi::http::problem::Call;
 use hundi::http::router::routes;
-use hundi_core::ids::{MerchantId, OrderId};
+use hundi_core::ids::{MerchantId, OrderId, Reference};
 use hundi_core::signing;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -131,7 +131,16 @@ async fn victim(world: &World) -> Vec<Pair> {
         ids.extend([payout.rrn.to_string()].into_iter().filter(|rrn| !rrn.is_empty()));
     }
     ids.extend([ACCOUNT, VPA, PHONE, "demo", "demo/1", "1", "2", "OPENING"].map(str::to_owned));
-    let pairs: Vec<Pair> = ids.iter().cloned().map(pair).collect();
+    let like = |theirs: String| {
+        let installation = &world.app.installation;
+        if !Reference::parse(&theirs).is_some_and(|reference| reference.is_of(installation)) {
+            return pair(theirs);
+        }
+        // One that carries the installation's mark too: without it a reference is any text.
+        let order = OrderId::parse(&theirs).unwrap();
+        Pair { nobodys: Reference::derive(installation, MerchantId(1), &order, 1, 0).to_string(), theirs }
+    };
+    let pairs: Vec<Pair> = ids.iter().cloned().map(like).collect();
     assert!(pairs.len() > 30 && pairs.iter().all(|pair| !ids.contains(&pair.nobodys)));
     pairs
 }

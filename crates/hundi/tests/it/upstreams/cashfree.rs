@@ -1,7 +1,11 @@
-//! Cashfree payouts, version 2, as its documents and its own client describe them (npm package `cashfree-payout` 0.0.14).
+//! Cashfree payouts, version 2, as its documents and its own client describe them (npm package `cashfree-payout` 0.0.14). Where
+//! it allows no address, it wants each request signed for it (`X-Cf-Signature`), and refuses what it cannot read, what names
+//! another client and what is older than ten minutes.
 
 use super::super::support::Folder;
 use super::{Book, Entry, Fate, Fault, Hook, Reaction, START, State, Upstream, fate, fits, header, secret_file};
+use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
+use aws_lc_rs::rsa::{KeySize, OAEP_SHA1_MGF1SHA1, OaepPrivateDecryptingKey, PrivateDecryptingKey};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
 use hundi::config::{BankUrl, Cashfree, Connector};
@@ -14,11 +18,53 @@ use tokio::time::Instant;
 const CLIENT_ID: &str = "CF10001";
 const CLIENT_SECRET: &str = "cfsk_ma_test_secret";
 
+/// How long a signature holds, seconds.
+const SIGNED_FOR_S: i64 = 600;
+
 #[derive(Default)]
 pub struct Sim {
     book: Book,
     never_down: bool,
     opened: OnceLock<Instant>,
+    /// What it wants beside the client's secret; `None` where our address is allowed.
+    second: Option<Second>,
+}
+
+/// The second factor, as the bank has it.
+pub struct Second {
+    reads: OaepPrivateDecryptingKey,
+    /// The public key that the operator was given, in PEM.
+    pub given: Option<String>,
+    /// What the bank's clock is ahead of ours, seconds.
+    pub ahead_s: i64,
+}
+
+impl Second {
+    fn new() -> Second {
+        let (reads, given) = pair();
+        Second { reads, given: Some(given), ahead_s: 0 }
+    }
+
+    /// Whether a header is `clientId.unixSeconds` for this bank, and not too old.
+    fn proves(&self, signature: &str, now_s: i64) -> bool {
+        let mut room = vec![0; self.reads.min_output_size()];
+        let sealed = STANDARD.decode(signature).unwrap_or_default();
+        let Ok(text) = self.reads.decrypt(&OAEP_SHA1_MGF1SHA1, &sealed, &mut room, None) else { return false };
+        let Some((client, second)) = std::str::from_utf8(text).ok().and_then(|text| text.split_once('.')) else {
+            return false;
+        };
+        let age_s = second.parse::<i64>().ok().map(|second| now_s + self.ahead_s - second);
+        client == CLIENT_ID && age_s.is_some_and(|age_s| (0..=SIGNED_FOR_S).contains(&age_s))
+    }
+}
+
+/// A pair: who reads, and the public half in PEM.
+pub fn pair() -> (OaepPrivateDecryptingKey, String) {
+    let private = PrivateDecryptingKey::generate(KeySize::Rsa2048).unwrap();
+    let der = AsDer::<PublicKeyX509Der<'_>>::as_der(&private.public_key()).unwrap();
+    let text = STANDARD.encode(der.as_ref());
+    let pem = format!("-----BEGIN PUBLIC KEY-----\n{text}\n-----END PUBLIC KEY-----\n");
+    (OaepPrivateDecryptingKey::new(private).unwrap(), pem)
 }
 
 fn error(status: u16, code: &str, message: &str) -> Reaction {
@@ -91,6 +137,19 @@ impl Sim {
         Sim { never_down: true, ..Sim::default() }
     }
 
+    /// One that allows no address: it wants every request signed.
+    pub fn signed(change: impl FnOnce(&mut Second)) -> Sim {
+        let mut second = Second::new();
+        change(&mut second);
+        Sim { second: Some(second), ..Sim::default() }
+    }
+
+    /// Its clock, seconds.
+    fn now_s(&self) -> i64 {
+        let passed = self.opened.get().unwrap().elapsed().as_secs();
+        START.0 / 1_000_000 + i64::try_from(passed).unwrap()
+    }
+
     fn create(&self, body: &[u8]) -> Reaction {
         let text = std::str::from_utf8(body).unwrap();
         let body: Value = serde_json::from_str(text).unwrap();
@@ -147,7 +206,11 @@ impl Upstream for Sim {
             client_secret_env: None,
             webhook_secret_file: None,
             webhook_secret_env: None,
-            signature_key_file: None,
+            signature_key_file: self
+                .second
+                .as_ref()
+                .and_then(|second| second.given.as_ref())
+                .and_then(|pem| secret_file(folder, "cf-public.pem", pem)),
             fundsource_id: None,
             credited_after_s: None,
             calls_per_s: None,
@@ -169,6 +232,10 @@ impl Upstream for Sim {
     ) -> Reaction {
         if header(headers, "x-client-id") != CLIENT_ID || header(headers, "x-client-secret") != CLIENT_SECRET {
             return error(403, "authentication_failed", "Invalid clientId and clientSecret combination");
+        }
+        let signature = header(headers, "x-cf-signature");
+        if self.second.as_ref().is_some_and(|second| !second.proves(signature, self.now_s())) {
+            return error(403, "authentication_failed", "IP not whitelisted, and the signature is not valid");
         }
         if header(headers, "x-api-version") != "2024-01-01" {
             return error(400, "x_api_version_invalid", "x-api-version is not valid");
@@ -195,8 +262,7 @@ impl Upstream for Sim {
             status => format!("TRANSFER_{status}"),
         };
         let body = json!({ "data": data, "event_time": "2026-11-22T12:00:00", "type": kind }).to_string();
-        let passed = self.opened.get().unwrap().elapsed().as_secs();
-        let timestamp = (START.0 / 1_000_000 + i64::try_from(passed).unwrap()).to_string();
+        let timestamp = self.now_s().to_string();
         let secret = if genuine { CLIENT_SECRET } else { "another secret" };
         let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
         mac.update(timestamp.as_bytes());

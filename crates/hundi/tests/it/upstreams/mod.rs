@@ -344,7 +344,38 @@ async fn every_fate_at_razorpayx_ends_as_its_row_says() {
 
 #[tokio::test(start_paused = true)]
 async fn every_fate_at_cashfree_ends_as_its_row_says() {
-    every_fate_ends_as_its_row_says(|| Arc::new(cashfree::Sim::default())).await;
+    every_fate_ends_as_its_row_says(|| Arc::new(cashfree::Sim::signed(|_| {}))).await;
+}
+
+/// Without a signature that Cashfree can read, by whose client it is and how old, nothing is done, and the payout waits for the
+/// operator to put it right.
+#[tokio::test(start_paused = true)]
+async fn cashfree_does_nothing_of_what_is_not_signed_for_it() {
+    type Change = fn(&mut cashfree::Second);
+    let rows: [(&str, Change, bool); 6] = [
+        ("as it should be", |_| {}, true),
+        ("the key of another", |second| second.given = Some(cashfree::pair().1), false),
+        ("no key", |second| second.given = None, false),
+        ("a clock that is right enough", |second| second.ahead_s = 590, true),
+        ("a clock ten minutes behind theirs", |second| second.ahead_s = 601, false),
+        ("a clock ahead of theirs", |second| second.ahead_s = -60, false),
+    ];
+    for (what, change, pays) in rows {
+        let upstream: Arc<dyn Upstream> = Arc::new(cashfree::Sim::signed(change));
+        let world = beside(&[Arc::clone(&upstream)], false, Hooks::None).await;
+        pay(&world, "A", "123456781111").await;
+        world.pass(Duration::from_secs(120)).await;
+        let (code, word, rows) = if pays { (1, "Success", 1) } else { (2, "Pending", 0) };
+        let answer = world.status("A").await.json();
+        assert_eq!((&answer["StatusCode"], &answer["Data"]["Status"]), (&json!(code), &json!(word)), "{what}");
+        assert_eq!(upstream.book().lock().unwrap().len(), rows, "{what}");
+        // Turned away is not refused: no attempt is used up, and it is sent when the key or the clock is put right.
+        let waits = "SELECT COUNT(*) FROM payouts WHERE state = 1 AND attempts <= 1";
+        assert_eq!(world.number(waits).await, i64::from(!pays), "{what}");
+        let tested = hundi::connectors::admin::test(&world.app, "cf").await;
+        assert_eq!(tested.is_ok(), pays, "{what}: {tested:?}");
+        books_agree(&world, &[upstream]).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
