@@ -228,11 +228,14 @@ pub enum ExceptionKind {
     CreditDiffers = 19,
     /// A credit may be one that is booked already: told again under another name, or twice under one; nothing moved.
     CreditDoubtful = 20,
+    /// The bank has said that a payout came back, and the statement of that time has no credit for it, though the debit is
+    /// there.
+    ReturnMissing = 21,
 }
 
 impl ExceptionKind {
     /// All kinds.
-    pub const ALL: [ExceptionKind; 18] = [
+    pub const ALL: [ExceptionKind; 19] = [
         ExceptionKind::PaidAfterClosed,
         ExceptionKind::Contradiction,
         ExceptionKind::AmountDiffers,
@@ -251,6 +254,7 @@ impl ExceptionKind {
         ExceptionKind::CreditMissing,
         ExceptionKind::CreditDiffers,
         ExceptionKind::CreditDoubtful,
+        ExceptionKind::ReturnMissing,
     ];
 
     /// The kind with this number.
@@ -284,6 +288,7 @@ impl ExceptionKind {
             ExceptionKind::CreditMissing => "credit_missing",
             ExceptionKind::CreditDiffers => "credit_differs",
             ExceptionKind::CreditDoubtful => "credit_doubtful",
+            ExceptionKind::ReturnMissing => "return_missing",
         }
     }
 
@@ -308,7 +313,8 @@ impl ExceptionKind {
             | ExceptionKind::FileUnreadable
             | ExceptionKind::CreditMissing
             | ExceptionKind::CreditDiffers
-            | ExceptionKind::CreditDoubtful => false,
+            | ExceptionKind::CreditDoubtful
+            | ExceptionKind::ReturnMissing => false,
         }
     }
 

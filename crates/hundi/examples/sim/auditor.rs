@@ -459,7 +459,8 @@ impl Auditor {
                 return Err(format!("F20: nobody is told of {lie:?} of {connector}: {told:?}"));
             }
         }
-        let by_statement = ["paid_here_only", "paid_there_only", "paid_twice", "unknown_debit", "unknown_credit"];
+        let by_statement =
+            ["paid_here_only", "paid_there_only", "paid_twice", "return_missing", "unknown_debit", "unknown_credit"];
         for (kind, reference, detail) in &told {
             let lied = lies.iter().any(|lie| (lie.kind, &lie.reference) == (name(*kind), reference));
             if !lied && !clocks_differ && by_statement.contains(&name(*kind)) {

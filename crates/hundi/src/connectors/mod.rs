@@ -13,6 +13,8 @@
 
 pub mod admin;
 pub mod cashfree;
+#[cfg(test)]
+mod example;
 pub mod files;
 pub mod razorpayx;
 pub mod sandbox;

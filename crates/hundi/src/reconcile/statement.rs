@@ -2,10 +2,10 @@
 
 use super::{Report, Run, text};
 use crate::App;
-use crate::store::statements::{Bulk, Difference, StatementRow, Undebited};
+use crate::store::statements::{Bulk, Difference, StatementRow, Unlined};
 use hundi_core::command::EXPECTED_DAYS;
 use hundi_core::formats::{Head, Line, Side};
-use hundi_core::ids::{Connector, MerchantId, Reference};
+use hundi_core::ids::{Connector, MerchantId, PayoutId, Reference};
 use hundi_core::money::Balance;
 use hundi_core::payout::ExceptionKind;
 use hundi_core::schedule::{DAY, MINUTE, SECOND, Timestamp};
@@ -13,8 +13,8 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, HashSet};
 
-/// Settled payouts without a debit that one statement can tell of a merchant. Where there are more, a whole file is missing.
-const UNDEBITED_MAX: i64 = 10_000;
+/// Payouts without a line that one statement can tell of a merchant. Where there are more, a whole file is missing.
+const UNLINED_MAX: i64 = 10_000;
 
 /// A statement that is being read, or has been.
 pub struct Open {
@@ -167,8 +167,8 @@ impl Run<'_> {
         told.push(gap(row.statement.clone(), detail));
     }
 
-    /// What was settled here in its time and has no debit in it, and what was booked by hand and has no credit. The end of its time is left to the next statement, because
-    /// two books are never written at the same moment.
+    /// What was settled here in its time and has no debit in it, what came back and has no credit, and what was booked by hand
+    /// and has none. The end of its time is left to the next statement, because two books are never written at the same moment.
     async fn lacks(
         &self,
         row: &StatementRow,
@@ -190,7 +190,7 @@ impl Run<'_> {
         let days = EXPECTED_DAYS * DAY;
         let expected_from = if created_from == Timestamp(0) { from.after(-days) } else { from };
         let time = (expected_from, until.after(-days));
-        for one in store.credits_expected(self.connector, time, UNDEBITED_MAX).await.map_err(text)? {
+        for one in store.credits_expected(self.connector, time, UNLINED_MAX).await.map_err(text)? {
             let amount = Balance::from_paise(one.amount_paise);
             let detail = format!("{amount} booked by hand {}; no such credit up to {}", one.at, row.to_at);
             let kind = ExceptionKind::CreditMissing;
@@ -200,43 +200,56 @@ impl Run<'_> {
             let from_seq = store.journal_seq_at(merchant.id, from).await.map_err(text)?;
             let to_seq = store.journal_seq_at(merchant.id, until).await.map_err(text)?;
             let seqs = (from_seq, to_seq);
-            let suspects = store.settled_without_debit(merchant.id, seqs, self.connector, created_from, UNDEBITED_MAX);
-            for some in suspects.await.map_err(text)?.chunks(1_000) {
-                self.undebited(merchant.id, some, row, told).await?;
+            for side in [Side::Debit, Side::Credit] {
+                let suspects =
+                    store.booked_without_line(merchant.id, seqs, self.connector, created_from, side, UNLINED_MAX);
+                for some in suspects.await.map_err(text)?.chunks(1_000) {
+                    self.unlined(merchant.id, some, side, row, told).await?;
+                }
             }
         }
         Ok(())
     }
 
-    /// Those of the suspects whose paying attempt has no debit under its own reference either.
-    async fn undebited(
+    /// Those of the suspects whose paying attempt has no line of this side under its own reference either. What has not even a
+    /// debit cannot come back: it is told as that.
+    async fn unlined(
         &self,
         merchant: MerchantId,
-        suspects: &[Undebited],
+        suspects: &[Unlined],
+        side: Side,
         row: &StatementRow,
         told: &mut Vec<Difference>,
     ) -> Result<(), String> {
-        let derived = |one: &Undebited| self.derived(merchant, &one.order, one.attempt);
+        let derived = |one: &Unlined| self.derived(merchant, &one.order, one.attempt);
         let references: Vec<Reference> = suspects.iter().flat_map(derived).collect();
         let names: Vec<&str> = references.iter().map(Reference::as_str).collect();
-        let lines = self.app.store.statement_lines(self.connector, &names).await.map_err(text)?;
-        let debited: HashSet<&str> =
-            lines.iter().filter(|line| line.side == Side::Debit as i64).map(|line| line.reference.as_str()).collect();
-        let owned = self.app.store.attempts_by_reference(self.connector, &references).await.map_err(text)?;
+        let ids: Vec<(MerchantId, PayoutId)> = suspects.iter().map(|one| (merchant, one.payout)).collect();
+        let store = &self.app.store;
+        let mut lines = store.statement_lines(self.connector, &names).await.map_err(text)?;
+        // Those that were found by the bank's reference stand under the payout's ID.
+        lines.extend(store.statement_lines_by_rrn(&ids).await.map_err(text)?);
+        let lined: HashSet<(&str, i64)> = lines.iter().map(|line| (line.reference.as_str(), line.side)).collect();
+        let owned = store.attempts_by_reference(self.connector, &references).await.map_err(text)?;
         let owned: HashMap<Reference, _> = owned.into_iter().map(|known| (known.reference, known.payout)).collect();
         for one in suspects {
             let references = derived(one);
-            let own = references.iter().find(|reference| owned.get(reference) == Some(&one.payout));
-            let Some(own) = own.filter(|own| !debited.contains(own.as_str())) else { continue };
+            let Some(own) = references.iter().find(|reference| owned.get(reference) == Some(&one.payout)) else {
+                continue;
+            };
+            let by_payout = one.payout.to_string();
+            let has = |side: Side| [own.as_str(), &by_payout].iter().any(|name| lined.contains(&(*name, side as i64)));
+            if has(side) || side == Side::Credit && !has(Side::Debit) {
+                continue;
+            }
+            let (kind, was, line) = match side {
+                Side::Debit => (ExceptionKind::PaidHereOnly, "settled", "debit"),
+                Side::Credit => (ExceptionKind::ReturnMissing, "came back", "credit"),
+            };
             let amount = Balance::from_paise(one.amount_paise);
-            let detail = format!("{amount} settled {}; no debit in the statement up to {}", one.at, row.to_at);
-            told.push(Difference {
-                at: 0,
-                kind: ExceptionKind::PaidHereOnly,
-                reference: own.as_str().to_owned(),
-                payout: Some((merchant, one.payout)),
-                detail,
-            });
+            let detail = format!("{amount} {was} {}; no {line} in the statement up to {}", one.at, row.to_at);
+            let (reference, payout) = (own.as_str().to_owned(), Some((merchant, one.payout)));
+            told.push(Difference { at: 0, kind, reference, payout, detail });
         }
         Ok(())
     }

@@ -3,8 +3,10 @@
 
 use super::batch::{ADD_EXCEPTIONS, BYTES, INT, TEXT, decode_connector};
 use super::{Arg, Lookup, Many, Row, Store, StoreError, Tx, Value};
+use hundi_core::formats::Side;
 use hundi_core::ids::{Connector, MerchantId, OrderId, PayoutId, Reference};
 use hundi_core::payout::{ExceptionKind, State};
+use hundi_core::postings::MovementKind;
 use hundi_core::schedule::Timestamp;
 use std::collections::HashSet;
 
@@ -92,12 +94,13 @@ const PAYOUTS_WITH_RRN: &str = "SELECT p.merchant_id, p.payout_id, p.order_id, p
     p.amount_paise, COALESCE(p.sent_rail, p.rail), p.rrn FROM payouts p CROSS JOIN merchants m WHERE p.payout_id >= $1 AND p.payout_id < $2 \
     AND p.connector = $3 AND p.rrn <> '' AND m.merchant_id = p.merchant_id";
 // What was settled and has no debit. The reference is that of the last attempt; of an earlier one that paid, the caller asks.
-const SETTLED_WITHOUT_DEBIT: &str = "SELECT j.payout_id, p.order_id, p.paid_attempt, j.amount_paise, j.at \
+// A settlement (4) has a debit (2), what was given back (5) a credit (1).
+const BOOKED_WITHOUT_LINE: &str = "SELECT j.payout_id, p.order_id, p.paid_attempt, j.amount_paise, j.at \
     FROM journal j JOIN payouts p ON p.merchant_id = j.merchant_id AND p.payout_id = j.payout_id \
-    WHERE j.merchant_id = $1 AND j.seq >= $2 AND j.seq < $3 AND j.kind = 4 AND j.connector = $4 \
-    AND p.created_at >= $5 AND NOT EXISTS (SELECT 1 FROM statement_lines l WHERE l.connector = $4 AND l.reference = p.reference AND l.side = 2) \
+    WHERE j.merchant_id = $1 AND j.seq >= $2 AND j.seq < $3 AND j.kind = $4 AND j.connector = $5 \
+    AND p.created_at >= $6 AND NOT EXISTS (SELECT 1 FROM statement_lines l WHERE l.connector = $5 AND l.reference = p.reference AND l.side = $7) \
     AND NOT EXISTS (SELECT 1 FROM statement_lines b WHERE b.merchant_id = j.merchant_id AND b.payout_id = j.payout_id \
-    AND b.matched = 2 AND b.side = 2) ORDER BY j.seq LIMIT $6";
+    AND b.matched = 2 AND b.side = $7) ORDER BY j.seq LIMIT $8";
 const STATEMENT_BEFORE: &str = "SELECT statement, from_at, to_at, closing_paise FROM statements \
     WHERE connector = $1 AND account = $2 AND statement <> $3 AND from_at <= $4 AND bad = 0 ORDER BY to_at DESC, at DESC LIMIT 1";
 const LINES_MISPLACED: &str = "SELECT l.connector, l.reference FROM statement_lines l \
@@ -376,9 +379,9 @@ pub struct WithRrn {
     pub rrn: String,
 }
 
-/// A settled payout for which no debit was found under its last reference.
+/// A payout that was settled or given back, and has no such line under its last reference.
 #[derive(Clone, Debug)]
-pub struct Undebited {
+pub struct Unlined {
     /// Which.
     pub payout: PayoutId,
     /// The merchant's OrderID.
@@ -387,7 +390,7 @@ pub struct Undebited {
     pub attempt: i64,
     /// How much, paise.
     pub amount_paise: i64,
-    /// When it was settled.
+    /// When that was.
     pub at: Timestamp,
 }
 
@@ -462,26 +465,31 @@ impl Store {
         self.scan(PAYOUTS_WITH_RRN, &args, &mut |row| each(with_rrn(row)?)).await
     }
 
-    /// What a merchant's journal settled over a connector, from one row's number to before another's, without a debit under
-    /// the payout's last reference or the bank's; only payouts that were created at a moment or after it.
-    pub async fn settled_without_debit(
+    /// What a merchant's journal settled over a connector (`Debit`) or gave back (`Credit`), from one row's number to before
+    /// another's, without such a line under the payout's last reference or the bank's; only payouts that were created at a
+    /// moment or after it.
+    pub async fn booked_without_line(
         &self,
         merchant: MerchantId,
         (from_seq, to_seq): (i64, i64),
         connector: Connector,
         created_from: Timestamp,
+        side: Side,
         limit: i64,
-    ) -> Result<Vec<Undebited>, StoreError> {
+    ) -> Result<Vec<Unlined>, StoreError> {
+        let kind = if side == Side::Debit { MovementKind::Settle } else { MovementKind::Restore };
         let args = [
             Arg::Int(merchant.0),
             Arg::Int(from_seq),
             Arg::Int(to_seq),
+            Arg::Int(kind as i64),
             Arg::Text(connector.as_str()),
             Arg::Int(created_from.0),
+            Arg::Int(side as i64),
             Arg::Int(limit),
         ];
-        let undebited = |mut row: Row| {
-            Ok(Undebited {
+        let unlined = |mut row: Row| {
+            Ok(Unlined {
                 payout: PayoutId(row.int()?),
                 order: order(&row.text()?)?,
                 attempt: row.int_or_null()?.unwrap_or(0),
@@ -489,7 +497,7 @@ impl Store {
                 at: Timestamp(row.int()?),
             })
         };
-        self.query(SETTLED_WITHOUT_DEBIT, &args).await?.into_iter().map(undebited).collect()
+        self.query(BOOKED_WITHOUT_LINE, &args).await?.into_iter().map(unlined).collect()
     }
 
     /// The whole statement of an account that began before a moment (or then) and ended last; not this one.

@@ -2,8 +2,10 @@
 //! silent, comes late and repeats itself, and so does the wire between the two; in the end three books agree, and nothing
 //! was sent or paid twice. `HUNDI_BEHIND` says how many payouts (200).
 
+use super::reconcile::{apply, said, statement};
 use super::support::{Folder, START, World, bank, operator};
 use crate::dice::Dice;
+use crate::score::score;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use http_body_util::{BodyExt, Full};
@@ -246,7 +248,17 @@ async fn three_books_agree_and_nothing_is_sent_twice() {
     assert_eq!(arrived.len() as i64, payouts());
     assert!(arrived.values().all(|times| *times == 1), "a request to pay arrived twice");
     assert!(!rupees.is_empty());
+    // The bank's own statements say the same: nothing that the back one does not know, and nothing is missing.
+    for date in ["2026-11-22", "2026-11-23"] {
+        let report = apply(&two.back, said(&statement(&two.back, date).await)).await;
+        assert!(report.clean() && report.moved == 0, "{date}: {:#}", report.document());
+    }
     println!("{} payouts, {} paid in all three books, none sent twice", payouts(), rupees.len());
+    score(
+        22,
+        "payouts through two installations, paid alike in three books and on the bank's statements",
+        rupees.len() as u64,
+    );
     two.front.verify().await;
     two.back.verify().await;
 }
