@@ -1,4 +1,4 @@
-//! The simulator (`examples/sim`) as tests: the seeds that have found bugs, `HUNDI_SEEDS` others (2,000), and the same ones
+//! The simulator (`examples/sim`) as tests: the seeds that have found bugs, `HUNDI_SEEDS` others (2,100), and the same ones
 //! again. `cargo run --release --example sim -- --seeds 7 --trace` shows what a seed does.
 
 use crate::score::score;
@@ -31,7 +31,7 @@ const PAYOUTS: usize = 40;
 const KEPT: &str = include_str!("../seeds.txt");
 
 fn seeds() -> u64 {
-    std::env::var("HUNDI_SEEDS").map_or(2_000, |seeds| seeds.parse().expect("HUNDI_SEEDS is a number"))
+    std::env::var("HUNDI_SEEDS").map_or(2_100, |seeds| seeds.parse().expect("HUNDI_SEEDS is a number"))
 }
 
 fn assert_lawful(report: &Report) {
