@@ -378,7 +378,9 @@ impl World {
             assert!(done.journal.is_empty() && done.callbacks.is_empty() && now.next_at.is_none());
             return;
         }
-        let borne = self.snapshot.borne.len();
+        // Of this payout, not of another one.
+        let own = |key: &&(Connector, Reference)| self.snapshot.references.get(*key).is_some_and(|(of, _)| *of == id);
+        let borne = self.snapshot.borne.iter().filter(own).count();
         assert_movements(&mine.seen.movements, now, borne);
 
         // What somebody has to say about a request that is over is not about the one that is on its way.
