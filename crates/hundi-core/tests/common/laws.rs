@@ -378,10 +378,7 @@ impl World {
             assert!(done.journal.is_empty() && done.callbacks.is_empty() && now.next_at.is_none());
             return;
         }
-        // Of this payout, not of another one.
-        let own = |key: &&(Connector, Reference)| self.snapshot.references.get(*key).is_some_and(|(of, _)| *of == id);
-        let borne = self.snapshot.borne.iter().filter(own).count();
-        assert_movements(&mine.seen.movements, now, borne);
+        assert_movements(&mine.seen.movements, now, &self.snapshot);
 
         // What somebody has to say about a request that is over is not about the one that is on its way.
         assert!(!matches!(input, Input::LateNotWritten), "{done:?}");
@@ -465,8 +462,10 @@ fn assert_edge(from: State, to: State) {
     assert!(from == to || edges.contains(&to), "{from:?} -> {to:?} is not an edge");
 }
 
-/// `borne` is how many payments were collected or written off.
-fn assert_movements(movements: &[MovementKind], payout: &Payout, borne: usize) {
+fn assert_movements(movements: &[MovementKind], payout: &Payout, snapshot: &Snapshot) {
+    // How many of its payments were collected or written off; not of another payout's.
+    let own = |key: &&_| snapshot.references.get(*key).is_some_and(|(of, _)| *of == payout.order.id);
+    let borne = snapshot.borne.iter().filter(own).count();
     let collected = movements.iter().filter(|kind| **kind == MovementKind::Collect).count();
     assert!(collected <= borne);
     let movements: Vec<MovementKind> =
