@@ -285,9 +285,9 @@ const TOKENS_ALL: &str = "SELECT token_id, merchant_id, allow_ip, rate_per_minut
 const BOOKS: &str = "SELECT a.merchant_id, CASE WHEN a.merchant_id = 0 THEN 'house' ELSE m.merchant END, a.wallet_paise, \
     a.reserved_paise, a.fees_paise, a.gst_paise, a.banks, a.journal_seq, a.journal_at, a.journal_link \
     FROM accounts a LEFT JOIN merchants m ON m.merchant_id = a.merchant_id ORDER BY a.merchant_id";
-/// Which exceptions (`e`) wait for a person. What a statement lacked and another had (a debit, a return, a credit), a credit that has
-/// funded a wallet since (not one that lies in the house's suspense), and a payment that was forgotten and recognised need
-/// nobody any more.
+/// Which exceptions (`e`) wait for a person. What a statement lacked and another had (a debit, a return, a credit), a credit
+/// that has funded a wallet since (not one that lies in the house's suspense), and a payment that was forgotten and recognised
+/// need nobody any more.
 macro_rules! open_exceptions {
     () => {
         "e.resolved_at IS NULL AND NOT (e.kind IN (6, 21) AND EXISTS (SELECT 1 FROM statement_lines l WHERE l.connector = e.connector \

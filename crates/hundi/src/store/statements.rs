@@ -93,8 +93,8 @@ static PAYOUTS_BY_REFERENCE: Lookup = Lookup::new(
 const PAYOUTS_WITH_RRN: &str = "SELECT p.merchant_id, p.payout_id, p.order_id, p.state, p.attempts, p.paid_attempt, p.reference, \
     p.amount_paise, COALESCE(p.sent_rail, p.rail), p.rrn FROM payouts p CROSS JOIN merchants m WHERE p.payout_id >= $1 AND p.payout_id < $2 \
     AND p.connector = $3 AND p.rrn <> '' AND m.merchant_id = p.merchant_id";
-// What was settled and has no debit. The reference is that of the last attempt; of an earlier one that paid, the caller asks.
-// A settlement (4) has a debit (2), what was given back (5) a credit (1).
+// What was settled (4) and has no debit (2), or was given back (5) and has no credit (1). The reference is that of the last
+// attempt; of an earlier one that paid, the caller asks.
 const BOOKED_WITHOUT_LINE: &str = "SELECT j.payout_id, p.order_id, p.paid_attempt, j.amount_paise, j.at \
     FROM journal j JOIN payouts p ON p.merchant_id = j.merchant_id AND p.payout_id = j.payout_id \
     WHERE j.merchant_id = $1 AND j.seq >= $2 AND j.seq < $3 AND j.kind = $4 AND j.connector = $5 \

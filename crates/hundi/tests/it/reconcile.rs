@@ -57,6 +57,22 @@ async fn listed(world: &World) -> usize {
     admin::exception_list(&world.app).await.unwrap().as_array().unwrap().len()
 }
 
+/// What statements have left: how many lines, and what has become of payouts and money.
+async fn what_is_kept(world: &World) -> Vec<i64> {
+    let mut kept = Vec::new();
+    for sql in [
+        "SELECT COUNT(*) FROM statement_lines",
+        "SELECT SUM(result) FROM statement_lines",
+        "SELECT COUNT(*) FROM statements",
+        "SELECT COUNT(*) FROM exceptions",
+        "SELECT SUM(state) FROM payouts",
+        "SELECT SUM(wallet_paise) FROM accounts",
+    ] {
+        kept.push(world.number(sql).await);
+    }
+    kept
+}
+
 /// The statement ends with what its lines come to.
 fn balance(said: &mut [Said]) {
     let mut sum = 0;
@@ -243,19 +259,7 @@ async fn a_file_may_be_cut_at_any_byte() {
         let report = apply(&world, said(&whole)).await;
         assert!(report.clean(), "{:#}", report.document());
         world.verify().await;
-        let numbers = [
-            "SELECT COUNT(*) FROM statement_lines",
-            "SELECT SUM(result) FROM statement_lines",
-            "SELECT COUNT(*) FROM statements",
-            "SELECT COUNT(*) FROM exceptions",
-            "SELECT SUM(state) FROM payouts",
-            "SELECT SUM(wallet_paise) FROM accounts",
-        ];
-        let mut end = Vec::new();
-        for sql in numbers {
-            end.push(world.number(sql).await);
-        }
-        ends.push(end);
+        ends.push(what_is_kept(&world).await);
     }
     assert!(cuts > 30, "{cuts}");
     assert_eq!(ends[0], ends[1]);
@@ -396,18 +400,7 @@ async fn files_that_share_lines_come_to_the_same_in_any_order() {
             let told: Vec<_> = report.told.keys().copied().collect();
             assert_eq!(told, ["paid_here_only", "unknown_credit"], "{:#}", report.document());
         }
-        let numbers = [
-            "SELECT COUNT(*) FROM statement_lines",
-            "SELECT SUM(result) FROM statement_lines",
-            "SELECT COUNT(*) FROM statements",
-            "SELECT COUNT(*) FROM exceptions",
-            "SELECT SUM(state) FROM payouts",
-            "SELECT SUM(wallet_paise) FROM accounts",
-        ];
-        let mut end = Vec::new();
-        for sql in numbers {
-            end.push(world.number(sql).await);
-        }
+        let end = what_is_kept(&world).await;
         assert_eq!(end[0], i64::try_from(counts.iter().sum::<u64>()).unwrap());
         world.verify().await;
         ends.push(end);

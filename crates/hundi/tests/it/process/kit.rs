@@ -673,6 +673,16 @@ impl Site {
         paise(reply.json().as_str().unwrap())
     }
 
+    /// Pays another 100 rupees over a rail with each call; the StatusCode.
+    pub fn payer<'a>(&'a self, mode: &'a str) -> impl FnMut() -> i64 + 'a {
+        let mut next = 0;
+        move || {
+            next += 1;
+            let body = pay_body(&self.token, &format!("{mode}-{next}"), 100, mode, "50100010001");
+            Http::new(self.api).post(PAY, &body).unwrap().code()
+        }
+    }
+
     /// The bank's book.
     pub fn book(&self) -> Vec<Value> {
         book(self.bank)

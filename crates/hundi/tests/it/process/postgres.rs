@@ -425,12 +425,7 @@ fn an_asynchronous_pair_is_refused() {
     let (cluster, _, site) = pair("", |_| None);
     let _bank = site.start_bank("");
     let serve = site.start_serve();
-    let mut next = 0;
-    let mut pay = || {
-        next += 1;
-        let body = pay_body(&site.token, &format!("A-{next}"), 100, "NEFT", "50100010001");
-        Http::new(site.api).post(PAY, &body).unwrap().code()
-    };
+    let mut pay = site.payer("NEFT");
     assert_eq!(pay(), 6);
     assert!(serve.stderr().contains("synchronous_standby_names"), "{}", serve.stderr());
     let notices = Duration::from_secs(20);
@@ -462,12 +457,7 @@ fn a_machine_whose_clock_is_wrong() {
     );
     let _bank = site.start_bank("");
     let serve = site.start_serve();
-    let mut next = 0;
-    let mut pay = || {
-        next += 1;
-        let body = pay_body(&site.token, &format!("S-{next}"), 100, "NEFT", "50100010001");
-        Http::new(site.api).post(PAY, &body).unwrap().code()
-    };
+    let mut pay = site.payer("NEFT");
     assert_eq!(pay(), 2);
     let notices = Duration::from_secs(20);
     for (ahead, code) in [(3_600, 6), (1, 2), (-3, 6), (0, 2)] {

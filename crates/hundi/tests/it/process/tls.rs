@@ -1,7 +1,7 @@
 //! TLS to PostgreSQL: payouts that are paid over it, and what is said of a server whose certificate does not prove what it
 //! must. `openssl` makes the certificates; `./check` installs it.
 
-use super::process::kit::{Http, PAY, Site, pay_body, until};
+use super::process::kit::{Site, until};
 use super::process_faults::Cluster;
 use super::process_refused::{PASSWORD, try_url, wrong};
 use super::support::Folder;
@@ -106,12 +106,7 @@ fn payouts_are_paid_over_tls() {
     }
     let _bank = site.start_bank("");
     let serve = site.start_serve();
-    let mut next = 0;
-    let mut pay = || {
-        next += 1;
-        let body = pay_body(&site.token, &format!("T-{next}"), 100, "IMPS", "50100010001");
-        Http::new(site.api).post(PAY, &body).unwrap().code()
-    };
+    let mut pay = site.payer("IMPS");
     assert_eq!(pay(), 1);
     let sessions = "SELECT COUNT(*), bool_and(ssl), MIN(version) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
         WHERE application_name = 'hundi'";
