@@ -1,6 +1,6 @@
 //! The bank as its customer sees it, under a paused clock and (once) over a socket.
 
-#[path = "../../hundi-core/tests/formats/schema.rs"]
+#[path = "../../hundi-core/tests/it/formats/schema.rs"]
 mod schema;
 
 use bytes::Bytes;

@@ -168,6 +168,11 @@ mod tests {
             assert_eq!(Amount::from_rupees_text(text).map(Amount::paise), rupees, "rupees {text:?}");
             assert_eq!(Amount::from_decimal_text(text).map(Amount::paise), decimal, "decimal {text:?}");
         }
+        for (paise, is_one) in
+            [(-1, false), (0, false), (1, true), (AMOUNT_PAISE_MAX, true), (AMOUNT_PAISE_MAX + 1, false)]
+        {
+            assert_eq!(Amount::from_paise(paise).map(Amount::paise), is_one.then_some(paise));
+        }
     }
 
     #[test]

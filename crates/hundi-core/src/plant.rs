@@ -49,27 +49,27 @@ plants! {
     ReplyBeforeCommit "reply-before-commit" "The merchant hears of his payout before it is committed."
         by "test(=sqlite::process::kill::kill_serve)" row 1;
     NotFoundJudgedLate "not-found-judged-late" "\"Not found\" is judged by when it is recorded and not by when the bank was asked."
-        by "test(=not_found) | test(an_answer_that_was_slept_over_is_no_news)" row 8;
+        by "test(=scripts::not_found) | test(an_answer_that_was_slept_over_is_no_news)" row 8;
     CallEndsTheQuestion "call-ends-the-question" "What a bank calls out ends the wish to ask it, though an answer may be under way."
-        by "test(=paid_and_taken_back)" row 12;
+        by "test(=scripts::paid_and_taken_back)" row 12;
     StartsOnHold "starts-on-hold" "What is queued is sent though the installation is on hold."
-        by "test(=on_hold_nothing_is_started) | test(=sqlite::hold::a_backup_is_restored)" row 21;
+        by "test(=calls::on_hold_nothing_is_started) | test(=sqlite::hold::a_backup_is_restored)" row 21;
     ElsewhereAfterSilence "elsewhere-after-silence" "A bank that does not answer has refused, and another one may try." row 7;
     AnyRail "any-rail" "A payout is sent over another rail though its merchant has not allowed it."
-        by "test(=a_rail_that_the_account_does_not_take)" row 6;
+        by "test(=scripts::a_rail_that_the_account_does_not_take)" row 6;
     RailAfterSilence "rail-after-silence" "After silence another rail is tried."
-        by "test(=never_another_rail_after_silence)" row 7;
+        by "test(=routing::never_another_rail_after_silence)" row 7;
     SecondDebitKnown "second-debit-known" "A second debit under one reference is taken for the first." row 22;
     CancelsOnHold "cancels-on-hold" "What is queued can be cancelled while the installation is on hold."
-        by "test(=on_hold_nothing_is_started)" row 21;
+        by "test(=calls::on_hold_nothing_is_started)" row 21;
     OwnApproval "own-approval" "One person approves what he has proposed himself."
-        by "test(=nobody_approves_his_own_proposal) | test(/^sqlite::proposals::two_people/)" row 35;
+        by "test(=two::nobody_approves_his_own_proposal) | test(/^sqlite::proposals::two_people/)" row 35;
     ApprovedTwice "approved-twice" "A proposal can be approved again."
-        by "test(=a_proposal_is_approved_once) | test(/^sqlite::proposals::many_approve/)" row 35;
+        by "test(=two::a_proposal_is_approved_once) | test(/^sqlite::proposals::many_approve/)" row 35;
     DeclaredOverPaid "declared-over-paid" "What a bank is on record as having paid can be declared failed."
-        by "test(=what_a_bank_has_paid_is_not_declared_failed)" row 35;
+        by "test(=two::what_a_bank_has_paid_is_not_declared_failed)" row 35;
     WriteOffMovesTheMerchant "write-off-moves-the-merchant" "What the house bears is taken from the merchant."
-        by "test(=collected_or_written_off)" row 35;
+        by "test(=two::collected_or_written_off)" row 35;
     HalfOfAPassage "half-of-a-passage" "Of money that passes between a merchant and the house one book is not looked at."
         by "test(/^sqlite::proposals::a_crooked_house/)" row 35;
     FloatAmount "float-amount" "An amount with decimals goes through a floating-point number." by "test(=fuzz::replay::amount)" row 14;
@@ -180,11 +180,11 @@ plants! {
     RottenBalance "rotten-balance" "Balances that do not sum to zero are built on."
         by "test(sqlite::rotten_disk::a_balance_that)" row 5;
     ForgottenPaidAgain "forgotten-paid-again" "What a bank has paid in a time that a restored store has forgotten is paid again."
-        by "test(=what_was_forgotten_is_recognised) | test(=sqlite::restore::what_was_forgotten_is_not_paid_again)" row 21;
+        by "test(=calls::what_was_forgotten_is_recognised) | test(=sqlite::restore::what_was_forgotten_is_not_paid_again)" row 21;
     EndedNotRecognised "ended-not-recognised" "What is held, or has failed, is not looked for among the payments that were forgotten."
-        by "test(=what_nobody_would_start_is_recognised) | test(=sqlite::restore::what_was_declared_failed_is_found_at_the_release)" row 21;
+        by "test(=calls::what_nobody_would_start_is_recognised) | test(=sqlite::restore::what_was_declared_failed_is_found_at_the_release)" row 21;
     UnsignedHold "unsigned-hold" "Anybody can put the installation on hold by an unsigned call."
-        by "test(=only_who_proves_it_puts_us_on_hold) | test(=sqlite::restore::nobody_else_puts_us_on_hold)" row 21;
+        by "test(=calls::only_who_proves_it_puts_us_on_hold) | test(=sqlite::restore::nobody_else_puts_us_on_hold)" row 21;
     ReleaseWithGaps "release-with-gaps" "A hold is released though a bank has spoken of payments that no statement has."
         by "test(=sqlite::restore::a_release_waits_for_the_statements)" row 21;
     ReportForgetsReversals "report-forgets-reversals" "The day's report leaves out what banks have taken back."
@@ -192,11 +192,11 @@ plants! {
     NameIsAReference "name-is-a-reference" "Of two payouts that the words of a debit name the first one is paid."
         by "test(=sqlite::reconcile::words_that_name_two_payouts_pay_neither)" row 22;
     CreditToldTwice "credit-told-twice" "A credit that two files tell of under two names funds twice."
-        by "test(=a_credit_is_booked_once) | test(=sqlite::credits::one_credit_told_in_two_ways_funds_once)" row 22;
+        by "test(=credits::a_credit_is_booked_once) | test(=sqlite::credits::one_credit_told_in_two_ways_funds_once)" row 22;
     NarrationBelieved "narration-believed" "What a payer has written is believed to be what the bank calls his credit."
-        by "test(=a_name_in_words_is_no_proof) | test(=sqlite::credits::nobody_makes_anothers_credit_disappear)" row 22;
+        by "test(=credits::a_name_in_words_is_no_proof) | test(=sqlite::credits::nobody_makes_anothers_credit_disappear)" row 22;
     WithdrawnTwice "withdrawn-twice" "One debit of a bank is booked as two withdrawals."
-        by "test(=a_debit_is_withdrawn_once)" row 35;
+        by "test(=two::a_debit_is_withdrawn_once)" row 35;
     RottenAmount "rotten-amount" "A payout is sent whatever amount its row says."
         by "test(sqlite::rotten_disk::no_amount_is_sent)" row 5;
 }

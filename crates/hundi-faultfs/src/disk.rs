@@ -348,6 +348,13 @@ impl State {
         self.alive(id).map(|_| ()).ok_or(ffi::SQLITE_IOERR_FSYNC)
     }
 
+    /// SQLite tells of a transaction that is committed.
+    pub(crate) fn committed(&mut self, id: HandleId) -> Result<(), Code> {
+        let node = self.alive(id).ok_or(ffi::SQLITE_IOERR)?;
+        let kind = node_of(&mut self.nodes, node)?.kind;
+        if self.faults.strikes(Fault::CommitUnheard, kind) { Err(ffi::SQLITE_IOERR) } else { Ok(()) }
+    }
+
     pub(crate) fn size(&mut self, id: HandleId) -> Result<usize, Code> {
         let node = self.alive(id).ok_or(ffi::SQLITE_IOERR_FSTAT)?;
         Ok(node_of(&mut self.nodes, node)?.content.len())

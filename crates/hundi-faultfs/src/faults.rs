@@ -18,19 +18,22 @@ pub enum Fault {
     Full,
     /// A sync fails, and what it should have written is given up: the next one succeeds without it.
     SyncError,
+    /// A commit is made for good, and its caller hears that it has failed.
+    CommitUnheard,
     /// A lock for writing is somebody else's.
     Busy,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 7] = [
+    pub const ALL: [Fault; 8] = [
         Fault::ReadError,
         Fault::ShortRead,
         Fault::FlippedByte,
         Fault::WriteError,
         Fault::Full,
         Fault::SyncError,
+        Fault::CommitUnheard,
         Fault::Busy,
     ];
 }

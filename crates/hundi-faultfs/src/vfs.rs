@@ -286,8 +286,12 @@ unsafe extern "C" fn check_reserved_lock(file: *mut sqlite3_file, out: *mut c_in
     unsafe { give(out, reserved.map(c_int::from)) }
 }
 
-unsafe extern "C" fn file_control(_: *mut sqlite3_file, _: c_int, _: *mut c_void) -> c_int {
-    ffi::SQLITE_NOTFOUND
+unsafe extern "C" fn file_control(file: *mut sqlite3_file, what: c_int, _: *mut c_void) -> c_int {
+    if what != ffi::SQLITE_FCNTL_COMMIT_PHASETWO {
+        return ffi::SQLITE_NOTFOUND;
+    }
+    // SAFETY: it is a file of ours.
+    code(unsafe { with(file, State::committed) })
 }
 
 unsafe extern "C" fn sector_size(_: *mut sqlite3_file) -> c_int {

@@ -190,6 +190,15 @@ fn faults_reach_sqlite() {
         assert_eq!(found(&connection), [1, 3], "{fault:?}");
     }
     let (disk, connection) = made(1);
+    disk.inject(Fault::CommitUnheard, 1);
+    assert_eq!(code(&insert(&connection, 1).unwrap_err()), ErrorCode::SystemIoFailure);
+    assert_eq!(found(&open(&disk)), [1], "it stands");
+    insert(&connection, 2).unwrap();
+    drop(connection);
+    disk.crash(Keep::Nothing, 1);
+    disk.power_on();
+    assert_eq!(found(&open(&disk)), [1, 2]);
+    let (disk, connection) = made(1);
     disk.rate(Fault::Busy, 1_000_000);
     assert_eq!(code(&insert(&connection, 1).unwrap_err()), ErrorCode::DatabaseBusy);
     disk.heal();

@@ -13,7 +13,7 @@
 //! modelled (`protocol.rs`). The laws are in `laws.rs`. Each thing that is wrong on purpose ([`Wrong`]) must break the law
 //! that is written beside it, or the check could not fail.
 
-#[path = "../common/mod.rs"]
+#[path = "../it/common.rs"]
 mod common;
 mod laws;
 mod protocol;

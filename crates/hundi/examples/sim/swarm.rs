@@ -38,6 +38,8 @@ faults! {
     KilledAtSync "process killed at a write or a sync" 60;
     Busy "database busy" 60;
     WriteFails "write fails" 30;
+    SyncFails "sync fails" 30;
+    CommitUnheard "commit made, its answer lost" 60;
     DiskFull "disk full" 30;
     HourForward "clock an hour forward" 20;
     HourBack "clock an hour back" 20;

@@ -661,11 +661,13 @@ impl World {
     fn count_disk(&mut self) {
         let tally = self.disk.tally();
         let fired = |fault| tally.fired.get(&fault).copied().unwrap_or(0);
-        use hundi_faultfs::Fault::{Busy, Full, WriteError};
+        use hundi_faultfs::Fault::{Busy, CommitUnheard, Full, SyncError, WriteError};
         for (fault, times) in [
             (Fault::PowerLoss, tally.crashes),
             (Fault::Busy, fired(Busy)),
             (Fault::WriteFails, fired(WriteError)),
+            (Fault::SyncFails, fired(SyncError)),
+            (Fault::CommitUnheard, fired(CommitUnheard)),
             (Fault::DiskFull, fired(Full)),
         ] {
             (0..times).for_each(|_| self.swarm.counters.count(fault));
@@ -686,10 +688,15 @@ impl World {
         if self.swarm.would(Fault::KilledAtSync) {
             self.disk.end_at(moment(&mut self.dice), End::Process);
         }
-        use hundi_faultfs::Fault::{Busy, WriteError};
-        for (fault, call) in [(Fault::Busy, Busy), (Fault::WriteFails, WriteError)] {
+        use hundi_faultfs::Fault::{Busy, CommitUnheard, SyncError, WriteError};
+        for (fault, call, most) in [
+            (Fault::Busy, Busy, 20),
+            (Fault::WriteFails, WriteError, 20),
+            (Fault::SyncFails, SyncError, 12),
+            (Fault::CommitUnheard, CommitUnheard, 12),
+        ] {
             if self.swarm.would(fault) {
-                self.disk.inject(call, nth(&mut self.dice, 20));
+                self.disk.inject(call, nth(&mut self.dice, most));
             }
         }
         if self.full_until_ms.is_some_and(|until_ms| until_ms <= self.now_ms) {

@@ -1,8 +1,8 @@
 //! Sequences of commands into the core, by several payouts of one merchant: the laws of `hundi-core` after each.
 
-use super::common::laws::{INPUTS, Input, PAYOUTS_MAX, World};
 use super::common::rules;
 use super::first;
+use super::laws::{INPUTS, Input, PAYOUTS_MAX, World};
 use hundi_core::schedule::{DAY, HOUR, MINUTE, SECOND};
 
 /// How long a step takes; clocks step back too.

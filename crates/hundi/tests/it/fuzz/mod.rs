@@ -19,9 +19,12 @@
 //! | `request_json`, `request_form` | a call and its body | through the router and the store: no 5xx, a code that is true, stored as it was sent |
 //! | `commands` | a sequence of commands | the laws of the core after each |
 
-#[path = "../../../../hundi-core/tests/common/mod.rs"]
+#[path = "../../../../hundi-core/tests/it/common.rs"]
 #[allow(dead_code, reason = "some of it is for the core's own tests")]
 mod common;
+#[path = "../../../../hundi-core/tests/it/laws.rs"]
+#[allow(dead_code, reason = "some of it is for the core's own tests")]
+mod laws;
 
 mod bank;
 mod commands;

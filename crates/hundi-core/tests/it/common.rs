@@ -1,10 +1,5 @@
 //! The little world that all these tests share: an installation, its merchants, and a copy of what it knows.
 
-#[allow(dead_code, reason = "not every test binary walks histories")]
-pub mod laws;
-#[allow(dead_code, reason = "not every test binary tells scripts")]
-pub mod script;
-
 use hundi_core::command::{CallbackWish, ConnectorRules, Merchant, MerchantState, Rules, Snapshot, Way};
 use hundi_core::fees::FeePlan;
 use hundi_core::ids::{Actor, Connector, MerchantId, OrderId, PayoutId, Reference};

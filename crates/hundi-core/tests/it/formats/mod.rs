@@ -1,7 +1,5 @@
 //! Bank files: what is read is shown as text, a line for each thing said, and compared.
 
-#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
-
 mod bankcsv;
 mod camt;
 mod csv;

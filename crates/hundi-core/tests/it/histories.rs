@@ -4,10 +4,8 @@
 //! 5.65 million million histories of up to nine inputs in a hundred thousand steps, and 1.14 million million of up to eight
 //! inputs in which two people speak too.
 
-mod common;
-
-use common::laws::{BY_NOBODY, INPUTS, Input, World};
-use common::rules;
+use super::common::rules;
+use super::laws::{BY_NOBODY, INPUTS, Input, World};
 use hundi_core::schedule::SECOND;
 use std::collections::HashMap;
 

@@ -1,8 +1,6 @@
-//! Bank credits that a person books and that statements tell of: `common/script.rs` says how to read a line.
+//! Bank credits that a person books and that statements tell of: `script.rs` says how to read a line.
 
-mod common;
-
-use common::script::check;
+use super::script::check;
 
 #[test]
 fn a_credit_is_booked_once() {

@@ -1,9 +1,7 @@
 //! Routing: tables of rules and what they choose, laws that hold for all rules, and the law above all of them, played
 //! through the whole core: another connector only after a refusal that allows it.
 
-mod common;
-
-use common::{NOON, connector, merchant, order, references, rules};
+use super::common::{NOON, connector, merchant, order, references, rules};
 use hundi_core::command::{
     CallbackWish, Command, ConnectorRules, Decision, Merchant, Outcome, Rules, Snapshot, Source, Way, Word, decide,
 };

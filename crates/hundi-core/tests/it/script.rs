@@ -1,7 +1,7 @@
 //! A world that is told by scripts: each line is an order, a bank's word or what two people say, and after `->` stands what
 //! comes of it. `scripts.rs` says how to read one.
 
-use super::{NOON, connector, merchant, order, references, reloaded, rules};
+use super::common::{NOON, connector, merchant, order, references, reloaded, rules};
 use hundi_core::command::{
     CALLED, CallbackWish, Command, CreditLine, Decision, FileLines, MerchantState, Outcome, Rules, Snapshot, Source,
     Transition, WAITING, Word, credit_names, decide,

@@ -1,6 +1,6 @@
 //! Payouts of one merchant, what can happen to them, and the laws that hold after each step whatever happened before it.
 
-use super::{NOON, connector, merchant, order, references, reloaded};
+use super::common::{NOON, connector, merchant, order, references, reloaded};
 use hundi_core::command::{
     CallbackWish, Command, Decision, ExceptionKey, KnownException, Outcome, Refusal, Rules, Snapshot, Source,
     Transition, WAITING, Word, decide,
@@ -152,6 +152,7 @@ impl World {
     }
 
     /// Whether there is the payout that is looked at.
+    #[allow(dead_code, reason = "fuzzing asks")]
     pub fn has_payout(&self) -> bool {
         self.snapshot.payouts.contains_key(&self.id())
     }

@@ -9,9 +9,7 @@
 //! wallet / reserved / fees and GST, the movements, the callbacks with their numbers, the exception, and when it is due.
 //! `same` means that nothing changed but perhaps when it is due. A line without `->` must not be refused.
 
-mod common;
-
-use common::script::check;
+use super::script::check;
 
 #[test]
 fn paid_and_taken_back() {

@@ -1,14 +1,7 @@
 //! A bank's calls in every order: each twice, beside two that somebody else has made up. Whatever the order, the payout ends as
 //! the bank's book says.
 
-// Helpers of tests may unwrap as tests may.
-#![allow(clippy::unwrap_used)]
-
-mod common;
-#[path = "../../hundi/tests/it/score.rs"]
-mod score;
-
-use common::{NOON, connector, merchant, order, references, rules};
+use super::common::{NOON, connector, merchant, order, references, rules};
 use hundi_core::command::{
     CallbackWish, Command, Decision, Outcome, Refusal, Rules, Snapshot, Source, Transition, Word, decide,
 };
@@ -146,7 +139,11 @@ fn calls_in_any_order_end_as_the_book_says() {
         }
     }
     assert_eq!(tried, 3 * 2_520);
-    score::score(12, "orders of calls, each twice, forged ones among them: the payout ends as the book says", tried);
+    crate::score::score(
+        12,
+        "orders of calls, each twice, forged ones among them: the payout ends as the book says",
+        tried,
+    );
 }
 
 #[test]

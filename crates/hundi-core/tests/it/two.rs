@@ -1,9 +1,7 @@
 //! What two people say, as scripts (`scripts.rs` says how to read one): `two WHAT ...` is proposed by one and approved by another
 //! at once, `propose WHAT ...` gives a number and `approve NUMBER as=NAME` approves it.
 
-mod common;
-
-use common::script::check;
+use super::script::check;
 
 #[test]
 fn declared_paid() {

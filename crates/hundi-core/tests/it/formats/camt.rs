@@ -5,9 +5,9 @@ use hundi_core::formats::camt;
 use proptest::prelude::*;
 
 const READ: Reader = |file, tell| camt::read(file, tell);
-const V2: &str = include_str!("../statements/camt.053.001.02.xml");
-const V8: &str = include_str!("../statements/camt.053.001.08.xml");
-const NOTICE: &str = include_str!("../statements/camt.054.001.04.xml");
+const V2: &str = include_str!("../../statements/camt.053.001.02.xml");
+const V8: &str = include_str!("../../statements/camt.053.001.08.xml");
+const NOTICE: &str = include_str!("../../statements/camt.054.001.04.xml");
 
 const V2_TOLD: [&str; 9] = [
     "begins `STMT-2026-245` of `50100012345678` with 100000.00 2026-09-02T00:00:00.000+05:30 to 2026-09-02T23:59:59.000+05:30",

@@ -142,7 +142,7 @@ fn the_format_is_told_by_the_beginning() {
     check(b"\xd0\xcf\x11\xe0..", "a.csv", "1: BAD it is a spreadsheet (XLS); export it as CSV");
     check(b"%PDF-1.4", "", "1: BAD it is a PDF; download the statement as CSV, MT940 or camt.053");
     check(b"\xff\xfe:\x00", "", "1: BAD it is UTF-16; save it as UTF-8");
-    let xml = include_bytes!("../statements/camt.053.001.02.xml");
+    let xml = include_bytes!("../../statements/camt.053.001.02.xml");
     assert!(first(xml, "").starts_with("begins `STMT-2026-245`"));
 }
 

@@ -1,9 +1,7 @@
 //! A batch of N decides what N batches of one decide: commands that see each other in one snapshot come to the same as
 //! commands of which each sees only what a store loads for it and leaves only what the store writes of its transition.
 
-mod common;
-
-use common::{NOON, connector, merchant, order, references, reloaded, rules};
+use super::common::{NOON, connector, merchant, order, references, reloaded, rules};
 use hundi_core::command::{
     CallbackWish, Command, Credit, CreditLine, Decision, FileLines, KnownCredit, KnownException, Outcome, Read, Rules,
     Snapshot, Source, Word, decide,
@@ -47,7 +45,7 @@ fn load(store: &Snapshot, command: &Command) -> Snapshot {
         }
         Command::Record { connector, reference, .. } => {
             names.push((*connector, *reference));
-            names.extend(BANKS.map(|bank| (common::connector(bank), *reference)));
+            names.extend(BANKS.map(|bank| (super::common::connector(bank), *reference)));
             payouts.extend(store.references.get(&(*connector, *reference)).map(|(payout, _)| *payout));
             merchants.extend(payouts.iter().map(|payout| store.payouts[payout].order.merchant));
         }
