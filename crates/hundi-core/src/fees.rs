@@ -187,6 +187,21 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_plan_prints_as_it_is_written() {
+        for (text, printed) in [
+            ("", "free"),
+            (" free ", "free"),
+            ("1000:3.00;*:5.00", "1000.00:3.00; *:5.00"),
+            ("25000:5.00; *:0+10bp@6.00..50.00", "25000.00:5.00; *:0.00+10bp@6.00..50.00"),
+        ] {
+            assert_eq!(FeePlan::parse(text).unwrap().to_string(), printed);
+        }
+        let bands = |count: usize| (1..count).map(|band| format!("{band}:1.00;")).collect::<String>() + "*:1.00";
+        assert!(FeePlan::parse(&bands(BANDS_MAX)).is_ok());
+        assert!(FeePlan::parse(&bands(BANDS_MAX + 1)).unwrap_err().contains("at most 20 bands"));
+    }
+
     proptest! {
         #[test]
         fn a_fee_is_within_its_limits_and_a_plan_prints_back(

@@ -567,6 +567,11 @@ mod tests {
     use super::*;
     use std::fmt::Write as _;
 
+    #[test]
+    fn what_is_sealed_is_not_shown() {
+        assert_eq!(format!("{:?}", Sealed([7, 7].into())), "Sealed(2 bytes)");
+    }
+
     fn events() -> Vec<Event> {
         let mut events = vec![Event::Start, Event::Cancel, Event::Expire];
         events.extend([Event::DeclareFailed, Event::Resume, Event::Borne, Event::Resolved]);

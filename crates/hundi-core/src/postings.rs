@@ -549,6 +549,7 @@ mod tests {
             accounts.apply(&movement).unwrap();
             assert_eq!(show(&accounts), after, "{movement:?}");
             assert_eq!(accounts.sum(), Some(0));
+            assert_eq!(Movement::from_sides(movement.kind, &movement.sides(), movement.cost), Some(movement));
         }
     }
 

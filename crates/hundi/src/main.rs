@@ -144,7 +144,11 @@ enum Command {
         #[arg(long, default_value = "sandbox")]
         connector: String,
         /// The file, or - for standard input
-        file: PathBuf,
+        #[arg(required_unless_present = "day")]
+        file: Option<PathBuf>,
+        /// In place of a file: the list that the bank itself gives of a day that is over, YYYY-MM-DD in India
+        #[arg(long, conflicts_with = "file")]
+        day: Option<String>,
     },
     /// Propose what takes two people; another operator approves it
     Propose(two::Proposing),
@@ -704,8 +708,8 @@ async fn act(app: &App, command: Command, actor: &Actor) -> Result<Output, Strin
             let text = if format == "csv" { csv } else { format!("{document}\n") };
             return Ok(Output::Text(text, document));
         }
-        Command::Reconcile { connector, file } => {
-            let report = reconcile(app, &connector, file, actor).await?;
+        Command::Reconcile { connector, file, day } => {
+            let report = reconcile(app, &connector, file, day, actor).await?;
             return Ok(Output::Compared(report.document(), report.clean()));
         }
         Command::Demo { .. }
@@ -722,18 +726,33 @@ async fn act(app: &App, command: Command, actor: &Actor) -> Result<Output, Strin
     document.map(Output::Document)
 }
 
-/// Reads a statement on a thread of its own and compares it.
-async fn reconcile(app: &App, connector: &str, file: PathBuf, actor: &Actor) -> Result<reconcile::Report, String> {
+/// Reads a statement on a thread of its own, or asks the bank for one, and compares it.
+async fn reconcile(
+    app: &App,
+    connector: &str,
+    file: Option<PathBuf>,
+    day: Option<String>,
+    actor: &Actor,
+) -> Result<reconcile::Report, String> {
     let connector = hundi_core::ids::Connector::parse(connector)
         .ok_or_else(|| format!("`{connector}` is not a connector's name"))?;
     let (to, mut fed) = mpsc::channel(CHUNKS_AHEAD);
-    if file.as_os_str() == "-" {
-        tokio::task::spawn_blocking(move || feed(std::io::stdin(), "-", &to));
-    } else {
-        let opened = std::fs::File::open(&file);
-        let input = opened.map_err(|error| format!("cannot read the statement {}: {error}", file.display()))?;
-        let hint = file.to_string_lossy().into_owned();
-        tokio::task::spawn_blocking(move || feed(input, &hint, &to));
+    match file {
+        Some(file) if file.as_os_str() == "-" => {
+            tokio::task::spawn_blocking(move || feed(std::io::stdin(), "-", &to));
+        }
+        Some(file) => {
+            let opened = std::fs::File::open(&file);
+            let input = opened.map_err(|error| format!("cannot read the statement {}: {error}", file.display()))?;
+            let hint = file.to_string_lossy().into_owned();
+            tokio::task::spawn_blocking(move || feed(input, &hint, &to));
+        }
+        None => {
+            let (said, hash) = reconcile::listed(app, connector, day.as_deref().unwrap_or_default()).await?;
+            for fed in [reconcile::Fed::Said(said), reconcile::Fed::Ended(hash)] {
+                to.try_send(fed).map_err(|error| error.to_string())?;
+            }
+        }
     }
     reconcile::reconcile(app, &mut fed, connector, actor).await
 }

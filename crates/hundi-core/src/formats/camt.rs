@@ -473,21 +473,7 @@ struct Whole {
 
 impl Whole {
     fn line(&self) -> Line {
-        Line {
-            at: 0,
-            side: self.side,
-            amount_paise: 0,
-            returned: false,
-            booked: self.booked,
-            booked_at: self.booked_at,
-            references: Vec::new(),
-            in_fields: 0,
-            bank_references: Vec::new(),
-            narrated: Vec::new(),
-            paid_into: "".into(),
-            narration: "".into(),
-            reason: "".into(),
-        }
+        Line { booked: self.booked, ..Line::new(self.side, 0, self.booked_at) }
     }
 }
 

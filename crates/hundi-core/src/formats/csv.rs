@@ -295,21 +295,8 @@ fn row(places: &Places, cells: &[String], at: u64) -> Result<Row, &'static str> 
             ["opening", "closing", "broughtforward", "carriedforward", "bf"].iter().any(|w| words.starts_with(w));
         return if balance { Ok(Row::Nothing) } else { Err("the row has no amount") };
     };
-    let mut line = Line {
-        at,
-        side,
-        amount_paise,
-        returned: false,
-        booked: true,
-        booked_at,
-        references: Vec::new(),
-        in_fields: 0,
-        bank_references: Vec::new(),
-        narrated: Vec::new(),
-        paid_into: "".into(),
-        narration: clean(narration, NARRATION_CHARS_MAX),
-        reason: "".into(),
-    };
+    let cleaned = clean(narration, NARRATION_CHARS_MAX);
+    let mut line = Line { at, narration: cleaned, ..Line::new(side, amount_paise, booked_at) };
     for place in places.references.iter().flatten() {
         let text = cell(*place);
         add_our_ids(&mut line.references, text);

@@ -53,6 +53,8 @@ pub struct Head {
     pub opening_paise: Option<i64>,
     /// The period, where it says one: from the first moment to the last.
     pub period: Option<(Timestamp, Timestamp)>,
+    /// Whether it has every entry of its period even where it names no balance, as the answer to a question has.
+    pub whole: bool,
 }
 
 /// Which way money went, as seen from the account.
@@ -69,12 +71,16 @@ pub enum Side {
 pub struct Line {
     /// Where it begins: the line of the text file, from 1.
     pub at: u64,
+    /// The bank's name for this entry alone, the same whenever it tells of it; empty where it has none.
+    pub entry: Box<str>,
     /// Into the account or out of it.
     pub side: Side,
     /// How much, paise; always positive.
     pub amount_paise: i64,
     /// Whether it takes back an earlier entry: `RvslInd`, return information, or RC/RD of MT940.
     pub returned: bool,
+    /// Whether the bank says of this debit that it has been taken back since, so that it proves no payment.
+    pub taken_back: bool,
     /// Whether it is booked, and not only announced. Only what is booked counts.
     pub booked: bool,
     /// When it was booked.
@@ -94,6 +100,29 @@ pub struct Line {
     pub narration: Box<str>,
     /// The code of a return's reason; empty if there is none.
     pub reason: Box<str>,
+}
+
+impl Line {
+    /// A booked entry of so many paise, which says nothing more.
+    pub fn new(side: Side, amount_paise: i64, booked_at: Timestamp) -> Line {
+        Line {
+            at: 0,
+            entry: "".into(),
+            side,
+            amount_paise,
+            returned: false,
+            taken_back: false,
+            booked: true,
+            booked_at,
+            references: Vec::new(),
+            in_fields: 0,
+            bank_references: Vec::new(),
+            narrated: Vec::new(),
+            paid_into: "".into(),
+            narration: "".into(),
+            reason: "".into(),
+        }
+    }
 }
 
 /// One order to a bank, as every kind of file carries it.

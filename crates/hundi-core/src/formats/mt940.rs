@@ -268,21 +268,7 @@ fn entry(field: &Field) -> Result<Line, &'static str> {
     let references =
         references.ok_or("the entry (:61:) has no type (S, N or F and three characters) after the amount")?;
     let (ours, banks) = references.split_once("//").unwrap_or((references, ""));
-    let mut line = Line {
-        at: field.at,
-        side,
-        amount_paise,
-        returned,
-        booked,
-        booked_at,
-        references: Vec::new(),
-        in_fields: 0,
-        bank_references: Vec::new(),
-        narrated: Vec::new(),
-        paid_into: "".into(),
-        narration: "".into(),
-        reason: "".into(),
-    };
+    let mut line = Line { at: field.at, returned, booked, ..Line::new(side, amount_paise, booked_at) };
     add_id(&mut line.references, ours);
     line.in_fields = line.references.len();
     add_id(&mut line.bank_references, banks);

@@ -146,6 +146,34 @@ fn calls_in_any_order_end_as_the_book_says() {
     );
 }
 
+/// What an ended payout hears again is written nowhere: a bank that repeats itself all day costs nothing.
+#[test]
+fn a_word_that_is_repeated_is_not_written() {
+    let enquiry = Source::Enquiry { asked_at: NOON };
+    for (said, again) in [
+        (&[Outcome::Paid][..], Outcome::Paid),
+        (&[Outcome::Paid], Outcome::Accepted),
+        (&[Outcome::Paid], Outcome::Silent),
+        (&[Outcome::Paid, Outcome::Reversed], Outcome::Reversed),
+        (&[Outcome::Paid, Outcome::Reversed], Outcome::Paid),
+        (&[REFUSED], REFUSED),
+        (&[REFUSED], Outcome::NotFound),
+    ] {
+        let mut world = World::new();
+        for outcome in said {
+            assert!(world.decided(*outcome, enquiry).is_some(), "{said:?}");
+        }
+        assert!(world.payout().next_at.is_none(), "{said:?}");
+        for source in [enquiry, Source::Statement, Source::SignedCallback] {
+            let before = world.payout().clone();
+            if source.may(again) {
+                assert!(world.decided(again, source).is_none(), "{said:?}, then {again:?} by {source:?}");
+                assert_eq!(*world.payout(), before);
+            }
+        }
+    }
+}
+
 #[test]
 fn on_hold_nothing_is_started() {
     let mut world = World::new();

@@ -18,13 +18,14 @@ pub fn connector(name: &str) -> Connector {
     Connector::parse(name).expect("a connector's name")
 }
 
-/// Two connectors: with `sandbox` "not found" is final five seconds after `send_before`, with `other` it never is.
+/// Two connectors: with `sandbox` "not found" is final five seconds after `send_before`; with `other`, which is given files, it
+/// never is.
 pub fn rules(attempts_max: u32, queue_us: i64) -> Rules {
     let rules = |name, not_found_final_us| ConnectorRules {
         connector: connector(name),
         not_found_final_us,
         carries: Carries::ALL,
-        way: Way::Call,
+        way: if name == "other" { Way::File } else { Way::Call },
     };
     Rules {
         attempts_max,

@@ -10,6 +10,7 @@ mod credits;
 mod formats;
 mod histories;
 mod laws;
+mod numbers;
 mod routing;
 #[path = "../../../hundi/tests/it/score.rs"]
 mod score;

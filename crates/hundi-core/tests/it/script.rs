@@ -4,7 +4,7 @@
 use super::common::{NOON, connector, merchant, order, references, reloaded, rules};
 use hundi_core::command::{
     CALLED, CallbackWish, Command, CreditLine, Decision, FileLines, MerchantState, Outcome, Rules, Snapshot, Source,
-    Transition, WAITING, Word, credit_names, decide,
+    Transition, WAITING, Way, Word, credit_names, decide,
 };
 use hundi_core::ids::{Actor, Connector, MerchantId, PayoutId, Reference};
 use hundi_core::money::{Amount, Balance};
@@ -339,6 +339,7 @@ impl World {
             "refused" => Outcome::Refused { elsewhere: false },
             "refused_elsewhere" => Outcome::Refused { elsewhere: true },
             "rail_refused" => Outcome::RailRefused,
+            "not_executed" => Outcome::NotExecuted,
             "reversed" => Outcome::Reversed,
             _ => panic!("{verb}: no such verb"),
         };
@@ -382,6 +383,12 @@ impl World {
             let same = format!("{:?}", reloaded(&self.snapshot)) == format!("{before:?}");
             assert!(same, "what is not done changes nothing");
         }
+        if let Decision::Done(done) = &decision {
+            let changed = |(id, payout): &(&PayoutId, &Payout)| before.payouts.get(id) != Some(payout);
+            let changed: Vec<PayoutId> = self.snapshot.payouts.iter().filter(changed).map(|(id, _)| *id).collect();
+            let told: Vec<PayoutId> = done.payout.iter().map(|payout| payout.order.id).collect();
+            assert_eq!(changed, told, "what changes is what is written");
+        }
         let is_fact = matches!(command, Command::Record { .. });
         match decision {
             Decision::Refused(refusal) => format!("{refusal:?}"),
@@ -391,6 +398,8 @@ impl World {
             Decision::Done(done) => {
                 self.history += u32::from(done.history.is_some());
                 if let (Some(attempt), Some(payout)) = (done.attempt, &done.payout) {
+                    let to_files = attempt.connector == connector("other");
+                    assert_eq!(attempt.way, if to_files { Way::File } else { Way::Call });
                     let key = (line.word(1).to_owned(), attempt.attempt);
                     self.attempts.insert(key, (attempt.connector, attempt.reference));
                     self.starts.entry(line.word(1).to_owned()).or_default().push(payout.send_before);

@@ -1180,3 +1180,119 @@ fn debits_beyond_the_wallet() {
          create D 600 imps    -> Failed 394.10/0.00/5.90 (Wallet balance is too low for the amount, fee and tax)",
     );
 }
+
+#[test]
+fn on_hold_what_is_queued_is_put_off() {
+    check(
+        "
+         fund 1000
+         create A 100 imps            -> Queued 894.10/105.90/0.00 reserve, due 30s
+         create B 100 imps
+         start B
+         hold set
+         expire A                     -> same, due 60s
+         expire B                     -> NotNow
+         wait 2h
+         expire A                     -> same, due 60s
+         hold release
+         // It is as old as the hold was long, and has an hour again.
+         expire A                     -> NotNow
+         start A                      -> Sending#1 788.20/211.80/0.00, due 7s
+         not_written A                -> Queued 788.20/211.80/0.00, due 450s
+         wait A
+         enquire A                    -> NotNow
+         wait 2h
+         expire A                     -> Failed 894.10/105.90/0.00 release [Failure 1]",
+    );
+}
+
+#[test]
+fn what_is_asked_in_vain_is_asked_ever_later() {
+    check(
+        "
+         fund 1000
+         create A 100 imps
+         start A                      -> Sending#1 894.10/105.90/0.00, due 7s
+         wait A
+         enquire A                    -> same, due 10s
+         silent A                     -> same, due 2s
+         enquire A                    -> NotNow
+         wait A
+         enquire A                    -> same, due 10s
+         silent A                     -> same, due 4s
+         wait A
+         enquire A                    -> same, due 10s
+         silent A                     -> same, due 8s
+         // A call that proves nothing makes us ask, and uses up nothing of the schedule.
+         paid A via=unsigned          -> same, due called
+         silent A via=reply           -> same, due called
+         enquire A                    -> same, due 10s
+         silent A                     -> same, due 15s
+         paid A rrn=R1                -> Paid#1 894.10/0.00/5.90 settle [Success 1]
+         paid A via=unsigned          -> same, due called
+         silent A                     -> same, due called
+         enquire A                    -> same, due 10s
+         silent A                     -> same, due 15s
+         not_found A                  -> same, due 30s
+         wait 1d
+         paid A via=unsigned          -> same, due called
+         enquire A                    -> same, due 10s
+         not_found A                  -> same, due 30s
+         show A                       -> Paid rrn=R1 paid_by=1 reference=9K8Y reason=",
+    );
+}
+
+#[test]
+fn what_a_bank_has_not_executed_goes_elsewhere_once() {
+    check(
+        "
+         fund 1000
+         create A 100 imps
+         start A                      -> Sending#1 894.10/105.90/0.00, due 7s
+         not_executed A               -> Queued#1 894.10/105.90/0.00, due 0s
+         not_executed A               -> same, due 0s
+         start A                      -> Sending#2 894.10/105.90/0.00, due 7s
+         not_executed A 1             -> same, due 7s
+         not_executed A               -> Queued#2 894.10/105.90/0.00, due 0s
+         start A                      -> Sending#3 894.10/105.90/0.00, due 7s
+         not_executed A               -> Failed#3 1000.00/0.00/0.00 release [Failure 1]
+         not_executed A               -> same
+         show A                       -> Failed rrn= paid_by=- reference=T8FL reason=Not executed by the bank",
+    );
+}
+
+#[test]
+fn the_banks_reference_may_come_late_and_stays() {
+    check(
+        "
+         fund 1000
+         create A 100 imps
+         start A
+         paid A                       -> Paid#1 894.10/0.00/5.90 settle [Success 1]
+         show A                       -> Paid rrn= paid_by=1 reference=9K8Y reason=
+         paid A                       -> same
+         paid A rrn=R1                -> Paid#1 894.10/0.00/5.90
+         show A                       -> Paid rrn=R1 paid_by=1 reference=9K8Y reason=
+         paid A rrn=R2                -> same
+         paid A                       -> same
+         show A                       -> Paid rrn=R1 paid_by=1 reference=9K8Y reason=
+         reversed A why=Closed        -> Reversed#1 1000.00/0.00/0.00 restore [Reversal 2]
+         reversed A why=Again rrn=R3  -> same
+         show A                       -> Reversed rrn=R1 paid_by=1 reference=9K8Y reason=Closed",
+    );
+}
+
+#[test]
+fn an_outage_makes_pauses_of_ten_minutes_at_most() {
+    check(
+        "
+         fund 1000
+         create A 100 imps
+         wait 160s
+         later A                      -> same, due 10s
+         wait 7040s
+         later A                      -> same, due 450s
+         wait 3h
+         later A                      -> same, due 600s",
+    );
+}

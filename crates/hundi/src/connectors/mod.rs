@@ -25,6 +25,7 @@ use crate::http_out::{OutError, OutReply, OutRequest, Reach, check_url};
 use crate::locked;
 use files::FileBank;
 use hundi_core::command::{ConnectorRules, Outcome, Word};
+use hundi_core::formats::Line;
 use hundi_core::ids::{Connector, Reference};
 use hundi_core::money::Amount;
 use hundi_core::party::{Beneficiary, PersonName};
@@ -140,6 +141,28 @@ pub enum NoWord {
     NotOurs,
 }
 
+/// An entry of an account, as its bank lists it.
+#[derive(Debug)]
+pub struct Entry {
+    /// When it was booked.
+    pub at: Timestamp,
+    /// The balance after it, paise.
+    pub balance_paise: i64,
+    /// What it says as lines of a statement: one, or two where the bank has taken its fee with it.
+    pub lines: Vec<Line>,
+}
+
+/// Some entries of an account, in the order of the bank.
+#[derive(Debug)]
+pub struct Page {
+    /// The account's number.
+    pub account: Box<str>,
+    /// Each, or what is wrong with it.
+    pub entries: Vec<Result<Entry, &'static str>>,
+    /// Whether there may be more.
+    pub full: bool,
+}
+
 /// A bank that speaks HTTP: what to send it, and what its replies and calls mean. Pure, so that each row of its table
 /// "reply -> outcome" is a line of a test.
 pub trait Bank: std::fmt::Debug + Send + Sync {
@@ -158,6 +181,15 @@ pub trait Bank: std::fmt::Debug + Send + Sync {
     fn enquiry(&self, question: Question) -> Option<OutRequest>;
     /// What a reply means. Only an explicit word about this reference pays or refuses; everything else is silence.
     fn outcome(&self, reference: Reference, asked: Asked, reply: &Result<OutReply, OutError>) -> Word;
+    /// The question for what was booked on the account from one moment to before another, after the first `skip` entries;
+    /// `None` where the bank answers none.
+    fn entries(&self, _: (Timestamp, Timestamp), _skip: usize) -> Option<OutRequest> {
+        None
+    }
+    /// What the answer says; `None` where it is none.
+    fn page(&self, _: &[u8]) -> Option<Page> {
+        None
+    }
     /// How often it may be called; `None` is as often as we like.
     fn pace(&self) -> Option<&Pace> {
         None

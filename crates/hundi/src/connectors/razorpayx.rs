@@ -26,26 +26,44 @@
 //! An empty list is "not found", which is never final. Nobody promises that a reference is listed once: of several payouts
 //! one that paid counts first, then one that still may; only if all have failed is it refused.
 //!
+//! The list of the account's transactions is a statement ([`Bank::entries`]). One of a payout tells our reference by the note
+//! that the payout was given, and its UTR. Where the fees were taken with it, `debit` is the amount and the fees, and the fees are
+//! a line of their own; on a current account it is the amount alone. The samples of `webhooks/transactions` (218 = 100 + 118)
+//! and `api/x/transactions/entity` (1,000,000, fees 3) show one each. How a return is listed is not documented: any credit that
+//! is no bank transfer is taken for one.
+//!
 //! Source: RazorpayX API documentation (`razorpay/markdown-docs`, April 2026): `api/x`, `errors/x`, `webhooks`.
 
 use super::{
-    Asked, Bank, Call, Called, NoWord, Pace, Question, Transfer, address, bare, configured, label, needed_secret,
-    reason, replied, secret, turned_away,
+    Asked, Bank, Call, Called, Entry, NoWord, Pace, Page, Question, Transfer, address, bare, configured, label,
+    needed_secret, reason, replied, secret, turned_away,
 };
 use crate::config;
 use crate::http_out::{Method, OutError, OutReply, OutRequest, Reach};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
 use hundi_core::command::{ConnectorRules, Outcome, Way, Word};
+use hundi_core::formats::{Line, Side};
 use hundi_core::ids::{Connector, Reference};
+use hundi_core::money::Amount;
 use hundi_core::party::Beneficiary;
 use hundi_core::rails::Rail;
 use hundi_core::routing::Carries;
+use hundi_core::schedule::{SECOND, Timestamp};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::Sha256;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// The note of a payout that has our reference: its transactions show notes and no `reference_id`.
+const NOTE: &str = "hundi";
+/// So many transactions are asked for at once, the most that RazorpayX lists, and the most that is read of them, bytes.
+const PAGE: usize = 100;
+const PAGE_BYTES_MAX: usize = 1024 * 1024;
+/// What is kept of what a transaction is for, characters.
+const NARRATION_CHARS_MAX: usize = 500;
 /// The most of a reply that is read, bytes: a list of a few payouts.
 const REPLY_BYTES_MAX: usize = 64 * 1024;
 /// So many payouts of one reference are read.
@@ -79,6 +97,7 @@ const IMPS_NOT_ALLOWED: &str = "imps_not_allowed";
 pub struct RazorpayX {
     connector: Connector,
     payouts: String,
+    transactions: String,
     account_number: String,
     authorization: String,
     purpose: String,
@@ -98,6 +117,7 @@ struct PayoutBody<'a> {
     queue_if_low_balance: bool,
     reference_id: &'a str,
     narration: &'a str,
+    notes: BTreeMap<&'static str, &'a str>,
 }
 
 #[derive(Serialize)]
@@ -146,9 +166,38 @@ struct StatusDetails {
 }
 
 #[derive(Deserialize)]
-struct List {
+struct List<T> {
     entity: String,
-    items: Vec<Payout>,
+    items: Vec<T>,
+}
+
+/// A transaction of the account: one of `credit` and `debit` is 0.
+#[derive(Deserialize)]
+struct Transaction {
+    id: String,
+    account_number: String,
+    currency: String,
+    credit: i64,
+    debit: i64,
+    balance: i64,
+    source: Cause,
+    created_at: i64,
+}
+
+/// What a transaction was made by: a payout, a bank transfer, or something else.
+#[derive(Deserialize)]
+struct Cause {
+    id: Option<String>,
+    entity: String,
+    status: Option<String>,
+    amount: Option<i64>,
+    fees: Option<i64>,
+    utr: Option<String>,
+    bank_reference: Option<String>,
+    payer_name: Option<String>,
+    /// An object, or an empty list where there are none.
+    #[serde(default)]
+    notes: Value,
 }
 
 #[derive(Deserialize)]
@@ -198,6 +247,7 @@ impl RazorpayX {
         Ok(RazorpayX {
             connector: configured(name)?,
             payouts: format!("{url}/payouts"),
+            transactions: format!("{url}/transactions"),
             account_number: options.account_number.clone(),
             authorization,
             purpose: options.purpose.clone(),
@@ -241,7 +291,9 @@ impl RazorpayX {
 
     /// What a list says.
     fn listed(&self, reference: Reference, question: Question, body: &[u8]) -> Word {
-        let Ok(List { entity, items }) = serde_json::from_slice(body) else { return bare(Outcome::Silent, "") };
+        let Ok(List::<Payout> { entity, items }) = serde_json::from_slice(body) else {
+            return bare(Outcome::Silent, "");
+        };
         if entity != "collection" {
             return bare(Outcome::Silent, "");
         }
@@ -268,6 +320,53 @@ impl RazorpayX {
             Some(word) if whole || rank(word.outcome) <= 1 => word,
             _ => bare(Outcome::Silent, ""),
         }
+    }
+}
+
+/// The lines of a statement that a transaction is.
+fn lines(transaction: &Transaction) -> Result<Vec<Line>, &'static str> {
+    let Transaction { id, credit, debit, source, created_at, .. } = transaction;
+    let (side, paise) = match (*credit, *debit) {
+        (paise @ 1.., 0) => (Side::Credit, paise),
+        (0, paise @ 1..) => (Side::Debit, paise),
+        _ => return Err("it is neither a credit nor a debit"),
+    };
+    Amount::from_paise(paise).ok_or("its amount is beyond all amounts")?;
+    let booked_at = Timestamp(created_at.checked_mul(SECOND).ok_or("its time is beyond all times")?);
+    let transferred = source.entity == "bank_transfer";
+    let named = source.notes.get(NOTE).and_then(Value::as_str).and_then(Reference::parse);
+    let named = named.map(|reference| reference.as_str().into());
+    let bank = label(if transferred { &source.bank_reference } else { &source.utr }.as_deref().unwrap_or_default());
+    let cause = source.id.as_deref().unwrap_or_default();
+    let who = source.payer_name.as_deref().unwrap_or_default();
+    let paying = source.entity == "payout" && side == Side::Debit;
+    let status = source.status.as_deref().filter(|_| paying);
+    let taken_back = matches!(status, Some("failed" | "reversed" | "rejected" | "cancelled"));
+    let narration: String = format!("{} {cause} {who}", source.entity).chars().filter(|c| !c.is_control()).collect();
+    let line = Line {
+        entry: id.as_str().into(),
+        returned: side == Side::Credit && !transferred,
+        taken_back,
+        // The account is debited as soon as a payout begins.
+        booked: status.is_none_or(|status| status == "processed") || taken_back,
+        references: Vec::from_iter(named.filter(|_| !transferred)),
+        in_fields: 1,
+        bank_references: if bank.is_empty() { Vec::new() } else { vec![bank] },
+        narration: narration.chars().take(NARRATION_CHARS_MAX).collect::<String>().trim().into(),
+        ..Line::new(side, paise, booked_at)
+    };
+    let paid = source.amount.filter(|_| paying);
+    match (paid, source.fees) {
+        (Some(paid @ 1..), Some(fees @ 1..)) if paid.checked_add(fees) == Some(paise) => {
+            let fees = Line {
+                entry: format!("{id}/fees").into(),
+                booked: line.booked,
+                narration: format!("fees of {cause}").chars().take(NARRATION_CHARS_MAX).collect::<String>().into(),
+                ..Line::new(side, fees, booked_at)
+            };
+            Ok(vec![Line { amount_paise: paid, ..line }, fees])
+        }
+        _ => Ok(vec![line]),
     }
 }
 
@@ -351,6 +450,7 @@ impl Bank for RazorpayX {
             queue_if_low_balance: false,
             reference_id: reference,
             narration: reference,
+            notes: BTreeMap::from([(NOTE, reference)]),
         };
         let headers =
             vec![("content-type", "application/json".to_owned()), ("x-payout-idempotency", reference.to_owned())];
@@ -376,6 +476,35 @@ impl Bank for RazorpayX {
             (Ok((400, body)), Asked::ToPay) => self.refusal(body),
             (Ok(_), _) => bare(Outcome::Silent, ""),
         }
+    }
+
+    fn entries(&self, (from, to): (Timestamp, Timestamp), skip: usize) -> Option<OutRequest> {
+        let account = utf8_percent_encode(&self.account_number, NON_ALPHANUMERIC);
+        // Both ends are of the time that is asked for.
+        let (from, to) = (from.0 / SECOND, to.0 / SECOND - 1);
+        let url =
+            format!("{}?account_number={account}&from={from}&to={to}&count={PAGE}&skip={skip}", self.transactions);
+        let request = self.out(Method::Get, url, Vec::new(), Vec::new());
+        Some(OutRequest { reply_bytes_max: PAGE_BYTES_MAX, ..request })
+    }
+
+    fn page(&self, body: &[u8]) -> Option<Page> {
+        let List::<Value> { entity, items } = serde_json::from_slice(body).ok()?;
+        let full = items.len() >= PAGE;
+        let entry = |item: Value| {
+            let transaction: Transaction = serde_json::from_value(item).map_err(|_| "it cannot be read")?;
+            if transaction.account_number != self.account_number {
+                return Err("it is of another account");
+            }
+            if transaction.currency != "INR" {
+                return Err("it is not in rupees");
+            }
+            let lines = lines(&transaction)?;
+            let at = lines.first().map_or(Timestamp(0), |line| line.booked_at);
+            Ok(Entry { at, balance_paise: transaction.balance, lines })
+        };
+        let account = self.account_number.as_str().into();
+        (entity == "collection").then(|| Page { account, entries: items.into_iter().map(entry).collect(), full })
     }
 
     fn pace(&self) -> Option<&Pace> {
@@ -434,14 +563,13 @@ impl std::fmt::Debug for RazorpayX {
 mod tests {
     use super::super::tests::{PAID, REFERENCE, UNPAID, heard, reference, shared_rows, told};
     use super::*;
-    use hundi_core::money::Amount;
     use hundi_core::party::{AccountNumber, Ifsc, Mobile, PersonName, Vpa};
-    use hundi_core::schedule::Timestamp;
 
     fn bank() -> RazorpayX {
         RazorpayX {
             connector: configured("rzp").unwrap(),
             payouts: "http://rzp.test/v1/payouts".to_owned(),
+            transactions: "http://rzp.test/v1/transactions".to_owned(),
             account_number: "7878780080316316".to_owned(),
             authorization: "Basic a2V5OnNlY3JldA==".to_owned(),
             purpose: "payout".to_owned(),
@@ -616,6 +744,92 @@ mod tests {
             "http://rzp.test/v1/payouts?account_number=7878780080316316&reference_id=ABCDEFGHIJKLMNO&count=10"
         );
         assert!(!format!("{:?}", bank()).contains("a2V5"));
+    }
+
+    /// A transaction of a payout in the shape of the documentation's samples, with these members instead of its own.
+    fn transaction(change: serde_json::Value) -> serde_json::Value {
+        let mut one = serde_json::json!({
+            "id": "txn_00000000000003", "entity": "transaction", "account_number": "7878780080316316", "amount": 1_000_000,
+            "currency": "INR", "credit": 0, "debit": 1_000_000, "balance": 9_000_000,
+            "source": {
+                "id": "pout_00000000000001", "entity": "payout", "fund_account_id": "fa_00000000000001", "amount": 1_000_000,
+                "notes": [], "fees": 3, "tax": 1, "status": "processed", "utr": "000000000001", "mode": "NEFT",
+                "created_at": 1_545_224_066, "fee_type": null,
+            },
+            "created_at": 1_545_224_066,
+        });
+        for (name, value) in change.as_object().unwrap() {
+            match value.as_object() {
+                Some(members) => members.iter().for_each(|(member, value)| one[name][member] = value.clone()),
+                None => one[name] = value.clone(),
+            }
+        }
+        one
+    }
+
+    #[test]
+    fn a_transaction_is_the_lines_that_its_row_says() {
+        let shown = |change| {
+            let body = serde_json::json!({ "entity": "collection", "count": 1, "items": [transaction(change)] });
+            let page = bank().page(body.to_string().as_bytes()).unwrap();
+            assert!(!page.full);
+            let entry = match page.entries.into_iter().next().unwrap() {
+                Ok(entry) => entry,
+                Err(why) => return why.to_owned(),
+            };
+            let line = |line: &Line| {
+                let signs =
+                    [(line.returned, " returned"), (line.taken_back, " taken back"), (!line.booked, " announced")];
+                let signs: String = signs.iter().filter(|(is, _)| *is).map(|(_, sign)| *sign).collect();
+                format!("{:?} {}{signs} {:?} {:?}", line.side, line.amount_paise, line.references, line.bank_references)
+            };
+            entry.lines.iter().map(line).collect::<Vec<_>>().join("; ")
+        };
+        use serde_json::json;
+        for (change, expected) in [
+            (json!({}), r#"Debit 1000000 [] ["000000000001"]"#),
+            (
+                json!({ "source": { "notes": { "hundi": REFERENCE } } }),
+                r#"Debit 1000000 ["ABCDEFGHIJKLMNO"] ["000000000001"]"#,
+            ),
+            // The sample of the webhook: the fees are in the debit.
+            (
+                json!({ "amount": 218, "debit": 218, "source": { "amount": 100, "fees": 118, "status": "processing", "utr": null } }),
+                "Debit 100 announced [] []; Debit 118 announced [] []",
+            ),
+            (json!({ "debit": 1_000_003 }), r#"Debit 1000000 [] ["000000000001"]; Debit 3 [] []"#),
+            // Neither the amount nor the amount with the fees: as the account was debited, and a person looks.
+            (json!({ "debit": 1_000_002 }), r#"Debit 1000002 [] ["000000000001"]"#),
+            (json!({ "source": { "status": "reversed" } }), r#"Debit 1000000 taken back [] ["000000000001"]"#),
+            (json!({ "source": { "status": "queued" } }), r#"Debit 1000000 announced [] ["000000000001"]"#),
+            (
+                json!({ "debit": 0, "credit": 500, "source": { "entity": "bank_transfer", "bank_reference": "AXIR000000000001" } }),
+                r#"Credit 500 [] ["AXIR000000000001"]"#,
+            ),
+            (
+                json!({ "debit": 0, "credit": 500, "source": { "entity": "reversal" } }),
+                r#"Credit 500 returned [] ["000000000001"]"#,
+            ),
+            (json!({ "source": { "entity": "external" } }), r#"Debit 1000000 [] ["000000000001"]"#),
+            (json!({ "debit": 0 }), "it is neither a credit nor a debit"),
+            (json!({ "credit": 1 }), "it is neither a credit nor a debit"),
+            (json!({ "debit": -1 }), "it is neither a credit nor a debit"),
+            (json!({ "currency": "USD" }), "it is not in rupees"),
+            (json!({ "account_number": "1" }), "it is of another account"),
+            (json!({ "debit": i64::MAX }), "its amount is beyond all amounts"),
+            (json!({ "created_at": i64::MAX }), "its time is beyond all times"),
+            (json!({ "balance": "9000000" }), "it cannot be read"),
+        ] {
+            assert_eq!(shown(change.clone()), expected, "{change}");
+        }
+        assert!(bank().page(b"{}").is_none() && bank().page(br#"{"entity":"payout","items":[]}"#).is_none());
+        let full = serde_json::json!({ "entity": "collection", "items": vec![0; PAGE] });
+        assert!(bank().page(full.to_string().as_bytes()).is_some_and(|page| page.full && page.entries.len() == PAGE));
+        let day = (Timestamp(SECOND), Timestamp(5 * SECOND));
+        assert_eq!(
+            bank().entries(day, 100).unwrap().url,
+            "http://rzp.test/v1/transactions?account_number=7878780080316316&from=1&to=4&count=100&skip=100"
+        );
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub struct Item {
     pub side: Side,
     /// Whether it takes back an earlier entry.
     pub returned: bool,
+    /// Whether it is a debit that was taken back since.
+    taken_back: bool,
     /// Everything that may be our reference, the likeliest first.
     pub ours: Vec<Reference>,
     /// How many of them stand in fields: the first. What a merchant writes may be among the others.
@@ -53,6 +55,8 @@ pub struct Item {
 pub enum Judged {
     /// It says what we know.
     Known,
+    /// It says what the bank has taken back since, of a payout that nobody calls paid: it is nobody's line.
+    TakenBack,
     /// The payout must hear it.
     Record(Outcome),
     /// Our reference is not on it; the bank's may tell. A credit of which it does not is booked.
@@ -65,6 +69,11 @@ pub enum Judged {
 /// stands on it, because banks word it differently from file to file.
 fn identity(account: &[u8; 32], line: &Line) -> Vec<u8> {
     let mut text = account.to_vec();
+    if !line.entry.is_empty() {
+        // What else a bank says of an entry that it names may change until the next time it tells of it.
+        text.extend([b"entry", line.entry.as_bytes(), &[line.side as u8]].concat());
+        return text;
+    }
     let numbers = [line.side as i64, line.amount_paise, i64::from(line.returned), line.booked_at.ist_day()];
     numbers.iter().for_each(|number| text.extend(number.to_be_bytes()));
     // Nor do words alone name a credit: two payers may have written the same.
@@ -125,13 +134,14 @@ impl Item {
             sealed: keys.seal(place, said.as_bytes()),
         };
         let reason = line.reason.clone();
-        let (at, side, returned) = (line.at, line.side, line.returned);
+        let (at, side, returned, taken_back) = (line.at, line.side, line.returned, line.taken_back);
         let whose = if side == Side::Credit { rules.whose(keys, line) } else { BTreeSet::new() };
         let (payout, forgotten, several) = (None, None, false);
         Item {
             at,
             side,
             returned,
+            taken_back,
             ours,
             ours_in_fields,
             looks_ours,
@@ -252,13 +262,20 @@ impl Item {
                 side => Judged::Tell(self.unknown(side)),
             };
         };
-        let same = payout.amount_paise == self.row.amount_paise && payout.paid_attempt == Some(payout.attempt);
+        let equal = payout.amount_paise == self.row.amount_paise;
+        let same = equal && payout.paid_attempt == Some(payout.attempt);
         match (self.side, payout.state) {
             // The bank takes back what it had credited: none of our orders is that.
             (Side::Debit, _) if self.returned => Judged::Tell(ExceptionKind::UnknownDebit),
             (Side::Debit, _) if others && !planted(Plant::SecondDebitKnown) => Judged::Tell(ExceptionKind::PaidTwice),
             (Side::Credit, _) if others => Judged::Tell(ExceptionKind::UnknownCredit),
             (Side::Debit, State::Paid | State::Reversed) | (Side::Credit, State::Reversed) if same => Judged::Known,
+            // What became of the payout the bank must say itself.
+            (Side::Debit, State::Queued | State::Sending | State::Sent | State::Failed | State::Cancelled)
+                if self.taken_back && equal =>
+            {
+                Judged::TakenBack
+            }
             (Side::Debit, _) => Judged::Record(Outcome::Paid),
             (Side::Credit, _) => Judged::Record(Outcome::Reversed),
         }

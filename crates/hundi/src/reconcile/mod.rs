@@ -11,7 +11,10 @@
 //! differs becomes an exception, and never a movement of money. A run that breaks off is repeated by the same file.
 
 mod line;
+mod listed;
 mod statement;
+
+pub use listed::listed;
 
 use crate::App;
 use crate::credits::Rules;
@@ -321,7 +324,7 @@ impl Run<'_> {
             match judged {
                 Judged::Record(outcome) => records.push((item, outcome)),
                 Judged::Later => self.undecided.push(item),
-                Judged::Known | Judged::Tell(_) => {}
+                Judged::Known | Judged::TakenBack | Judged::Tell(_) => {}
             }
         }
         self.write(bulk).await?;
@@ -372,11 +375,11 @@ impl Run<'_> {
     /// What is kept of a line that was judged so; tells whom it concerns.
     fn found(&mut self, bulk: &mut Bulk, item: &Item, judged: Judged, before: usize, now: Timestamp) -> Found {
         let (result, kind) = match judged {
-            Judged::Known => (LineResult::Known, None),
+            Judged::Known | Judged::TakenBack => (LineResult::Known, None),
             Judged::Record(_) | Judged::Later => (LineResult::Pending, None),
             Judged::Tell(kind) => (LineResult::Told, Some(kind)),
         };
-        self.report.known += u64::from(judged == Judged::Known);
+        self.report.known += u64::from(result == LineResult::Known);
         if let Some(kind) = kind {
             // The first of them is the one that is in order; where none is, each has an exception of its own.
             let from = usize::from(item.payout.is_some());
@@ -384,7 +387,8 @@ impl Run<'_> {
             bulk.exception(self.connector, &difference, now);
             self.report.tell(difference);
         }
-        Found { result, kind, by_rrn: false, payout: item.payout }
+        let payout = item.payout.filter(|_| judged != Judged::TakenBack);
+        Found { result, kind, by_rrn: false, payout }
     }
 
     /// The difference that a line makes; after `before` others of its kind.
@@ -524,7 +528,7 @@ impl Run<'_> {
                 judged => judged,
             };
             let mut found = self.found(&mut bulk, &item, judged, before, now);
-            found.by_rrn = item.payout.is_some();
+            found.by_rrn = found.payout.is_some();
             bulk.mark(self.connector, (&item.row.reference, &item.row.line), &found);
             let (reference, line, side) = (item.row.reference.clone(), item.row.line.clone(), item.row.side);
             let name = by_payout.unwrap_or_else(|| reference.clone());

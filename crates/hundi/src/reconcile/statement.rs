@@ -115,7 +115,7 @@ impl Run<'_> {
             let row = open.row(self.app, file);
             let mut told = Vec::new();
             self.sums(&row, &mut told);
-            let whole = row.bad == 0 && row.closing_paise.is_some();
+            let whole = row.bad == 0 && (row.closing_paise.is_some() || open.head.whole);
             let before = self.app.store.statement_before(self.connector, &row.account, &row.statement, row.from_at);
             let before = before.await.map_err(text)?.map(|(_, _, to, closing)| (to, closing));
             if whole {

@@ -27,26 +27,17 @@ fn sandbox() -> Connector {
 fn credit(rupees: i64, names: &[&str], narration: &str) -> Line {
     let (words, fields): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| name.starts_with('~'));
     Line {
-        at: 1,
-        side: Side::Credit,
-        amount_paise: rupees * 100,
-        returned: false,
-        booked: true,
-        booked_at: START,
-        references: Vec::new(),
-        in_fields: 0,
         bank_references: fields.into_iter().map(Into::into).collect(),
         narrated: words.into_iter().filter_map(|name| name.strip_prefix('~')).map(Into::into).collect(),
-        paid_into: "".into(),
         narration: narration.into(),
-        reason: "".into(),
+        ..Line::new(Side::Credit, rupees * 100, START)
     }
 }
 
 /// A file with these lines. It begins and ends, so what it lacks is looked for too.
 fn file(lines: &[Line], hours: (i64, i64)) -> Vec<Said> {
     let period = Some((START.after(hours.0 * HOUR), START.after(hours.1 * HOUR)));
-    let head = Head { id: "1".into(), account: "SANDBOX000001".into(), opening_paise: None, period };
+    let head = Head { id: "1".into(), account: "SANDBOX000001".into(), opening_paise: None, period, whole: false };
     let lines = lines.iter().cloned().map(|line| Said::Line(Box::new(line)));
     [Said::Begins(head)].into_iter().chain(lines).chain([Said::Ends { closing_paise: Some(0) }]).collect()
 }

@@ -307,19 +307,9 @@ impl Scene {
         }
         let said = lines.iter().map(|line| {
             SaidByBank::Line(Box::new(StatementLine {
-                at: 1,
-                side: Side::Credit,
-                amount_paise: line.paise,
-                returned: false,
-                booked: true,
-                booked_at: Timestamp::ist_midnight(line.day),
-                references: Vec::new(),
-                in_fields: 0,
                 bank_references: line.names.iter().map(|name| name.as_str().into()).collect(),
-                narrated: Vec::new(),
-                paid_into: "".into(),
                 narration: line.words.into(),
-                reason: "".into(),
+                ..StatementLine::new(Side::Credit, line.paise, Timestamp::ist_midnight(line.day))
             }))
         });
         // Without an end: what such a file lacks is not looked for.

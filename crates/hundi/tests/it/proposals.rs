@@ -356,19 +356,8 @@ async fn a_credit_that_nobody_knows_is_kept_and_given_once() {
     admin::merchant_add(&world.app, "acme", "free", &operator()).await.unwrap();
     // The bank's statement has a credit that nobody has booked.
     let line = Line {
-        at: 1,
-        side: Side::Credit,
-        amount_paise: 500_00,
-        returned: false,
-        booked: true,
-        booked_at: world.app.clock.now(),
-        references: Vec::new(),
-        in_fields: 0,
         bank_references: vec!["UTR000000000777".into()],
-        narrated: Vec::new(),
-        paid_into: "".into(),
-        narration: "".into(),
-        reason: "".into(),
+        ..Line::new(Side::Credit, 500_00, world.app.clock.now())
     };
     let say = async || {
         let (to, mut fed) = mpsc::channel(2);

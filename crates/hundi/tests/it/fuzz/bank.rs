@@ -1,5 +1,6 @@
 //! What banks say: replies to our requests, and their calls. The first byte of an input says which bank.
 
+use super::files::keeps_to_its_limits;
 use super::first;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
@@ -7,6 +8,7 @@ use hundi::config::Config;
 use hundi::connectors::{Asked, Bank, Call, Connectors, Question};
 use hundi::http_out::{OutError, OutReply};
 use hundi_core::command::{Outcome, Word};
+use hundi_core::formats::Line;
 use hundi_core::ids::Reference;
 use hundi_core::schedule::{SECOND, Timestamp};
 use hundi_core::signing;
@@ -73,6 +75,8 @@ pub fn reply(mut data: &[u8]) {
         printable(&word);
         word.outcome
     };
+    let listed = bank.page(data).into_iter().flat_map(|page| page.entries).flatten();
+    listed.flat_map(|entry| entry.lines).for_each(|line| keeps_to_its_limits(&Line { at: 1, ..line }));
     let said = |body: &[u8]| outcome(Ok(OutReply { status, body: body.to_vec().into(), truncated }));
     if name == "sandbox" {
         sandbox_said(data, status, truncated, &said);

@@ -215,7 +215,7 @@ fn answered(rows: &Rows, data: &[u8]) {
     }
 }
 
-fn keeps_to_its_limits(line: &Line) {
+pub fn keeps_to_its_limits(line: &Line) {
     assert!((1..=AMOUNT_PAISE_MAX).contains(&line.amount_paise), "{line:?}");
     assert!(line.at > 0 && line.narration.chars().count() <= 500, "{line:?}");
     assert!(!line.narration.chars().any(char::is_control), "{line:?}");

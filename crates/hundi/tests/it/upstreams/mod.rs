@@ -13,6 +13,7 @@ use hundi::admin::{self, MerchantChanges};
 use hundi::clock::Clock;
 use hundi::config::{Config, Connector};
 use hundi::http_out::{HttpOut, Method, OutError, OutReply, OutRequest};
+use hundi::reconcile::{self, Fed};
 use hundi_bank::Faults;
 use hundi_core::command::{Command, Outcome, Source, Word};
 use hundi_core::ids::{Connector as Id, MerchantId, Reference};
@@ -21,6 +22,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 /// What a bank does with a payment. The words of a failure are each bank's own.
@@ -340,6 +342,60 @@ async fn books_agree(world: &World, upstreams: &[Arc<dyn Upstream>]) {
 #[tokio::test(start_paused = true)]
 async fn every_fate_at_razorpayx_ends_as_its_row_says() {
     every_fate_ends_as_its_row_says(|| Arc::new(razorpayx::Sim::default())).await;
+}
+
+/// Has the bank list a day and compares it: how many lines, announced ones, known and moved payouts, and what differs.
+async fn day(world: &World, day: &str) -> (Value, [u64; 4], Vec<&'static str>) {
+    let connector = Id::parse("rzp").unwrap();
+    let (said, hash) = reconcile::listed(&world.app, connector, day).await.unwrap();
+    let (to, mut fed) = mpsc::channel(2);
+    to.try_send(Fed::Said(said)).unwrap();
+    to.try_send(Fed::Ended(hash)).unwrap();
+    let report = reconcile::reconcile(&world.app, &mut fed, connector, &operator()).await.unwrap();
+    let counts = [report.lines, report.announced, report.known, report.moved];
+    (report.document(), counts, report.told.into_keys().collect())
+}
+
+/// The list of an account's transactions is a statement: it proves what is paid, finds what Hundi was not told of, and its sums
+/// must tie. On an account that pays fees with each payout, each fee is a debit that no payout explains.
+#[tokio::test(start_paused = true)]
+async fn what_razorpayx_lists_of_a_day_is_a_statement() {
+    for lite in [false, true] {
+        let sim = if lite { razorpayx::Sim::lite() } else { razorpayx::Sim::default() };
+        let upstream: Arc<dyn Upstream> = Arc::new(sim);
+        let world = beside(&[Arc::clone(&upstream)], false, Hooks::None).await;
+        // 100 are a page of the list.
+        for number in 0..102 {
+            pay(&world, &format!("ORDER-{number}"), "123456781111").await;
+        }
+        let mut others = vec![("FAILS", "123456780444"), ("COMES-BACK", "123456780777"), ("DOWN", "123456780555")];
+        others.extend((!lite).then_some(("STAYS", "123456780333")));
+        for (order, beneficiary) in others {
+            pay(&world, order, beneficiary).await;
+        }
+        world.pass(Duration::from_secs(600)).await;
+        let early = reconcile::listed(&world.app, Id::parse("rzp").unwrap(), "2026-11-22").await.unwrap_err();
+        assert!(early.contains("is not over"), "{early}");
+        world.pass(Duration::from_secs(24 * 3_600)).await;
+        let (document, counts, told) = day(&world, "2026-11-22").await;
+        // What failed was not debited; what the gateway was down for was, and came back without a UTR. What stays is announced.
+        let fees = if lite { 104 } else { 0 };
+        let mut expected = vec!["reversal_unannounced", "unknown_credit"];
+        expected.extend(lite.then_some("unknown_debit"));
+        assert_eq!(told, expected, "{document:#}");
+        assert_eq!(counts, [106 + fees, u64::from(!lite), 104, 1], "{document:#}");
+        let statement = &document["statements"][0];
+        let closing = if lite { json!("989186.40") } else { Value::Null };
+        assert_eq!((&statement["compared"], &statement["closing"]), (&json!(true), &closing), "{document:#}");
+        assert_eq!(world.status("COMES-BACK").await.json()["Data"]["Status"], "Reversal");
+        // Asked again, it says the same, and nothing moves.
+        let (document, again, _) = day(&world, "2026-11-22").await;
+        assert_eq!(again, [106 + fees, u64::from(!lite), 0, 0], "{document:#}");
+        assert_eq!(document["repeated"], 106 + fees);
+        let (document, ..) = day(&world, "2026-11-21").await;
+        assert_eq!((&document["clean"], &document["lines"]), (&json!(true), &json!(0)), "{document:#}");
+        books_agree(&world, &[upstream]).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

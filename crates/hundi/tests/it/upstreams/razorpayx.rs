@@ -1,13 +1,15 @@
 //! RazorpayX as its documents describe it (`razorpay/markdown-docs`, April 2026: api/x, errors/x, webhooks).
 
-use super::super::support::Folder;
+use super::super::support::{Folder, START};
 use super::{Book, Entry, Fate, Fault, Hook, Reaction, State, Upstream, fate, fits, header, secret_file};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
 use hundi::config::{BankUrl, Connector, RazorpayX};
 use hundi::http_out::Method;
+use hundi_core::schedule::SECOND;
 use serde_json::{Value, json};
 use sha2::Sha256;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::time::Instant;
 
 const ACCOUNT: &str = "7878780080316316";
@@ -15,9 +17,23 @@ const KEY_ID: &str = "rzp_test_1DP5mmOlF5G5ag";
 const KEY_SECRET: &str = "thisissecret";
 const HOOK_SECRET: &str = "hook-secret-of-test";
 
-#[derive(Default)]
+/// What is on the account when the book begins, and what a payout costs, paise.
+const OPENING_PAISE: i64 = 1_000_000_00;
+const FEES_PAISE: i64 = 590;
+
 pub struct Sim {
     book: Book,
+    born: Instant,
+    /// Whether fees are taken with each payout, as on an account of RazorpayX Lite, or by the month.
+    fees_at_once: bool,
+    /// How often it was asked for transactions: every third time it has no time.
+    asked: AtomicUsize,
+}
+
+impl Default for Sim {
+    fn default() -> Sim {
+        Sim { book: Book::default(), born: Instant::now(), fees_at_once: false, asked: AtomicUsize::new(0) }
+    }
 }
 
 fn error(description: &str, reason: &str, field: Value) -> Reaction {
@@ -56,6 +72,12 @@ fn wrong(body: &Value) -> Option<&'static str> {
         ("reference_id", fits(&body["reference_id"], 1..=40, |_| true)),
         ("narration", fits(&body["narration"], 1..=30, |c| alnum(c) || c == ' ')),
         ("queue_if_low_balance", body["queue_if_low_balance"].is_boolean()),
+        (
+            "notes",
+            body["notes"]
+                .as_object()
+                .is_some_and(|notes| notes.len() <= 15 && notes.values().all(|note| fits(note, 0..=256, |_| true))),
+        ),
     ]
     .into_iter()
     .find(|(_, good)| !good)
@@ -92,7 +114,7 @@ fn payout(entry: &Entry, state: State) -> Value {
     };
     json!({
         "id": format!("pout_{:014}", entry.number), "entity": "payout", "fund_account_id": "fa_00000000000001",
-        "amount": entry.amount_paise, "currency": "INR", "notes": [], "fees": 590, "tax": 90, "status": status,
+        "amount": entry.amount_paise, "currency": "INR", "notes": entry.request["notes"], "fees": FEES_PAISE, "tax": 90, "status": status,
         "purpose": entry.request["purpose"], "utr": utr, "mode": entry.request["mode"], "reference_id": entry.reference,
         "narration": entry.request["narration"], "debit_account_number": "null", "batch_id": null,
         "status_details": reason, "created_at": 1_795_329_000, "fee_type": "",
@@ -143,6 +165,56 @@ impl Sim {
             )),
             _ => Some((200, payout(&entry, entry.state()))),
         }
+    }
+
+    /// Lite: fees are taken with each payout.
+    pub fn lite() -> Sim {
+        Sim { fees_at_once: true, ..Sim::default() }
+    }
+
+    /// The account's transactions, the newest first. `failed` has debited nothing, `reversed` has and gave it back; how that is
+    /// shown nobody documents.
+    fn transactions(&self, query: &[(String, String)]) -> Reaction {
+        let number =
+            |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.parse::<i64>().unwrap());
+        if self.asked.fetch_add(1, Ordering::Relaxed) % 3 == 1 {
+            return Some((429, json!({ "error": { "code": "BAD_REQUEST_ERROR", "description": "Request failed" } })));
+        }
+        if !query.contains(&("account_number".to_owned(), ACCOUNT.to_owned())) {
+            return error("The account number field is required.", "input_validation_failed", json!("account_number"));
+        }
+        let (mut all, mut balance) = (Vec::new(), OPENING_PAISE);
+        let mut add = |change: i64, at: i64, source: Value| {
+            balance += change;
+            all.push(json!({
+                "id": format!("txn_{:014}", all.len() + 1), "entity": "transaction", "account_number": ACCOUNT,
+                "amount": change.abs(), "currency": "INR", "credit": change.max(0), "debit": (-change).max(0),
+                "balance": balance, "source": source, "created_at": at,
+            }));
+        };
+        for entry in self.book.lock().unwrap().iter() {
+            let (state, amount) = (entry.state(), entry.amount_paise);
+            let at = START.0 / SECOND + i64::try_from((entry.made_at - self.born).as_secs()).unwrap();
+            let source = payout(entry, state);
+            if source["status"] == "failed" {
+                continue;
+            }
+            let utr = source["utr"].clone();
+            add(-amount - if self.fees_at_once { FEES_PAISE } else { 0 }, at, source);
+            if matches!(state, State::Failed(_) | State::Reversed) {
+                add(
+                    amount,
+                    at,
+                    json!({ "id": format!("rvrsl_{:014}", entry.number), "entity": "reversal", "amount": amount, "utr": utr }),
+                );
+            }
+        }
+        let (from, to) = (number("from").unwrap_or(0), number("to").unwrap_or(i64::MAX));
+        let (count, skip) = (number("count").unwrap_or(10), number("skip").unwrap_or(0));
+        assert!(count <= 100);
+        let within = |item: &Value| (from..=to).contains(&item["created_at"].as_i64().unwrap());
+        let items: Vec<Value> = all.into_iter().rev().filter(within).skip(skip as usize).take(count as usize).collect();
+        Some((200, json!({ "entity": "collection", "count": items.len(), "items": items })))
     }
 
     fn list(&self, query: &[(String, String)]) -> Reaction {
@@ -201,6 +273,7 @@ impl Upstream for Sim {
                 self.create(headers, body)
             }
             (Method::Get, "/v1/payouts") => self.list(query),
+            (Method::Get, "/v1/transactions") => self.transactions(query),
             _ => Some((404, json!({ "message": "no Route matched with those values" }))),
         }
     }
