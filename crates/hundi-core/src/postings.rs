@@ -554,6 +554,17 @@ mod tests {
     }
 
     #[test]
+    fn a_sum_sees_what_has_appeared() {
+        let (one, most) = (Balance::from_paise(1), Balance::from_paise(i64::MAX));
+        let mut accounts = Accounts { gst: one, ..Accounts::default() };
+        assert_eq!(accounts.sum(), Some(1));
+        (accounts.house[HouseAccount::Loss as usize], accounts.banks) = (one, vec![(bank(), one)]);
+        assert_eq!(accounts.sum(), Some(3));
+        accounts.wallet = most;
+        assert_eq!(accounts.sum(), None);
+    }
+
+    #[test]
     fn what_is_not_there_is_not_moved() {
         let mut accounts = Accounts::default();
         accounts.apply(&fund(Amount::from_paise(1_058).unwrap(), bank())).unwrap();
