@@ -93,7 +93,7 @@ pub(crate) fn hear(
         // The bank does not know it either.
         (_, Outcome::NotFound | Outcome::NotWritten) => return,
         (Source::Statement, Outcome::Reversed) => Said::Returned,
-        (Source::Statement, _) => Said::Debited,
+        (Source::Statement, Outcome::Paid) => Said::Debited,
         (_, Outcome::Paid) => Said::Paid,
         (_, Outcome::Refused { .. } | Outcome::RailRefused | Outcome::NotExecuted) => Said::Refused,
         // What gives money back is confirmed by a statement or a question of ours.

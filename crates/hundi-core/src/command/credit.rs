@@ -363,7 +363,8 @@ enum Judged {
 fn judge(snapshot: &Snapshot, line: &CreditLine) -> Judged {
     let names = [&line.reference].into_iter().chain(line.names.iter().map(|(name, _)| name));
     let known: Vec<_> = names.flat_map(|name| called(snapshot, line.connector, name)).collect();
-    if known.iter().any(|(_, known, _)| known.line.as_ref() == Some(&line.line)) {
+    // Under whatever name: a bank may call an entry otherwise when it tells of it again.
+    if at_bank(snapshot, line.connector).any(|(_, known)| known.line.as_ref() == Some(&line.line)) {
         return Judged::Mine;
     }
     let expected = || known.iter().filter(|(_, known, _)| known.line.is_none());
@@ -397,11 +398,15 @@ fn judge(snapshot: &Snapshot, line: &CreditLine) -> Judged {
     }
 }
 
+/// The credits at a bank.
+fn at_bank(snapshot: &Snapshot, connector: Connector) -> impl Iterator<Item = (&(Connector, Box<str>), &KnownCredit)> {
+    let from = snapshot.credits.range((connector, Box::from(""))..);
+    from.take_while(move |((at, _), _)| *at == connector)
+}
+
 /// A credit of this amount and time that may be this one under another name: not one that came in the same file.
 fn similar<'a>(snapshot: &'a Snapshot, line: &CreditLine) -> Option<&'a str> {
-    let at_bank = snapshot.credits.range((line.connector, Box::from(""))..);
-    let at_bank = at_bank.take_while(|((connector, _), _)| *connector == line.connector);
-    let mut near = at_bank.filter(|(_, known)| {
+    let mut near = at_bank(snapshot, line.connector).filter(|(_, known)| {
         let Some(day) = known.day.filter(|_| known.amount == line.amount) else { return false };
         match &known.line {
             Some(told) => day.abs_diff(line.day) <= DATED_APART.unsigned_abs() && !line.file.has(told),

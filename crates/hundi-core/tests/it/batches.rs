@@ -91,7 +91,8 @@ fn load(store: &Snapshot, command: &Command) -> Snapshot {
             }
             let near = store.credits.iter().filter(|((connector, _), known)| {
                 let in_time = known.day.is_some_and(|day| line.days().contains(&day));
-                *connector == line.connector && known.amount == line.amount && in_time
+                let told = known.line.as_ref() == Some(&line.line);
+                *connector == line.connector && (told || known.amount == line.amount && in_time)
             });
             loaded.credits.extend(near.map(|(key, known)| (key.clone(), known.clone())));
         }

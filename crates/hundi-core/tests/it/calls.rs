@@ -5,6 +5,7 @@ use super::common::{NOON, connector, merchant, order, references, rules};
 use hundi_core::command::{
     CallbackWish, Command, Decision, Outcome, Refusal, Rules, Snapshot, Source, Transition, Word, decide,
 };
+use hundi_core::forgotten::Said;
 use hundi_core::ids::{Actor, MerchantId, OrderId, PayoutId, Reference};
 use hundi_core::money::Amount;
 use hundi_core::payout::{Payout, State};
@@ -220,17 +221,19 @@ fn only_who_proves_it_puts_us_on_hold() {
     let ours = references(MERCHANT, &OrderId::parse("FORGOTTEN").unwrap(), 1)[0];
     let theirs = Reference::derive("another installation", MERCHANT, &OrderId::parse("FORGOTTEN").unwrap(), 1, 0);
     let enquiry = Source::Enquiry { asked_at: NOON };
-    for (reference, outcome, source, holds) in [
-        (ours, Outcome::Paid, Source::SignedCallback, true),
-        (ours, Outcome::Accepted, Source::SignedCallback, true),
-        (ours, REFUSED, Source::SignedCallback, true),
-        (ours, Outcome::Paid, Source::Statement, true),
-        (ours, Outcome::Reversed, Source::Statement, true),
-        (ours, Outcome::Paid, enquiry, true),
-        (ours, Outcome::NotFound, enquiry, false),
-        (ours, Outcome::Paid, Source::UnsignedCallback, false),
-        (theirs, Outcome::Paid, Source::SignedCallback, false),
-        (theirs, Outcome::Paid, Source::Statement, false),
+    for (reference, outcome, source, said) in [
+        (ours, Outcome::Paid, Source::SignedCallback, Some(Said::Paid)),
+        (ours, Outcome::Accepted, Source::SignedCallback, Some(Said::Spoken)),
+        (ours, REFUSED, Source::SignedCallback, Some(Said::Refused)),
+        (ours, Outcome::Paid, Source::Statement, Some(Said::Debited)),
+        // A debit that was taken back is no payment.
+        (ours, REFUSED, Source::Statement, Some(Said::Refused)),
+        (ours, Outcome::Reversed, Source::Statement, Some(Said::Returned)),
+        (ours, Outcome::Paid, enquiry, Some(Said::Paid)),
+        (ours, Outcome::NotFound, enquiry, None),
+        (ours, Outcome::Paid, Source::UnsignedCallback, None),
+        (theirs, Outcome::Paid, Source::SignedCallback, None),
+        (theirs, Outcome::Paid, Source::Statement, None),
     ] {
         for (allowed, twice) in [(true, false), (true, true), (false, false)] {
             let mut world = World::new();
@@ -238,10 +241,10 @@ fn only_who_proves_it_puts_us_on_hold() {
             world.reference = reference;
             let first = world.decided(outcome, source);
             let held = world.snapshot.on_hold;
-            assert_eq!(held, holds && allowed, "{reference} {outcome:?} {source:?}");
+            assert_eq!(held, said.is_some() && allowed, "{reference} {outcome:?} {source:?}");
             assert_eq!(first.as_ref().is_some_and(|done| done.hold.is_some()), held);
             // It is known that it was forgotten even where nobody is to be stopped by it.
-            assert_eq!(first.is_some_and(|done| done.forgotten.is_some()), holds);
+            assert_eq!(first.and_then(|done| done.forgotten).map(|one| one.said), said);
             // An account that several connectors use is on several statements.
             let mut shared = World::new();
             (shared.rules.holds_by_itself, shared.reference) = (allowed, reference);

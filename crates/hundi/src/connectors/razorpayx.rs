@@ -331,6 +331,9 @@ fn lines(transaction: &Transaction) -> Result<Vec<Line>, &'static str> {
         (0, paise @ 1..) => (Side::Debit, paise),
         _ => return Err("it is neither a credit nor a debit"),
     };
+    if id.is_empty() {
+        return Err("it has no id");
+    }
     Amount::from_paise(paise).ok_or("its amount is beyond all amounts")?;
     let booked_at = Timestamp(created_at.checked_mul(SECOND).ok_or("its time is beyond all times")?);
     let transferred = source.entity == "bank_transfer";
@@ -342,7 +345,10 @@ fn lines(transaction: &Transaction) -> Result<Vec<Line>, &'static str> {
     let paying = source.entity == "payout" && side == Side::Debit;
     let status = source.status.as_deref().filter(|_| paying);
     let taken_back = matches!(status, Some("failed" | "reversed" | "rejected" | "cancelled"));
-    let narration: String = format!("{} {cause} {who}", source.entity).chars().filter(|c| !c.is_control()).collect();
+    let printed = |text: String| -> Box<str> {
+        let text: String = text.chars().filter(|c| !c.is_control()).take(NARRATION_CHARS_MAX).collect();
+        text.trim().into()
+    };
     let line = Line {
         entry: id.as_str().into(),
         returned: side == Side::Credit && !transferred,
@@ -352,16 +358,17 @@ fn lines(transaction: &Transaction) -> Result<Vec<Line>, &'static str> {
         references: Vec::from_iter(named.filter(|_| !transferred)),
         in_fields: 1,
         bank_references: if bank.is_empty() { Vec::new() } else { vec![bank] },
-        narration: narration.chars().take(NARRATION_CHARS_MAX).collect::<String>().trim().into(),
+        narration: printed(format!("{} {cause} {who}", source.entity)),
         ..Line::new(side, paise, booked_at)
     };
-    let paid = source.amount.filter(|_| paying);
-    match (paid, source.fees) {
+    // What comes back comes back with its fees.
+    match (source.amount.filter(|_| !transferred), source.fees) {
         (Some(paid @ 1..), Some(fees @ 1..)) if paid.checked_add(fees) == Some(paise) => {
             let fees = Line {
                 entry: format!("{id}/fees").into(),
+                returned: line.returned,
                 booked: line.booked,
-                narration: format!("fees of {cause}").chars().take(NARRATION_CHARS_MAX).collect::<String>().into(),
+                narration: printed(format!("fees of {cause}")),
                 ..Line::new(side, fees, booked_at)
             };
             Ok(vec![Line { amount_paise: paid, ..line }, fees])
@@ -811,6 +818,12 @@ mod tests {
                 r#"Credit 500 returned [] ["000000000001"]"#,
             ),
             (json!({ "source": { "entity": "external" } }), r#"Debit 1000000 [] ["000000000001"]"#),
+            // What comes back comes back with its fees.
+            (
+                json!({ "debit": 0, "credit": 1_000_003, "source": { "entity": "reversal" } }),
+                r#"Credit 1000000 returned [] ["000000000001"]; Credit 3 returned [] []"#,
+            ),
+            (json!({ "id": "" }), "it has no id"),
             (json!({ "debit": 0 }), "it is neither a credit nor a debit"),
             (json!({ "credit": 1 }), "it is neither a credit nor a debit"),
             (json!({ "debit": -1 }), "it is neither a credit nor a debit"),

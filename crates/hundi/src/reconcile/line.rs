@@ -2,7 +2,7 @@
 
 use crate::credits::Rules;
 use crate::keys::{Keys, Place, hex};
-use crate::store::statements::{Kept, LineRow, PayoutKnown};
+use crate::store::statements::{Kept, LineResult, LineRow, PayoutKnown};
 use hundi_core::command::{CreditLine, FileLines, Outcome, Word, credit_names};
 use hundi_core::formats::{Line, Side, clears, denies};
 use hundi_core::ids::{Connector, MerchantId, Reference};
@@ -16,6 +16,9 @@ const REFERENCES_MAX: usize = 8;
 /// A bank's reference is no longer than that (ISO 20022, Max35Text), give or take.
 const BANK_REFERENCE_MAX: usize = 40;
 
+/// What a debit that was taken back says of its attempt. By statement nobody is refused: the bank is asked.
+pub const TAKEN_BACK: Outcome = Outcome::Refused { elsewhere: false };
+
 /// A booked line.
 pub struct Item {
     /// Where in the file it begins.
@@ -26,6 +29,8 @@ pub struct Item {
     pub returned: bool,
     /// Whether it is a debit that was taken back since.
     taken_back: bool,
+    /// Under what it was kept while nothing was known of it, where its bank names it and may say more each time.
+    unnamed: Option<String>,
     /// Everything that may be our reference, the likeliest first.
     pub ours: Vec<Reference>,
     /// How many of them stand in fields: the first. What a merchant writes may be among the others.
@@ -63,6 +68,17 @@ pub enum Judged {
     Later,
     /// A person must look.
     Tell(ExceptionKind),
+}
+
+impl Judged {
+    /// The number of the result by which the lines after it know it, while what it says is still to be heard.
+    pub fn kept_as(self, result: LineResult) -> i64 {
+        match self {
+            Judged::Later => LineResult::Pending as i64,
+            Judged::Record(_) => LineResult::Moved as i64,
+            Judged::Known | Judged::TakenBack | Judged::Tell(_) => result as i64,
+        }
+    }
 }
 
 /// What identifies a line, whichever file it comes in: never its place, and the narration only where no reference of a bank
@@ -125,6 +141,7 @@ impl Item {
         let place = Place { merchant: MerchantId::HOUSE, row, field: "statement_lines.sealed" };
         let named = [&line.bank_references[..], &line.narrated].concat();
         let said = [&line.references.join("\u{1f}"), &named.join("\u{1f}"), &*line.narration].join("\n");
+        let unnamed = (!line.entry.is_empty()).then(|| format!("?{name}"));
         let row = LineRow {
             reference: format!("?{name}"),
             line: name,
@@ -142,6 +159,7 @@ impl Item {
             side,
             returned,
             taken_back,
+            unnamed,
             ours,
             ours_in_fields,
             looks_ours,
@@ -201,7 +219,8 @@ impl Item {
     /// Every name under which it may have been kept: as more becomes known of a line, another becomes the likeliest.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let banks = self.banks.iter().map(|bank| &**bank).filter(|_| self.side == Side::Credit);
-        [self.row.reference.as_str()].into_iter().chain(self.ours.iter().map(Reference::as_str)).chain(banks)
+        let own = [self.row.reference.as_str()].into_iter().chain(self.unnamed.as_deref());
+        own.chain(self.ours.iter().map(Reference::as_str)).chain(banks)
     }
 
     /// What a bank may call it: by its own fields, and by words that somebody else may have written.
@@ -247,14 +266,16 @@ impl Item {
         format!("{side} of {amount}, booked {booked_at}{several}")
     }
 
-    /// What it comes to, where `others` are lines of the same side under the same name that were dealt with before it.
-    pub fn judge(&self, others: bool) -> Judged {
+    /// What it comes to, where `others` are lines of the same side under the same name that were dealt with before it, and
+    /// `taken_back` is a debit under it of which the bank has said that it was taken back.
+    pub fn judge(&self, others: bool, taken_back: bool) -> Judged {
         let Some(payout) = &self.payout else {
             return match self.side {
                 _ if self.forgotten.is_some() && others => Judged::Tell(match self.side {
                     Side::Debit => ExceptionKind::PaidTwice,
                     Side::Credit => ExceptionKind::UnknownCredit,
                 }),
+                Side::Debit if self.forgotten.is_some() && self.taken_back => Judged::Record(TAKEN_BACK),
                 Side::Debit if self.forgotten.is_some() && !self.returned => Judged::Record(Outcome::Paid),
                 Side::Credit if self.forgotten.is_some() => Judged::Record(Outcome::Reversed),
                 Side::Credit if !self.returned => Judged::Later,
@@ -270,15 +291,21 @@ impl Item {
             (Side::Debit, _) if others && !planted(Plant::SecondDebitKnown) => Judged::Tell(ExceptionKind::PaidTwice),
             (Side::Credit, _) if others => Judged::Tell(ExceptionKind::UnknownCredit),
             (Side::Debit, State::Paid | State::Reversed) | (Side::Credit, State::Reversed) if same => Judged::Known,
-            // What became of the payout the bank must say itself.
-            (Side::Debit, State::Queued | State::Sending | State::Sent | State::Failed | State::Cancelled)
-                if self.taken_back && equal =>
-            {
+            // What became of the payout the bank must say itself; by this attempt it was not paid.
+            (Side::Debit, _) if self.taken_back && equal => Judged::TakenBack,
+            (Side::Credit, _) if taken_back && equal && payout.paid_attempt != Some(payout.attempt) => {
                 Judged::TakenBack
             }
             (Side::Debit, _) => Judged::Record(Outcome::Paid),
             (Side::Credit, _) => Judged::Record(Outcome::Reversed),
         }
+    }
+
+    /// Whether the bank must be asked about its payout: it has taken back what we call paid.
+    pub fn asks(&self) -> Option<&PayoutKnown> {
+        let payout = self.payout.as_ref().filter(|_| self.taken_back)?;
+        let by_it = payout.paid_attempt == Some(payout.attempt);
+        (payout.state == State::Paid && by_it && payout.amount_paise == self.row.amount_paise).then_some(payout)
     }
 
     /// What the operator is told of a line that belongs to no payout.
@@ -311,6 +338,12 @@ fn tells(text: &str) -> bool {
     let fits = (4..=BANK_REFERENCE_MAX).contains(&text.len());
     fits && text.bytes().all(|b| b.is_ascii_graphic() && b != b'/' && b != b'~' && b != b'?')
         && text.bytes().filter(u8::is_ascii_digit).count() >= 4
+}
+
+/// Whether there is a debit that was taken back. What pays is known only of a payout that is paid by it.
+pub fn has_taken_back(kept: &[Kept]) -> bool {
+    let known = LineResult::Known as i64;
+    kept.iter().any(|kept| kept.side == Side::Debit as i64 && kept.result == known && kept.kind.is_none())
 }
 
 /// Whether other lines of this side were dealt with before this one.

@@ -24,6 +24,13 @@ fn before(entry: &Entry) -> Option<i64> {
     })
 }
 
+/// Whether a list begins with its end. Where all is of one moment, the balances tell.
+fn newest_first(entries: &[Entry]) -> bool {
+    let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return false };
+    let follows = || entries.get(1).is_some_and(|second| before(first) == Some(second.balance_paise));
+    first.at > last.at || first.at == last.at && follows()
+}
+
 /// The answer to a question; one that is lost or turned away is asked again, because others call the bank too.
 async fn answered(
     app: &App,
@@ -90,8 +97,7 @@ pub async fn listed(app: &App, connector: Connector, day: &str) -> Result<(Vec<S
     if entries.iter().any(|entry| !(from..to).contains(&entry.at)) {
         return Err(format!("connector `{name}` lists entries of other days than {day}; nothing was read"));
     }
-    // Banks list the newest first; of one moment, too.
-    if entries.first().map(|entry| entry.at) > entries.last().map(|entry| entry.at) {
+    if newest_first(&entries) {
         entries.reverse();
     }
     entries.sort_by_key(|entry| entry.at);
@@ -113,4 +119,30 @@ pub async fn listed(app: &App, connector: Connector, day: &str) -> Result<(Vec<S
     }
     said.push(Said::Ends { closing_paise });
     Ok((said, hash.finalize().into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hundi_core::formats::Line;
+
+    #[test]
+    fn a_list_may_begin_with_its_end() {
+        let entry = |at_s, change_paise: i64, balance_paise| {
+            let side = if change_paise > 0 { Side::Credit } else { Side::Debit };
+            let at = Timestamp(at_s * SECOND);
+            Entry { at, balance_paise, lines: vec![Line::new(side, change_paise.abs(), at)] }
+        };
+        for (entries, expected) in [
+            (vec![], false),
+            (vec![entry(1, -10, 90)], false),
+            (vec![entry(1, -10, 90), entry(2, 5, 95)], false),
+            (vec![entry(2, 5, 95), entry(1, -10, 90)], true),
+            // All of one second: the balances tell.
+            (vec![entry(1, -10, 90), entry(1, 5, 95)], false),
+            (vec![entry(1, 5, 95), entry(1, -10, 90)], true),
+        ] {
+            assert_eq!(newest_first(&entries), expected, "{entries:?}");
+        }
+    }
 }

@@ -27,7 +27,7 @@ use hundi_core::formats::{self, Line, Said};
 use hundi_core::ids::{Actor, Connector, MerchantId, PayoutId, Reference};
 use hundi_core::payout::ExceptionKind;
 use hundi_core::schedule::{DAY, Timestamp};
-use line::{Item, Judged, others};
+use line::{Item, Judged, TAKEN_BACK, has_taken_back, others};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use statement::Open;
@@ -301,15 +301,16 @@ impl Run<'_> {
         let mut kept = self.look_up(&mut items).await.map_err(text)?;
         let now = self.app.clock.now();
         let mut bulk = Bulk::default();
-        let mut records = Vec::new();
+        let (mut records, mut asked) = (Vec::new(), Vec::new());
         for mut item in items {
             let seen = self.seen_before(&kept, &mut item);
+            asked.extend(item.asks().map(|payout| (payout.merchant, payout.reference, item.word(TAKEN_BACK))));
             if seen == Seen::Done {
                 continue;
             }
             let same_name = kept.entry(item.row.reference.clone()).or_default();
             let before = others(same_name, &item);
-            let judged = item.judge(before > 0);
+            let judged = item.judge(before > 0, has_taken_back(same_name));
             let found = self.found(&mut bulk, &item, judged, before, now);
             match seen {
                 // Nothing new is known of it; another process may be about to book it.
@@ -318,7 +319,7 @@ impl Run<'_> {
                 Seen::Kept => bulk.mark(self.connector, (&item.row.reference, &item.row.line), &found),
                 Seen::Done | Seen::Never => bulk.line(self.connector, &item.row, &found, now),
             }
-            let result = if judged == Judged::Later { 0 } else { i64::from(found.result as u8).max(1) };
+            let result = judged.kept_as(found.result);
             let (reference, line, side) = (item.row.reference.clone(), item.row.line.clone(), item.row.side);
             same_name.push(Kept { reference, line, side, result, kind: found.kind });
             match judged {
@@ -329,6 +330,10 @@ impl Run<'_> {
         }
         self.write(bulk).await?;
         self.record(records, false).await?;
+        for (whose, reference, word) in asked {
+            let command = Command::Record { connector: self.connector, reference, word, source: Source::Statement };
+            self.app.writer.record(whose, None, command).await.map_err(text)?;
+        }
         if self.undecided.len() >= UNDECIDED_MAX { self.decide_by_rrn().await } else { Ok(()) }
     }
 
@@ -522,8 +527,9 @@ impl Run<'_> {
             let by_payout = item.payout.map(|payout| payout.payout.to_string());
             let names = [item.payout.as_ref().map_or(item.row.reference.as_str(), |payout| payout.reference.as_str())];
             let names = names.into_iter().chain(by_payout.as_deref());
-            let before: usize = names.filter_map(|name| kept.get(name)).map(|kept| others(kept, &item)).sum();
-            let judged = match item.judge(before > 0) {
+            let named: Vec<&[Kept]> = names.filter_map(|name| kept.get(name)).map(Vec::as_slice).collect();
+            let before: usize = named.iter().map(|kept| others(kept, &item)).sum();
+            let judged = match item.judge(before > 0, named.iter().any(|kept| has_taken_back(kept))) {
                 Judged::Later => Judged::Tell(item.unknown(item.side)),
                 judged => judged,
             };
@@ -532,7 +538,8 @@ impl Run<'_> {
             bulk.mark(self.connector, (&item.row.reference, &item.row.line), &found);
             let (reference, line, side) = (item.row.reference.clone(), item.row.line.clone(), item.row.side);
             let name = by_payout.unwrap_or_else(|| reference.clone());
-            kept.entry(name).or_default().push(Kept { reference, line, side, result: 1, kind: found.kind });
+            let result = judged.kept_as(found.result);
+            kept.entry(name).or_default().push(Kept { reference, line, side, result, kind: found.kind });
             if let Judged::Record(outcome) = judged {
                 records.push((item, outcome));
             }

@@ -112,12 +112,19 @@ impl Run<'_> {
             ));
         }
         for open in std::mem::take(&mut self.ended) {
-            let row = open.row(self.app, file);
+            let mut row = open.row(self.app, file);
             let mut told = Vec::new();
             self.sums(&row, &mut told);
             let whole = row.bad == 0 && (row.closing_paise.is_some() || open.head.whole);
-            let before = self.app.store.statement_before(self.connector, &row.account, &row.statement, row.from_at);
+            // What was asked for may be asked for again: the statement before it began before it.
+            let began = if open.head.whole { row.from_at.after(-1) } else { row.from_at };
+            let before = self.app.store.statement_before(self.connector, &row.account, &row.statement, began);
             let before = before.await.map_err(text)?.map(|(_, _, to, closing)| (to, closing));
+            if open.head.whole && row.credits + row.debits == 0 && self.report.announced == 0 {
+                // Nothing was booked, so it ends as it began.
+                let balance = before.and_then(|(_, closing)| closing);
+                (row.opening_paise, row.closing_paise) = (row.opening_paise.or(balance), row.closing_paise.or(balance));
+            }
             if whole {
                 self.follows(&row, before, &mut told);
                 self.lacks(&row, before, &mut told).await?;

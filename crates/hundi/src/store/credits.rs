@@ -27,6 +27,9 @@ pub(super) static CREDITS: Lookup =
 /// Those of an amount and a day.
 pub(super) static CREDITS_NEAR: Lookup =
     Lookup::new(known!(""), "bank_credits c", "", &[("connector", TEXT), ("amount_paise", INT), ("day", INT)]);
+/// Those of which a statement's line tells.
+pub(super) static CREDITS_TOLD: Lookup =
+    Lookup::new(known!(""), "bank_credits c", "", &[("connector", TEXT), ("line", TEXT)]);
 /// Those that a bank has another name for.
 pub(super) static CREDITS_NAMED: Lookup = Lookup::new(
     known!(", n.name"),

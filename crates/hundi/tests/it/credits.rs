@@ -491,3 +491,18 @@ async fn a_store_of_schema_6_is_taken_over() {
     assert_eq!((later.funded, wallet(&world, "acme").await), (1, "500.00".to_owned()), "{:#}", later.document());
     world.verify().await;
 }
+
+/// A bank that names its entries may call one otherwise when it tells of it again: it is the same credit.
+#[tokio::test(start_paused = true)]
+async fn an_entry_with_a_name_is_booked_once_whatever_else_is_said_of_it() {
+    let world = World::new().await;
+    for (rupees, told) in [(5, [&[][..], &[UTR[0]], &[UTR[1]], &[]]), (7, [&[UTR[2]], &[], &[UTR[2]], &[UTR[3]]])] {
+        for (nth, names) in told.into_iter().enumerate() {
+            let line = Line { entry: format!("txn_{rupees}").into(), ..credit(rupees, names, "ACME PAY") };
+            let report = read_by(&world.app, file(&[line], (0, 1))).await.unwrap();
+            let came = (report.repeated, report.suspended, report.funded);
+            assert_eq!(came, if nth == 0 { (0, 1, 0) } else { (1, 0, 0) }, "{rupees} {names:?}");
+        }
+    }
+    world.verify().await;
+}

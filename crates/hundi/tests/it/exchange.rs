@@ -444,7 +444,9 @@ async fn a_mapped_answer_that_is_not_as_the_sample_is_not_believed() {
     let (_, genuine) = files.answer(&file);
     let mut strangers = genuine.clone();
     for entry in files.book() {
-        strangers = strangers.replace(&entry.reference, &format!("Z{}", &entry.reference[1..]));
+        // Another installation's mark than ours, whatever ours is.
+        let first = if entry.reference.starts_with('Z') { 'Y' } else { 'Z' };
+        strangers = strangers.replace(&entry.reference, &format!("{first}{}", &entry.reference[1..]));
     }
     let wrong = [
         genuine.replace("Host Reference Number", "Host Ref"),

@@ -4,7 +4,7 @@ use super::{
     ACCOUNTS, BY_ID, BY_ORDER, HOLD, HOUSE, Loaded, META, REFERENCES, decode_connector, decode_merchant, decode_payout,
     reference_key, small, text,
 };
-use crate::store::credits::{self, CREDITS, CREDITS_NAMED, CREDITS_NEAR};
+use crate::store::credits::{self, CREDITS, CREDITS_NAMED, CREDITS_NEAR, CREDITS_TOLD};
 use crate::store::forgotten::{self, FORGOTTEN};
 use crate::store::proposals::{BORNE, PROPOSALS, TOLD, TOLD_OF_PAYOUTS, WITHDRAWALS, decode_proposal, decode_told};
 use crate::store::{Row, StoreError, Tx, Value};
@@ -130,6 +130,8 @@ struct Named<'a> {
     credits: BTreeSet<(Connector, &'a str)>,
     /// Amounts and days of credits that may be told of under other names.
     near: BTreeSet<(Connector, i64, i64)>,
+    /// Lines that tell of credits, and may have told of them under other names.
+    telling: BTreeSet<(Connector, &'a str)>,
     /// Whether a credit is booked: that is done under the lock of the house's book, whosever it is, so that one that has two
     /// names is seen by whoever comes second.
     credited: bool,
@@ -143,7 +145,7 @@ impl<'a> Named<'a> {
     fn by(commands: &[&'a Command], about: &'a About) -> Named<'a> {
         let mut named = Named::default();
         let mut created = BTreeSet::new();
-        let Named { merchants, orders, payouts, credits, near, credited, spoken_of, taken } = &mut named;
+        let Named { merchants, orders, payouts, credits, near, telling, credited, spoken_of, taken } = &mut named;
         for command in commands {
             match command {
                 Command::CreatePayout(order) => {
@@ -178,6 +180,7 @@ impl<'a> Named<'a> {
                     merchants.extend(line.whose);
                     let names = [&line.reference].into_iter().chain(line.names.iter().map(|(name, _)| name));
                     credits.extend(names.map(|name| (line.connector, &**name)));
+                    telling.insert((line.connector, &*line.line));
                     near.extend(line.days().map(|day| (line.connector, line.amount.paise(), day)));
                     *credited = true;
                 }
@@ -195,7 +198,7 @@ impl<'a> Named<'a> {
 pub async fn load(tx: &mut Tx<'_>, commands: &[&Command], rules: &Rules) -> Result<Loaded, StoreError> {
     let mut loaded = Loaded::default();
     let about = load_proposals(tx, &mut loaded, commands).await?;
-    let Named { mut merchants, orders, mut payouts, credits, near, credited, spoken_of, taken } =
+    let Named { mut merchants, orders, mut payouts, credits, near, telling, credited, spoken_of, taken } =
         Named::by(commands, &about);
     let house = about.books.contains(&MerchantId::HOUSE) || credited;
     let house = if house { vec![Value::Int(MerchantId::HOUSE.0)] } else { Vec::new() };
@@ -205,6 +208,7 @@ pub async fn load(tx: &mut Tx<'_>, commands: &[&Command], rules: &Rules) -> Resu
     let near = near
         .iter()
         .flat_map(|(connector, paise, day)| [text(connector.as_str()), Value::Int(*paise), Value::Int(*day)]);
+    let telling = telling.iter().flat_map(|(connector, line)| [text(connector.as_str()), text(line)]);
     let mut hold = commands.iter().any(|command| is_held_back(command));
     // Which payout a reference belongs to never changes, so this needs no lock; it says whose lock is needed.
     let known = load_spoken_of(tx, &mut loaded, rules, &spoken_of).await?;
@@ -224,6 +228,7 @@ pub async fn load(tx: &mut Tx<'_>, commands: &[&Command], rules: &Rules) -> Resu
             ),
             (&CREDITS, called),
             (&CREDITS_NEAR, near.collect()),
+            (&CREDITS_TOLD, telling.collect()),
             (&CREDITS_NAMED, named),
             (
                 &REFERENCES,
@@ -251,7 +256,7 @@ pub async fn load(tx: &mut Tx<'_>, commands: &[&Command], rules: &Rules) -> Resu
         loaded.versions.insert(order.id, payout.version);
         loaded.snapshot.payouts.insert(order.id, payout);
     }
-    for row in next().into_iter().chain(next()) {
+    for row in next().into_iter().chain(next()).chain(next()) {
         credits::load(&mut loaded.snapshot, row, false)?;
     }
     for row in next() {

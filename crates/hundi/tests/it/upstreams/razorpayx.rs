@@ -200,13 +200,14 @@ impl Sim {
                 continue;
             }
             let utr = source["utr"].clone();
-            add(-amount - if self.fees_at_once { FEES_PAISE } else { 0 }, at, source);
+            let fees = if self.fees_at_once { FEES_PAISE } else { 0 };
+            add(-amount - fees, at, source);
             if matches!(state, State::Failed(_) | State::Reversed) {
-                add(
-                    amount,
-                    at,
-                    json!({ "id": format!("rvrsl_{:014}", entry.number), "entity": "reversal", "amount": amount, "utr": utr }),
-                );
+                let id = format!("rvrsl_{:014}", entry.number);
+                let notes = if utr == "null" { entry.request["notes"].clone() } else { json!([]) };
+                let (entity, fees_back) = ("reversal", FEES_PAISE);
+                let source = json!({ "id": id, "entity": entity, "amount": amount, "fees": fees_back, "utr": utr, "notes": notes });
+                add(amount + fees, at, source);
             }
         }
         let (from, to) = (number("from").unwrap_or(0), number("to").unwrap_or(i64::MAX));
