@@ -447,9 +447,8 @@ impl Auditor {
         Ok(self.all("SELECT reference FROM bank_references", [], |row| row.get(0))?.into_iter().collect())
     }
 
-    /// Every lie of a connector's statements is told to the operator, and nothing that is none. While clocks are wrong
-    /// nobody can say what a day's statement lacks.
-    pub fn found(&self, connector: &str, lies: &[Lie], clocks_differ: bool) -> Law {
+    /// Every lie of a connector's statements is told to the operator, and nothing that is none.
+    pub fn found(&self, connector: &str, lies: &[Lie]) -> Law {
         let sql = "SELECT kind, reference, detail FROM exceptions WHERE connector = ?1";
         let told: Vec<(i64, String, String)> =
             self.all(sql, [connector], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
@@ -463,7 +462,7 @@ impl Auditor {
             ["paid_here_only", "paid_there_only", "paid_twice", "return_missing", "unknown_debit", "unknown_credit"];
         for (kind, reference, detail) in &told {
             let lied = lies.iter().any(|lie| (lie.kind, &lie.reference) == (name(*kind), reference));
-            if !lied && !clocks_differ && by_statement.contains(&name(*kind)) {
+            if !lied && by_statement.contains(&name(*kind)) {
                 return Err(format!("F20: a statement is said to have {} {reference}: {detail}", name(*kind)));
             }
         }

@@ -8,14 +8,14 @@ use super::agenda::{Agenda, Event};
 use super::dice::Dice;
 use super::process::{BANK_SECRET, START, Sent};
 use super::statements::{Credit, Lines, Statement};
-use super::swarm::{Fault, Swarm};
+use super::swarm::{CLOCKS, Fault, Swarm};
 use bytes::Bytes;
 use http_body_util::Full;
 use hundi::http_out::{Method, OutError, OutReply};
 use hundi_core::signing;
 use hyper::Request;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The banks, as connectors are named. The first carries everything in the runs that have no other.
 pub const NAMES: [&str; 2] = ["sandbox", "second"];
@@ -104,6 +104,10 @@ pub struct Bank {
     pub moved: Vec<Moved>,
     /// What was asked against the bank's rules.
     pub wrongs: Vec<String>,
+    /// The references that an enquiry has not found.
+    unfound: BTreeSet<String>,
+    /// The youngest call about each reference that has reached Hundi.
+    youngest: BTreeMap<String, u64>,
 }
 
 impl Bank {
@@ -118,6 +122,8 @@ impl Bank {
             calls: 0,
             moved: Vec::new(),
             wrongs: Vec::new(),
+            unfound: BTreeSet::new(),
+            youngest: BTreeMap::new(),
         }
     }
 
@@ -152,11 +158,11 @@ impl Bank {
             Method::Post => self.transfer(&sent.body, now_ms, swarm, agenda),
             Method::Get => {
                 let reference = sent.url.rsplit('/').next().unwrap_or_default();
-                self.find(reference, now_ms)
+                self.find(reference, now_ms, swarm)
             }
         };
         let said = format!("{status} {body}");
-        let (takes_ms, reply) = self.way_back(status, &body, self.executed() > executed, swarm);
+        let (takes_ms, reply) = self.way_back(&sent.method, status, &body, self.executed() > executed, swarm);
         agenda.add(now_ms + takes_ms, Event::Reply { to: sent.reply, reply });
         said
     }
@@ -198,7 +204,7 @@ impl Bank {
         if START.0 + now_ms * 1_000 > valid_until_us {
             swarm.counters.count(Fault::Expired);
         } else {
-            if !clocks_differ(swarm) && swarm.strikes(Fault::NotFoundThenPaid) {
+            if !clocks_differ(swarm) && swarm.strikes(Fault::Hidden) {
                 let latest_ms = (valid_until_us - START.0) / 1_000 + 5_000;
                 new.visible_from_ms = latest_ms.min(now_ms + *self.dice.pick(&[1_000, 5_000, 20_000]));
             }
@@ -274,6 +280,9 @@ impl Bank {
     fn execute(&mut self, transfer: &mut Transfer, now_ms: i64, swarm: &mut Swarm) {
         transfer.status = Status::Paid;
         transfer.paid_paise = transfer.amount_paise;
+        if self.unfound.contains(&transfer.reference) {
+            swarm.counters.count(Fault::NotFoundThenPaid);
+        }
         if swarm.strikes(Fault::WrongAmount) {
             transfer.paid_paise += *self.dice.pick(&[-1, 1, 100]);
         }
@@ -301,16 +310,23 @@ impl Bank {
     }
 
     /// Answers an enquiry.
-    fn find(&self, reference: &str, now_ms: i64) -> (u16, Value) {
-        match self.book.get(reference).filter(|known| known.visible_from_ms <= now_ms) {
-            Some(known) => (200, known.reading()),
-            None => (404, json!({ "reference": reference, "status": "not_found" })),
+    fn find(&mut self, reference: &str, now_ms: i64, swarm: &mut Swarm) -> (u16, Value) {
+        let known = self.book.get(reference);
+        if let Some(visible) = known.filter(|known| known.visible_from_ms <= now_ms) {
+            return (200, visible.reading());
         }
+        // What is paid already is shown as paid later.
+        let paid = known.is_some_and(|known| known.status == Status::Paid);
+        if self.unfound.insert(reference.to_owned()) && paid {
+            swarm.counters.count(Fault::NotFoundThenPaid);
+        }
+        (404, json!({ "reference": reference, "status": "not_found" }))
     }
 
     /// How long an answer takes, and what of it arrives.
     fn way_back(
         &mut self,
+        method: &Method,
         status: u16,
         body: &Value,
         executed: bool,
@@ -323,7 +339,11 @@ impl Bank {
         if executed && swarm.strikes(Fault::ErrorAfterPaying) {
             return (2, whole(500, json!({ "reference": body["reference"], "status": "refused" }).to_string()));
         }
-        if !executed && swarm.strikes(Fault::ErrorUnpaid) {
+        let fails = match method {
+            Method::Post => Fault::ErrorUnpaid,
+            Method::Get => Fault::EnquiryFails,
+        };
+        if !executed && swarm.strikes(fails) {
             return (2, whole(503, "busy".to_owned()));
         }
         let takes_ms =
@@ -452,6 +472,17 @@ impl Bank {
         Call { bank: self.number, id: self.calls, reference: reference.to_owned(), body, proof, tries: 0 }
     }
 
+    /// A call of the bank itself reaches a process; perhaps one that was made after it has come before.
+    pub fn reaches(&mut self, call: &Call, swarm: &mut Swarm) {
+        if call.proves() {
+            let youngest = self.youngest.entry(call.reference.clone()).or_default();
+            if call.id < *youngest {
+                swarm.counters.count(Fault::CallReordered);
+            }
+            *youngest = call.id.max(*youngest);
+        }
+    }
+
     /// Whether what was answered to a call ends it; if not, when it is made again.
     pub fn heard(&mut self, mut call: Call, status: Option<u16>, now_ms: i64, agenda: &mut Agenda) {
         call.tries += 1;
@@ -526,5 +557,5 @@ fn silent() -> Result<OutReply, OutError> {
 /// Hundi's clock and the bank's must agree within seconds (docs/operating.md, "Clocks"); while they may not, nothing is so
 /// late that only a right clock could tell.
 pub fn clocks_differ(swarm: &Swarm) -> bool {
-    [Fault::HourForward, Fault::HourBack, Fault::YearForward, Fault::YearBack].iter().any(|fault| swarm.knows(*fault))
+    CLOCKS.iter().any(|fault| swarm.knows(*fault))
 }

@@ -9,6 +9,15 @@ impl Dice {
         Dice(seed)
     }
 
+    /// The source of a seed for one purpose: the same whatever else is drawn of the seed.
+    pub fn named(seed: u64, purpose: &str) -> Dice {
+        Dice(
+            purpose.bytes().fold(seed ^ 0xCBF2_9CE4_8422_2325, |hash, byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
+            }),
+        )
+    }
+
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;

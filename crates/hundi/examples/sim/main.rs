@@ -44,7 +44,7 @@ struct Options {
     #[arg(long, default_value = "1..200", value_parser = range)]
     seeds: (u64, u64),
     /// Payouts in each run
-    #[arg(long, default_value_t = 40)]
+    #[arg(long, default_value_t = 40, value_parser = at_least_one)]
     payouts: usize,
     /// Plants a bug; stops at the first seed that finds it
     #[arg(long, value_parser = plants::named)]
@@ -62,10 +62,18 @@ struct Options {
 
 fn range(text: &str) -> Result<(u64, u64), String> {
     let number = |text: &str| text.parse::<u64>().map_err(|_| format!("`{text}` is not a seed; write 7, or 1..2000"));
-    match text.split_once("..") {
-        None => number(text).map(|seed| (seed, seed)),
-        Some((first, last)) => Ok((number(first)?, number(last.trim_start_matches('='))?)),
-    }
+    let (first, last) = match text.split_once("..") {
+        None => (number(text)?, number(text)?),
+        Some((first, last)) => (number(first)?, number(last.trim_start_matches('='))?),
+    };
+    if first > last { Err(format!("there is no seed from {first} to {last}")) } else { Ok((first, last)) }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|number| *number > 0)
+        .ok_or_else(|| format!("`{text}` is not a number of payouts; write 40"))
 }
 
 fn main() -> ExitCode {
@@ -81,9 +89,13 @@ fn main() -> ExitCode {
     let total = if options.trace {
         let mut total = suite::Total::default();
         for seed in first..=last {
-            let report = world::run(seed, options.payouts, true);
+            let report = suite::one(seed, options.payouts, true);
             println!("seed {seed}: hash {:016x}", report.hash);
+            let stop = options.plant.is_some() && report.broken.is_some();
             total.add(report);
+            if stop {
+                break;
+            }
         }
         total
     } else {

@@ -266,6 +266,11 @@ impl Operators {
         self.jobs.retain(|_, (_, job)| !matches!(job, Job::Hold));
     }
 
+    /// What a process was asked to do and has not done yet.
+    pub fn unfinished(&self, process: usize) -> Option<&Job> {
+        self.jobs.values().find(|(by, _)| *by == process).map(|(_, job)| job)
+    }
+
     /// A process is gone, and with it what it was doing.
     pub fn lost(&mut self, process: usize) {
         self.jobs.retain(|_, (by, job)| *by != process || !matches!(job, Job::Hold | Job::Release));

@@ -1,7 +1,8 @@
 //! Many seeds, one after the other or on several threads, and what they come to together.
 
 use super::swarm::{Counters, Fault};
-use super::world::{Report, run};
+use super::world::{self, Report};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -29,7 +30,7 @@ pub fn many(first: u64, last: u64, payouts: usize, threads: usize, until_broken:
                     if seed > last || stop.load(Ordering::Relaxed) {
                         return;
                     }
-                    let report = run(seed, payouts, false);
+                    let report = one(seed, payouts, false);
                     if until_broken && report.broken.is_some() {
                         stop.store(true, Ordering::Relaxed);
                     }
@@ -41,6 +42,24 @@ pub fn many(first: u64, last: u64, payouts: usize, threads: usize, until_broken:
     let mut total = total.into_inner().expect("no thread panics while it adds");
     total.broken.sort_by_key(|report| report.seed);
     total
+}
+
+/// Runs a seed. A panic in it is a law that was broken, and not the end of all other seeds.
+pub fn one(seed: u64, payouts: usize, shown: bool) -> Report {
+    // Nothing of a run that has panicked is used again.
+    catch_unwind(AssertUnwindSafe(|| world::run(seed, payouts, shown))).unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        Report {
+            seed,
+            hash: 0,
+            steps: 0,
+            looks: 0,
+            folds: 0,
+            virtual_ms: 0,
+            counters: Counters::default(),
+            broken: Some((format!("panicked: {}", said.unwrap_or("without a word")), Vec::new())),
+        }
+    })
 }
 
 impl Total {
