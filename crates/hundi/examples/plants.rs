@@ -4,8 +4,9 @@
 //! cargo build --release --example sim && cargo run --example plants [-- NAME...]
 //! ```
 //!
-//! A fault is seen if the tests that the list names fail with it (`by`), or else if the simulator finds a violation. It is
-//! not seen by a build that breaks, nor where no test runs. Exit code 1 if one is not seen, 2 if it was started wrongly.
+//! A fault is seen if the tests that the list names fail with it (`by`), and, of those that the simulator lists
+//! (`--list-plants`), if the simulator finds a violation: where both are named, both must. It is not seen by a build that breaks,
+//! nor where no test runs. Exit code 1 if one is not seen, 2 if it was started wrongly.
 //! With `HUNDI_SCORES` each is also a line `{"plant":"..","row":7,"caught_by":".."}` of that file.
 //!
 //! The tests must pass without a fault: what is red anyway sees nothing. `./check --long` runs them before.
@@ -36,10 +37,21 @@ fn main() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     println!("| planted bug | what is wrong | seen by |\n|---|---|---|");
     let mut unseen = Vec::new();
+    let simulated = match simulated(&root) {
+        Ok(simulated) => simulated,
+        Err(error) => {
+            eprintln!("plants: {error}");
+            return ExitCode::from(2);
+        }
+    };
     for plant in &plants {
-        let result = match plant.seen_by() {
-            Some(filter) => by_tests(&root, *plant, filter),
-            None => by_simulator(&root, *plant),
+        let simulated = simulated.iter().any(|name| name == plant.name());
+        let by_tests = plant.seen_by().map(|filter| by_tests(&root, *plant, filter));
+        let by_simulator = simulated.then(|| by_simulator(&root, *plant));
+        let result = match (by_tests, by_simulator) {
+            (Some(tests), Some(simulator)) => tests.and_then(|tests| Ok(format!("{tests}; {}", simulator?))),
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => Err("neither tests nor the simulator are to see it".to_owned()),
         };
         let seen = result.as_deref().unwrap_or("**nobody**");
         println!("| `{}` | {} | {seen} |", plant.name(), plant.what());
@@ -94,6 +106,13 @@ fn failed_test(line: &str) -> Option<&str> {
     let test = test.trim_start();
     let test = if test.starts_with('(') { test.split_once(") ")?.1 } else { test };
     failed.then(|| test.trim())
+}
+
+/// The faults that the simulator is to see.
+fn simulated(root: &Path) -> Result<Vec<String>, String> {
+    let output = Command::new(root.join(SIMULATOR)).arg("--list-plants").output();
+    let output = output.map_err(|error| format!("{SIMULATOR}: {error}; cargo build --release --example sim"))?;
+    Ok(String::from_utf8_lossy(&output.stdout).lines().map(ToOwned::to_owned).collect())
 }
 
 /// Runs the simulator with a fault planted; the first line in which it tells of a violation.

@@ -281,16 +281,25 @@ pub fn count(lines: &[Value], kind: &str) -> usize {
 #[test]
 fn the_first_debit_of_a_new_wallet_races() {
     const SAME: usize = 50;
+    const WALLETS: usize = 200;
     let site = Site::new("0", "");
     let _bank = site.start_bank("");
     let _serve = site.start_serve();
-    for wallet in 0..5 {
+    let new = |wallet: usize| {
         let merchant = format!("new-{wallet}");
         site.cli(&["merchant", "add", &merchant, "--fees", "*:5.00"]).json();
         let made = site.cli(&["token", "new", "--merchant", &merchant, "--allow-ip", "127.0.0.1"]).json();
-        let token = made["token"].as_str().unwrap();
         // Enough for three.
         site.cli(&["fund", "--merchant", &merchant, "--amount", "317.70", "--reference", &merchant]).json();
+        made["token"].as_str().unwrap().to_owned()
+    };
+    let tokens: Vec<String> = std::thread::scope(|scope| {
+        let new = &new;
+        let quarter = |first: usize| scope.spawn(move || (first..first + WALLETS / 4).map(new).collect::<Vec<_>>());
+        let quarters: Vec<_> = (0..WALLETS).step_by(WALLETS / 4).map(quarter).collect();
+        quarters.into_iter().flat_map(|quarter| quarter.join().unwrap()).collect()
+    });
+    for token in &tokens {
         let barrier = Barrier::new(SAME);
         let codes: Vec<i64> = std::thread::scope(|scope| {
             let pay = |order| {
@@ -309,4 +318,5 @@ fn the_first_debit_of_a_new_wallet_races() {
         assert_eq!(codes.iter().filter(|code| **code == 0).count(), SAME - 3, "{codes:?}");
     }
     site.verify();
+    score(11, &format!("new wallets, each raced for by {SAME} first payouts, {ENGINE:?}"), WALLETS as u64);
 }

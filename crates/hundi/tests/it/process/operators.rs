@@ -1,5 +1,5 @@
 //! `kill -9` of the engine, and of the commands of operators in the middle of what they do: statements that are read whole,
-//! twice, late and cut; proposals and approvals; a connector that is paused; and the hold, under which nothing starts,
+//! twice, late, cut and with debits that never were; proposals and approvals; a connector that is paused; and the hold, under which nothing starts,
 //! whoever dies. In the end every approval has moved its money once, and both banks' statements say what the book says.
 //!
 //! `HUNDI_KILLS` says how often: a fifth of the kills of the engine on SQLite.
@@ -31,19 +31,61 @@ fn fetched(bank: SocketAddr, day: &str) -> String {
     reply.body
 }
 
-/// A statement says what the book says; but it may have told of a reversal before the bank called.
-fn agrees(ran: &Ran) {
+/// A statement says what the book says, but for what it lies about; and it may have told of a reversal before the bank called.
+fn agrees(ran: &Ran, lie: Option<&Lie>) {
     let report: Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
     let kinds = report["kinds"].as_object().unwrap();
-    assert!(kinds.keys().all(|kind| kind == "reversal_unannounced"), "{report}");
+    let lied = |kind: &str| lie.is_some_and(|lie| lie.kind == kind);
+    assert!(kinds.keys().all(|kind| kind == "reversal_unannounced" || lied(kind)), "{report}");
+    assert!(lie.is_none_or(|lie| kinds.contains_key(lie.kind)), "{lie:?}: {report}");
     assert_eq!(ran.code, if kinds.is_empty() { 0 } else { 2 }, "{report}");
+}
+
+/// A debit that a statement has and the bank's book has not.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Lie {
+    /// What it must be told as.
+    kind: &'static str,
+    rrn: String,
+}
+
+/// A statement with one debit more than there was, and all sums as they are with it: a payment once more, or a stranger's.
+fn with_a_lie(text: &str, numbers: &mut Numbers) -> Option<(String, Lie)> {
+    let debits: Vec<&str> = text.lines().filter(|line| line.contains("DBIT</CdtDbtInd><Sts>BOOK")).collect();
+    let debit = *debits.get(numbers.below(debits.len().max(1)))?;
+    let part = |of: &str, name: &str, end: &str| -> Option<String> {
+        Some(of.split_once(name)?.1.split_once(end)?.0.to_owned())
+    };
+    let rrn = part(debit, "<AcctSvcrRef>", "</AcctSvcrRef>")?;
+    let kind = if numbers.between(0, 1) == 0 { "paid_twice" } else { "unknown_debit" };
+    let other = format!("{}{}", if kind == "paid_twice" { 'P' } else { 'U' }, &rrn[1..]);
+    let mut lie = debit.replace(&rrn, &other).replace("<NtryRef>", "<NtryRef>L");
+    if kind == "unknown_debit" {
+        let reference = part(debit, "<EndToEndId>", "</EndToEndId>")?;
+        lie = lie.replace(&reference, "RENT-OF-NOVEMBER");
+    }
+    let paise = |rupees: &str| rupees.replace('.', "").parse::<i64>().ok();
+    let amount = paise(&part(debit, "<Amt Ccy=\"INR\">", "</Amt>")?)?;
+    let (before, closing) = text.split_once("<Cd>CLBD</Cd></CdOrPrtry></Tp><Amt Ccy=\"INR\">")?;
+    let (held, after) = closing.split_once("</Amt>")?;
+    let (side, after) = after.split_once("</CdtDbtInd>")?;
+    let held = if side.ends_with("DBIT") { -paise(held)? } else { paise(held)? } - amount;
+    let side = if held < 0 { "DBIT" } else { "CRDT" };
+    let (rupees, rest) = (held.abs() / 100, held.abs() % 100);
+    let after = after.replacen(debit, &format!("{debit}\n{lie}"), 1);
+    let text = format!(
+        "{before}<Cd>CLBD</Cd></CdOrPrtry></Tp><Amt Ccy=\"INR\">{rupees}.{rest:02}</Amt><CdtDbtInd>{side}</CdtDbtInd>{after}"
+    );
+    Some((text, Lie { kind, rrn: other }))
 }
 
 /// Two operators and their day.
 struct Desk<'a> {
     stage: &'a Stage,
     /// Statements by the name of their file, of which one may be read late.
-    kept: Vec<(&'static str, String)>,
+    kept: Vec<(&'static str, String, Option<Lie>)>,
+    /// What the statements have lied that were begun, and of these what those have that were read to their ends.
+    lies: [BTreeSet<Lie>; 2],
     /// All attempts of all payouts when the hold was set.
     on_hold: Option<u32>,
     /// All that have been seen to wait.
@@ -59,6 +101,7 @@ impl<'a> Desk<'a> {
         Desk {
             stage,
             kept: Vec::new(),
+            lies: Default::default(),
             on_hold: None,
             proposals: BTreeSet::new(),
             asked: 0,
@@ -128,15 +171,19 @@ impl<'a> Desk<'a> {
         waiting.iter().map(u64::to_string).collect()
     }
 
-    /// A bank's statement of today up to now, or one that was fetched before; whole, or cut anywhere.
+    /// A bank's statement of today up to now, or one that was fetched before; whole, or cut anywhere, and perhaps with a lie.
     fn reads_a_statement(&mut self, numbers: &mut Numbers) {
         let site = &self.stage.site;
         let (connector, bank) =
             if numbers.between(0, 2) == 0 { ("sandbox", site.bank) } else { ("other", self.stage.other) };
-        self.kept.push((connector, fetched(bank, &today())));
+        let text = fetched(bank, &today());
+        let lied = if numbers.between(0, 2) == 0 { with_a_lie(&text, numbers) } else { None };
+        let (text, lie) = lied.map_or((text, None), |(text, lie)| (text, Some(lie)));
+        self.kept.push((connector, text, lie));
         let newest = self.kept.len() - 1;
         let which = if numbers.between(0, 3) == 0 { numbers.below(newest + 1) } else { newest };
-        let (connector, text) = self.kept[which].clone();
+        let (connector, text, lie) = self.kept[which].clone();
+        self.lies[0].extend(lie.clone());
         if numbers.between(0, 4) == 0 {
             let end = numbers.below(text.len() - 20);
             let ran = self.compares(connector, &text[..end]);
@@ -149,8 +196,12 @@ impl<'a> Desk<'a> {
             self.cut += 1;
             site.cli_cut(&args, Duration::from_millis(numbers.between(1, 100)));
         } else {
-            agrees(&self.compares(connector, &text));
+            agrees(&self.compares(connector, &text), lie.as_ref());
             *self.done.entry("a statement").or_default() += 1;
+            if let Some(lie) = lie {
+                *self.done.entry("a statement that lies").or_default() += 1;
+                self.lies[1].insert(lie);
+            }
         }
     }
 
@@ -160,18 +211,24 @@ impl<'a> Desk<'a> {
         self.stage.site.cli(&["reconcile", "--connector", connector, file.to_str().unwrap()])
     }
 
-    /// Whatever waits is approved. A statement may have told of a reversal before the bank's call did; that needs nobody any
-    /// more, which two people say as well.
+    /// Whatever waits is approved. What statements have lied was told, each once, and nothing else; one may have told of a
+    /// reversal before the bank's call did. Two people say of each that it needs nobody any more.
     fn ends(&mut self) {
         let site = &self.stage.site;
         for proposal in self.waiting() {
             site.cli(&["approve", &proposal, "--operator", "bela"]).json();
         }
         let Value::Array(exceptions) = site.cli(&["exception", "list"]).json() else { panic!("a list") };
+        let of = |kind: &str| exceptions.iter().filter(|exception| exception["kind"] == kind).count();
+        for kind in ["paid_twice", "unknown_debit"] {
+            let [begun, ended] = self.lies.each_ref().map(|lies| lies.iter().filter(|lie| lie.kind == kind).count());
+            assert!((ended..=begun).contains(&of(kind)), "{kind}: {} of {ended} to {begun}", of(kind));
+        }
+        let known = of("paid_twice") + of("unknown_debit") + of("reversal_unannounced");
+        assert_eq!(exceptions.len(), known, "{exceptions:?}");
         for exception in &exceptions {
-            assert_eq!(exception["kind"], "reversal_unannounced", "{exception}");
             let id = exception["exception_id"].as_str().unwrap();
-            let args = ["propose", "resolve", id, "--reason", "the bank's call was late", "--operator", "asha"];
+            let args = ["propose", "resolve", id, "--reason", "the bank was wrong, or late", "--operator", "asha"];
             let proposal = site.cli(&args).json()["proposal_id"].to_string();
             site.cli(&["approve", &proposal, "--operator", "bela"]).json();
         }
@@ -231,7 +288,7 @@ fn kill_while_operators_work() {
     let days = [first_day, today()];
     for day in &days[usize::from(days[0] == days[1])..] {
         for (connector, bank) in [("sandbox", site.bank), ("other", stage.other)] {
-            agrees(&desk.compares(connector, &fetched(bank, day)));
+            agrees(&desk.compares(connector, &fetched(bank, day)), None);
         }
     }
     site.verify();
@@ -241,7 +298,8 @@ fn kill_while_operators_work() {
         desk.done,
         began.elapsed()
     );
-    for what in ["propose", "approve", "a statement", "a part of a statement", "pause", "hold over a restart"] {
+    let statements = ["a statement", "a part of a statement", "a statement that lies"];
+    for what in ["propose", "approve", "pause", "hold over a restart"].into_iter().chain(statements) {
         assert!(kills < 20 || desk.done.contains_key(what), "nobody has done: {what}");
     }
     let row = if ENGINE == Engine::Sqlite { 1 } else { 2 };
