@@ -522,7 +522,7 @@ fn paise(rupees: &str) -> i64 {
 /// What Hundi reads in a statement: the balance before, what was moved, in how many lines, and the balance after.
 fn read(xml: &str) -> (i64, i64, usize, i64) {
     let (mut before, mut sum, mut lines, mut after) = (None, 0, 0, None);
-    formats::read(xml.as_bytes(), "", &mut |said| match said {
+    formats::read(xml.as_bytes(), "", None, &mut |said| match said {
         Said::Begins(head) => {
             assert_eq!(&*head.account, "SANDBOX000001");
             before = head.opening_paise;

@@ -210,7 +210,7 @@ impl Source {
             Source::SignedCallback => matches!(outcome, Outcome::Paid | Outcome::Accepted | Outcome::Silent),
             Source::UnsignedCallback => false,
             // A statement has no other words: a line that is missing proves nothing yet.
-            Source::Statement => matches!(outcome, Outcome::Paid | Outcome::Reversed),
+            Source::Statement => matches!(outcome, Outcome::Paid | Outcome::Reversed | Outcome::Accepted),
         }
     }
 }

@@ -9,6 +9,8 @@
 //! It never says anything about a payout: it only keeps new ones away from a connector that fails.
 
 use crate::command::Outcome;
+use crate::plant::{Plant, planted};
+use crate::rails::Rail;
 
 /// When a connector is ill, and how it is tried again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,23 +49,26 @@ impl Health {
     }
 }
 
-/// What a word says about the connector: whether it is good, or nothing. `reply` tells the answer to a payment from the
-/// answer to a question: a bank that does not know more yet is not ill.
-pub const fn speaks_well(outcome: Outcome, reply: bool) -> Option<bool> {
+/// What a word says about the connector: whether it is good, or nothing. The answer to a payment has come over a rail, the
+/// answer to a question over none: a bank that does not know more yet is not ill.
+///
+/// "Accepted" over a rail that decides at once is no word yet: a bank that accepts everything and then refuses it would be
+/// well by halves, and every probe of it would succeed. Over the others what comes after it comes hours later.
+pub fn speaks_well(outcome: Outcome, paid_over: Option<Rail>) -> Option<bool> {
+    let Some(rail) = paid_over else {
+        return match outcome {
+            Outcome::Paid => Some(true),
+            Outcome::Refused { elsewhere: true } => Some(false),
+            _ => None,
+        };
+    };
     match outcome {
         Outcome::Paid => Some(true),
-        Outcome::Refused { elsewhere: true } => Some(false),
+        Outcome::Accepted => (!rail.rules().instant || planted(Plant::ProbeByAcceptance)).then_some(true),
         // The order is at fault and the connector works.
-        Outcome::Accepted | Outcome::Refused { elsewhere: false } | Outcome::RailRefused if reply => Some(true),
-        Outcome::Silent | Outcome::NotWritten if reply => Some(false),
-        Outcome::Accepted
-        | Outcome::Refused { elsewhere: false }
-        | Outcome::RailRefused
-        | Outcome::Silent
-        | Outcome::NotWritten
-        | Outcome::NotFound
-        | Outcome::NotExecuted
-        | Outcome::Reversed => None,
+        Outcome::Refused { elsewhere: false } | Outcome::RailRefused => Some(true),
+        Outcome::Refused { elsewhere: true } | Outcome::Silent | Outcome::NotWritten => Some(false),
+        Outcome::NotFound | Outcome::NotExecuted | Outcome::Reversed => None,
     }
 }
 
@@ -255,21 +260,25 @@ mod tests {
 
     #[test]
     fn silence_and_refusals_that_let_others_try_are_errors() {
+        let said = |outcome, rail| (speaks_well(outcome, Some(rail)), speaks_well(outcome, None));
         for (outcome, of_a_reply, of_an_answer) in [
             (Outcome::Paid, Some(true), Some(true)),
             (Outcome::Refused { elsewhere: true }, Some(false), Some(false)),
             (Outcome::Refused { elsewhere: false }, Some(true), None),
             (Outcome::RailRefused, Some(true), None),
-            (Outcome::Accepted, Some(true), None),
             (Outcome::Silent, Some(false), None),
             (Outcome::NotWritten, Some(false), None),
             (Outcome::NotFound, None, None),
             (Outcome::NotExecuted, None, None),
             (Outcome::Reversed, None, None),
         ] {
-            let said = (speaks_well(outcome, true), speaks_well(outcome, false));
-            assert_eq!(said, (of_a_reply, of_an_answer), "{outcome:?}");
+            for rail in [Rail::Neft, Rail::Rtgs, Rail::Imps, Rail::Upi] {
+                assert_eq!(said(outcome, rail), (of_a_reply, of_an_answer), "{outcome:?} {rail:?}");
+            }
         }
+        // What comes after it says more, where it comes soon.
+        assert_eq!([Rail::Neft, Rail::Rtgs].map(|rail| said(Outcome::Accepted, rail)), [(Some(true), None); 2]);
+        assert_eq!([Rail::Imps, Rail::Upi].map(|rail| said(Outcome::Accepted, rail)), [(None, None); 2]);
     }
 
     #[test]

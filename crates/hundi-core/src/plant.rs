@@ -151,16 +151,23 @@ plants! {
         by "test(=bankcsv::a_mapped_answer_comes_to_what_the_table_says) | test(=bankcsv::reverse_files_come_to_what_the_table_says)" row 20;
     RowInTwoFiles "row-in-two-files" "What is in a file already is taken into the next one too."
         by "test(sqlite::exchange::)" row 20;
-    SendBeforeIntent "send-before-intent" "The bank has the request before the start is committed." row 2;
+    SendBeforeIntent "send-before-intent" "The bank has the request before the start is committed."
+        by "test(=postgres::process::kill::kill_serve)" row 2;
     TimeoutAsFailure "timeout-as-failure" "A request without an answer is taken for refused." row 7;
     NotFoundAsVoid "not-found-as-void" "What an enquiry does not find is taken for never executed, at any time." row 8;
     ResendOnRestart "resend-on-restart" "What was sending is sent again, under a new reference, and not asked about." row 6;
-    SelectThenInsert "select-then-insert" "That an OrderID is known is not looked up where it is decided." row 9;
+    SelectThenInsert "select-then-insert" "That an OrderID is known is not looked up where it is decided."
+        by "test(sqlite::process::the_same_order_races)" row 9;
     LeaseByTimeAlone "lease-by-time-alone" "A process that was paused sends what its lease has long run out for." row 16;
     AmountTolerance "amount-tolerance" "A bank that paid a rupee more or less than ordered is believed to have paid." row 22;
+    ProbeByAcceptance "probe-by-acceptance" "A connector that accepts what it then refuses is taken for well."
+        by "test(=health::tests::silence_and_refusals_that_let_others_try_are_errors) | test(=sqlite::routing::what_is_accepted_and_refused_later_is_no_success)" row 6;
+    PaceIsIllness "pace-is-illness" "A connector that we may not call more often is taken for ill."
+        by "test(=sqlite::upstreams::our_own_pace_is_no_illness)" row 6;
     LastWriterWins "last-writer-wins" "A signed callback gives money back without a question." row 12;
     ForgedCallbackTrusted "forged-callback-trusted" "A callback's signature is not checked." row 12;
-    FeeNotReserved "fee-not-reserved" "The fee is not set aside with the amount, so a wallet can be overspent." row 11;
+    FeeNotReserved "fee-not-reserved" "The fee is not set aside with the amount, so a wallet can be overspent."
+        by "test(sqlite::process::a_wallet_for_a_thousand)" row 11;
     FeeKeptOnReversal "fee-kept-on-reversal" "A reversal gives the amount back, but not the fee." row 13;
     ForgottenPayout "forgotten-payout" "After a silence nothing is due any more." row 6;
     UnchainedRow "unchained-row" "A release does not move the journal's chain." row 6;

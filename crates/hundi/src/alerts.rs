@@ -252,6 +252,7 @@ async fn tell(app: &App, alert: &AlertRow, (url, secret): (&str, &[u8])) -> Resu
         Ok(reply) => ((200..300).contains(&reply.status), reply.status.to_string()),
         Err(OutError::Forbidden(_)) => (false, "address not allowed".to_owned()),
         Err(OutError::NotWritten(_)) => (false, "no connection".to_owned()),
+        Err(OutError::Withheld(why)) => (false, (*why).to_owned()),
         Err(OutError::Silent(_)) => (false, "no reply".to_owned()),
     };
     let tries = u32::try_from(alert.tries).unwrap_or(u32::MAX).saturating_add(1);

@@ -312,6 +312,7 @@ fn judge(reply: &Result<OutReply, OutError>, out_of_time: bool) -> Verdict {
         Err(OutError::Forbidden(_)) => Verdict::Failed("address not allowed".into()),
         Err(OutError::NotWritten(_) | OutError::Silent(_)) if out_of_time => Verdict::Failed("time-out".into()),
         Err(OutError::NotWritten(_)) => Verdict::Failed("no connection".into()),
+        Err(OutError::Withheld(why)) => Verdict::Failed((*why).into()),
         Err(OutError::Silent(_)) => Verdict::Failed("no reply".into()),
     }
 }

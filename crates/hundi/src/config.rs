@@ -7,6 +7,7 @@ mod files;
 
 pub use files::{AccountText, Answers, BankCsv, Column, Exchange, Iso20022, Sftp};
 
+use hundi_core::formats::csv::{self, Money, REFERENCES_MAX};
 use hundi_core::money::Amount;
 use hundi_core::payout::ExceptionKind;
 use hundi_core::rails::{RAILS, Rail};
@@ -441,10 +442,12 @@ pub struct Callbacks {
 #[serde(deny_unknown_fields, default)]
 pub struct Reconcile {
     /// The account's number at each connector's bank, such as `{ sandbox = "SANDBOX000001" }`: a statement of another account
-    /// is refused. Default none.
+    /// is refused. Default the connector's own `account_number`, if it has one.
     pub accounts: BTreeMap<String, String>,
     /// What was settled within so many minutes before the end of a statement is looked for in the next one. Default 120.
     pub grace_minutes: i64,
+    /// How the tables of a connector's bank name their columns, where no known bank writes them so. Default none.
+    pub columns: BTreeMap<String, Columns>,
     /// A folder for each connector whose statements are to be read by themselves, such as `{ rzp = "/srv/statements/rzp" }`:
     /// what is put there is reconciled and moved to `done` below it, or to `bad`. Default none.
     pub statements: BTreeMap<String, PathBuf>,
@@ -454,6 +457,59 @@ impl std::fmt::Debug for Reconcile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // No account numbers.
         f.debug_struct("Reconcile").field("grace_minutes", &self.grace_minutes).finish_non_exhaustive()
+    }
+}
+
+/// `[reconcile.columns.NAME]`: the names of the columns in the first line of a table.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Columns {
+    /// The day of booking, day first or ISO.
+    pub date: String,
+    /// The narration.
+    pub narration: String,
+    /// Where references stand, the likeliest first. Default none.
+    #[serde(default)]
+    pub references: Vec<String>,
+    /// What left the account and what came to it, in rupees: two columns, or else `amount` and `side`.
+    pub debit: Option<String>,
+    /// See `debit`.
+    pub credit: Option<String>,
+    /// The amount in rupees, where `side` says which way it went.
+    pub amount: Option<String>,
+    /// The column that says `DR` or `CR`.
+    pub side: Option<String>,
+    /// The balance after the row. Default none.
+    pub balance: Option<String>,
+}
+
+impl Columns {
+    fn money(&self) -> Option<Money<'_>> {
+        let [debit, credit, amount, side] = [&self.debit, &self.credit, &self.amount, &self.side].map(Option::as_deref);
+        match (debit, credit, amount, side) {
+            (Some(debit), Some(credit), None, None) => Some(Money::Two { debit, credit }),
+            (None, None, Some(amount), Some(side)) => Some(Money::One { amount, side }),
+            _ => None,
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.money().ok_or("must name `debit` and `credit`, or `amount` and `side`, and not both")?;
+        if self.references.len() > REFERENCES_MAX {
+            return Err(format!(
+                "names {} `references`; at most {REFERENCES_MAX} are looked at",
+                self.references.len()
+            ));
+        }
+        Ok(())
+    }
+
+    /// Lends them to a reader of tables.
+    pub fn lent<T>(own: Option<&Columns>, read: impl FnOnce(Option<&csv::Columns<'_>>) -> T) -> T {
+        let Some((own, money)) = own.and_then(|own| Some((own, own.money()?))) else { return read(None) };
+        let references: Vec<&str> = own.references.iter().map(String::as_str).collect();
+        let (date, narration, balance) = (&*own.date, &*own.narration, own.balance.as_deref());
+        read(Some(&csv::Columns { date, narration, references: &references, money, balance }))
     }
 }
 
@@ -521,6 +577,16 @@ impl Connector {
             Connector::SeguraPay(_) | Connector::RazorpayX(_) | Connector::Cashfree(_) | Connector::Sandbox(_) => None,
             Connector::Iso20022(options) => Some(&options.exchange),
             Connector::BankCsv(options) => Some(&options.exchange),
+        }
+    }
+
+    /// The account that pays, where the options name it.
+    fn account_number(&self) -> Option<&str> {
+        match self {
+            Connector::SeguraPay(_) | Connector::Cashfree(_) | Connector::Sandbox(_) => None,
+            Connector::RazorpayX(options) => Some(&options.account_number),
+            Connector::Iso20022(options) => Some(&options.account_number.0),
+            Connector::BankCsv(options) => options.account_number.as_ref().map(|account| account.0.as_str()),
         }
     }
 
@@ -753,11 +819,22 @@ impl Default for Callbacks {
 
 impl Default for Reconcile {
     fn default() -> Reconcile {
-        Reconcile { accounts: BTreeMap::new(), grace_minutes: 120, statements: BTreeMap::new() }
+        Reconcile {
+            accounts: BTreeMap::new(),
+            grace_minutes: 120,
+            columns: BTreeMap::new(),
+            statements: BTreeMap::new(),
+        }
     }
 }
 
 impl Config {
+    /// The account that a connector's statements are of, where the options name it.
+    pub fn account_at(&self, connector: &str) -> Option<&str> {
+        let named = self.reconcile.accounts.get(connector).map(String::as_str);
+        named.or_else(|| self.connectors.get(connector)?.account_number())
+    }
+
     /// Reads a file; the error names the option and the line.
     pub fn read(path: &Path) -> Result<Config, String> {
         let text = std::fs::read_to_string(path)
@@ -895,6 +972,12 @@ impl Config {
         }
         let known: Vec<&str> =
             self.sandbox.iter().map(|_| "sandbox").chain(self.connectors.keys().map(String::as_str)).collect();
+        for (name, columns) in &self.reconcile.columns {
+            if !known.contains(&name.as_str()) {
+                return Err(format!("`reconcile.columns` names `{name}`, which is no connector"));
+            }
+            columns.check().map_err(|why| format!("`reconcile.columns.{name}` {why}"))?;
+        }
         if let Some(name) = self.reconcile.statements.keys().find(|name| !known.contains(&name.as_str())) {
             return Err(format!("`reconcile.statements` names `{name}`, which is no connector"));
         }
@@ -996,6 +1079,11 @@ mod tests {
             (&format!("{FILES}inboxx = 'x'"), "inboxx"),
             (&FILES.replace("'bad'", "'in'"), "four different folders"),
             ("[reconcile]\nstatements = { a = 'x' }", "`reconcile.statements` names `a`"),
+            ("[reconcile.columns.a]\ndate = 'D'\nnarration = 'N'\ndebit = 'O'\ncredit = 'I'", "which is no connector"),
+            (
+                "[sandbox]\nurl = 'http://a.test'\n[reconcile.columns.sandbox]\ndate = 'D'\nnarration = 'N'\ndebit = 'O'",
+                "`debit` and `credit`, or `amount` and `side`",
+            ),
             ("connector_order = ['up']\n[sandbox]\nurl = 'http://127.0.0.1:9'", "connector_order"),
             ("connector_order = []\n[sandbox]\nurl = 'http://127.0.0.1:9'", "there are: sandbox"),
             ("[hold]\nby_itsef = false", "by_itsef"),

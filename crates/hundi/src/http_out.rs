@@ -132,6 +132,8 @@ pub enum OutError {
     Silent(String),
     /// The URL or the address it leads to is not allowed. Nothing was connected.
     Forbidden(String),
+    /// We held it back ourselves, and whoever it was for knows nothing of it.
+    Withheld(&'static str),
 }
 
 impl fmt::Display for OutError {
@@ -140,6 +142,7 @@ impl fmt::Display for OutError {
             OutError::NotWritten(why) => write!(f, "not sent: {why}"),
             OutError::Silent(why) => write!(f, "no reply: {why}"),
             OutError::Forbidden(why) => write!(f, "not allowed: {why}"),
+            OutError::Withheld(why) => write!(f, "held back: {why}"),
         }
     }
 }

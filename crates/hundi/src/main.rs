@@ -737,15 +737,16 @@ async fn reconcile(
     let connector = hundi_core::ids::Connector::parse(connector)
         .ok_or_else(|| format!("`{connector}` is not a connector's name"))?;
     let (to, mut fed) = mpsc::channel(CHUNKS_AHEAD);
+    let columns = app.config.reconcile.columns.get(connector.as_str()).cloned();
     match file {
         Some(file) if file.as_os_str() == "-" => {
-            tokio::task::spawn_blocking(move || feed(std::io::stdin(), "-", &to));
+            tokio::task::spawn_blocking(move || feed(std::io::stdin(), "-", columns.as_ref(), &to));
         }
         Some(file) => {
             let opened = std::fs::File::open(&file);
             let input = opened.map_err(|error| format!("cannot read the statement {}: {error}", file.display()))?;
             let hint = file.to_string_lossy().into_owned();
-            tokio::task::spawn_blocking(move || feed(input, &hint, &to));
+            tokio::task::spawn_blocking(move || feed(input, &hint, columns.as_ref(), &to));
         }
         None => {
             let (said, hash) = reconcile::listed(app, connector, day.as_deref().unwrap_or_default()).await?;

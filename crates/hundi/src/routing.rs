@@ -190,12 +190,13 @@ impl Router {
         (choice.rule.map(ToOwned::to_owned), chosen, choice.considered)
     }
 
-    /// A bank's word came, the `reply` to a payment or the answer to a question: it says how well the connector is.
-    pub fn heard(&self, app: &App, connector: Connector, outcome: Outcome, reply: bool) {
+    /// A bank's word came, the answer to a payment over this rail or, with none, what it said later: it says how well the
+    /// connector is.
+    pub fn heard(&self, app: &App, connector: Connector, outcome: Outcome, paid_over: Option<Rail>) {
         if self.rules.len() < 2 {
             return;
         }
-        let Some(good) = speaks_well(outcome, reply) else { return };
+        let Some(good) = speaks_well(outcome, paid_over) else { return };
         let Some(at) = self.rules.iter().position(|rules| rules.connector == connector) else { return };
         let changed = locked(&self.state)
             .connectors

@@ -12,7 +12,7 @@
 //! comes up by itself and the bank is asked.
 
 use crate::connectors::{self, Asked, Bank, Question, Transfer};
-use crate::http_out::{OutReply, OutRequest};
+use crate::http_out::{OutError, OutReply, OutRequest};
 use crate::keys::{Place, hex};
 use crate::store::rows;
 use crate::writer::Unknown;
@@ -357,7 +357,10 @@ async fn send(app: &App, started: Started) {
     let reply = connectors::send(&app.http_out, request, left, bank.pace()).await;
     drop(on_its_way);
     let word = bank.outcome(reference, Asked::ToPay, &reply);
-    app.router.heard(app, connector, word.outcome, true);
+    // What we held back ourselves says nothing about the bank.
+    if !matches!(reply, Err(OutError::Withheld(_))) || planted(Plant::PaceIsIllness) {
+        app.router.heard(app, connector, word.outcome, Some(payout.rail));
+    }
     // The plain answer of an undisturbed payout says nothing that the payout's row does not; the others are kept.
     let plain = matches!(word.outcome, Outcome::Paid | Outcome::Accepted);
     let heard = reply.ok().filter(|_| !plain).map(|reply| ("reply", reply));
@@ -380,7 +383,7 @@ async fn enquire(app: &App, payout: &Payout) {
     };
     let reply = connectors::send(&app.http_out, request, Some(bank.reply_within()), bank.pace()).await;
     let mut word = bank.outcome(reference, Asked::WhatBecame(question), &reply);
-    app.router.heard(app, connector, word.outcome, false);
+    app.router.heard(app, connector, word.outcome, None);
     if word.outcome == Outcome::NotWritten {
         // The question never left; that says nothing about the payment.
         word.outcome = Outcome::Silent;

@@ -1,4 +1,4 @@
-//! Statements as tables of text. Four banks are known by the names of their columns; [`read_as`] takes the names of any other.
+//! Statements as tables of text. Four banks are known by the names of their columns; those of any other are given.
 //!
 //! What stands before the header line and after the table is passed over. A table says nothing about returns: a payment that
 //! came back is a credit with the references of its debit. Columns and dates: CONNECTORS.md, section 6.
@@ -13,6 +13,8 @@ use std::io::BufRead;
 const ROW_LINES_MAX: usize = 8;
 /// Cells of one row.
 const CELLS_MAX: usize = 64;
+/// Columns of references that are looked at.
+pub const REFERENCES_MAX: usize = 4;
 /// What is said of a last row that has no end and cannot be read, or whose amount may go on.
 pub const CUT: &str = "the file ends within this row; if it is complete, end the line";
 /// What stands between two cells, in the order of trying.
@@ -26,7 +28,7 @@ pub struct Columns<'a> {
     pub date: &'a str,
     /// The narration.
     pub narration: &'a str,
-    /// Where references stand, the likeliest first. Those that a file does not have are not missed.
+    /// Where references stand, the likeliest first, [`REFERENCES_MAX`] of them. Those that a file does not have are not missed.
     pub references: &'a [&'a str],
     /// The amount.
     pub money: Money<'a>,
@@ -92,17 +94,8 @@ pub const BANKS: [Columns<'_>; 5] = [
     },
 ];
 
-/// Reads a statement of one of [`BANKS`].
-pub fn read(input: impl BufRead, tell: &mut dyn FnMut(Said)) {
-    table(input, &BANKS, tell);
-}
-
-/// Reads a statement with these columns.
-pub fn read_as(input: impl BufRead, columns: &Columns<'_>, tell: &mut dyn FnMut(Said)) {
-    table(input, std::slice::from_ref(columns), tell);
-}
-
-fn table(input: impl BufRead, known: &[Columns<'_>], tell: &mut dyn FnMut(Said)) {
+/// Reads a statement with these columns, or else with those of one of [`BANKS`].
+pub fn read(input: impl BufRead, own: Option<&Columns<'_>>, tell: &mut dyn FnMut(Said)) {
     let mut lines = Lines::new(input);
     let (mut reading, mut header, mut account) = (Reading::new(tell), None, Box::from(""));
     loop {
@@ -118,7 +111,7 @@ fn table(input: impl BufRead, known: &[Columns<'_>], tell: &mut dyn FnMut(Said))
         let Some((places, between)) = header else {
             header = BETWEEN.into_iter().find_map(|between| {
                 let cells = split(&text, between).ok()??;
-                Some((known.iter().find_map(|columns| Places::find(columns, &cells))?, between))
+                Some((own.into_iter().chain(&BANKS).find_map(|columns| Places::find(columns, &cells))?, between))
             });
             if header.is_some() {
                 reading.head.account = std::mem::take(&mut account);
@@ -162,7 +155,7 @@ fn table(input: impl BufRead, known: &[Columns<'_>], tell: &mut dyn FnMut(Said))
     if header.is_some() {
         reading.end();
     } else if !reading.any {
-        reading.bad(1, "no line has the names of a known bank's columns; name the columns of this bank");
+        reading.bad(1, "no line has the names of a known bank's columns; name this bank's under `reconcile.columns`");
     }
 }
 
@@ -172,7 +165,7 @@ struct Places {
     cells: usize,
     date: usize,
     narration: usize,
-    references: [Option<usize>; 4],
+    references: [Option<usize>; REFERENCES_MAX],
     money: (usize, usize),
     /// Whether the second of them says a side.
     one: bool,
@@ -182,7 +175,7 @@ struct Places {
 impl Places {
     fn find(columns: &Columns<'_>, cells: &[String]) -> Option<Places> {
         let place = |name: &str| cells.iter().position(|cell| plain(cell) == plain(name));
-        let mut references = [None; 4];
+        let mut references = [None; REFERENCES_MAX];
         for (found, name) in references.iter_mut().zip(columns.references) {
             *found = place(name);
         }

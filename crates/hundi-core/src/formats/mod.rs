@@ -148,8 +148,9 @@ pub struct Transfer<'a> {
 const LOOK_BYTES: u64 = 2_048;
 
 /// Reads a statement in whatever format it is: XML is camt, a tag `:20:` or a block `{1:` is MT940, and the rest is a table.
-/// `name_hint` is the file's name; it decides only where the beginning of the file does not.
-pub fn read(mut input: impl BufRead, name_hint: &str, tell: &mut dyn FnMut(Said)) {
+/// `name_hint` is the file's name; it decides only where the beginning of the file does not. `own` are the columns of a table
+/// beside those of the banks that are known.
+pub fn read(mut input: impl BufRead, name_hint: &str, own: Option<&csv::Columns<'_>>, tell: &mut dyn FnMut(Said)) {
     let mut look = Vec::new();
     if input.by_ref().take(LOOK_BYTES).read_to_end(&mut look).is_err() {
         return tell(Said::Bad { at: 1, why: "the file cannot be read".into() });
@@ -174,6 +175,6 @@ pub fn read(mut input: impl BufRead, name_hint: &str, tell: &mut dyn FnMut(Said)
     match (is_xml, is_mt940) {
         (true, _) => camt::read(whole, tell),
         (_, true) => mt940::read(whole, tell),
-        _ => csv::read(whole, tell),
+        _ => csv::read(whole, own, tell),
     }
 }

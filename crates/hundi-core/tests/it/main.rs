@@ -17,3 +17,4 @@ mod score;
 mod script;
 mod scripts;
 mod two;
+mod words;

@@ -86,6 +86,8 @@ fn the_first_rule_that_matches_decides() {
         (minutes(22 * 60, 6 * 60), false),
         (minutes(12 * 60, 6 * 60), true),
         (minutes(22 * 60, 13 * 60), true),
+        // From a minute until the same one is the whole day.
+        (minutes(100, 100), true),
     ] {
         let said = format!("{rule:?}");
         let routing = Routing { rules: vec![rule, self::rule("last", &[("gamma", 1, 1)])] };
@@ -569,4 +571,76 @@ fn the_rail_that_carries_it() {
             "beta NEFT: another comes first"
         ]
     );
+}
+
+/// Which one is drawn is the same in every process and version: a payout that waited for its connector finds it again.
+#[test]
+fn a_draw_is_the_same_for_ever() {
+    let routing = Routing { rules: vec![rule("r", &[("alpha", 1, 1), ("beta", 1, 1), ("gamma", 1, 2)])] };
+    let drawn = |attempt| -> String {
+        let choice = |id: i64| {
+            let facts = Facts { payout: PayoutId(id * 32 + 7), attempt, ..facts() };
+            route(&routing, &facts, &NAMES.map(candidate)).connector.unwrap().as_str()[..1].to_owned()
+        };
+        (1_000..1_040).map(choice).collect()
+    };
+    let expected = ["bagggbgggbgggaagaggaabgabgbbgbagbaggagab", "gagabbgaggaggggabgbbgbagabbbbggbgggaggag"];
+    assert_eq!([drawn(1), drawn(2)], expected);
+}
+
+/// What a queued payout is routed by: its next attempt, its rails, and where it was begun.
+#[test]
+fn a_queued_payouts_facts_are_its_own() {
+    let alpha = connector("alpha");
+    let order = order(MerchantId(1), PayoutId(7), "A", Rail::Imps, Amount::from_paise(100_00).unwrap(), "1");
+    let mut payout = Payout {
+        order,
+        fee_paise: 5_00,
+        gst_paise: 90,
+        state: State::Queued,
+        held: false,
+        attempts: 0,
+        connector: None,
+        reference: None,
+        paid_attempt: None,
+        refused_by: Vec::new(),
+        rails: RailSet::TO_ACCOUNTS,
+        rail: Rail::Imps,
+        send_before: NOON,
+        enquiries: 0,
+        next_at: Some(NOON),
+        queue_until: NOON,
+        rrn: "".into(),
+        reason: "".into(),
+        updated_at: NOON,
+        news: 0,
+        version: 1,
+    };
+    let facts = |payout: &Payout| {
+        let facts = Facts::of_payout(payout, Some("HDFC"), NOON);
+        (facts.attempt, facts.rails, facts.minute, facts.bound_to, facts.refused_by.len())
+    };
+    assert_eq!(facts(&payout), (1, RailSet::TO_ACCOUNTS, 720, None, 0));
+    (payout.attempts, payout.connector) = (1, Some(alpha));
+    assert_eq!(facts(&payout), (2, RailSet::TO_ACCOUNTS, 720, Some((alpha, Rail::Imps)), 0));
+    payout.refused_by.push(alpha);
+    assert_eq!(facts(&payout), (2, RailSet::TO_ACCOUNTS, 720, None, 1));
+}
+
+#[test]
+fn what_passes_by_itself_is_waited_for() {
+    let passing = [Why::Paused, Why::Ill, Why::DayFull(1), Why::Closed(Rail::Rtgs)];
+    assert!(passing.into_iter().all(Why::passes));
+    let lasting = [
+        Why::Chosen,
+        Why::Refused,
+        Why::BegunAt(connector("alpha")),
+        Why::BegunOver(Rail::Neft),
+        Why::Rail(Rail::Upi),
+        Why::TooLittle(1),
+        Why::TooMuch(1),
+        Why::Later,
+        Why::NotDrawn,
+    ];
+    assert!(!lasting.into_iter().any(Why::passes));
 }

@@ -251,7 +251,7 @@ impl Operators {
         self.next += 1;
         let (to, mut fed) = mpsc::channel(1 << 16);
         // The reader blocks, so it has a thread, which ends before anything else happens.
-        let reader = std::thread::spawn(move || feed(Cursor::new(statement.bytes), "statement.xml", &to));
+        let reader = std::thread::spawn(move || feed(Cursor::new(statement.bytes), "statement.xml", None, &to));
         reader.join().expect("the reader of a statement does not panic");
         process.operate(number, outbox, move |app| async move {
             let connector = Connector::parse(bank::NAMES[statement.bank]).expect("a name");

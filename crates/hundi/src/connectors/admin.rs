@@ -16,12 +16,13 @@ use hundi_core::money::Balance;
 use hundi_core::party::{Beneficiary, Ifsc, Vpa};
 use hundi_core::rails::{RAILS, Rail, RailSet};
 use hundi_core::routing::{Facts, minute_of_day};
+use hundi_core::schedule::SECOND;
 use serde_json::{Value, json};
 
 /// The longest reason for a pause, characters.
 const REASON_CHARS_MAX: usize = 200;
 
-/// Every connector: what it carries, whether it is paused, by whom and why, and its limits.
+/// Every connector: what it carries and can do, whether it is paused, by whom and why, and its limits.
 pub async fn list(app: &App) -> Answer {
     let paused = app.store.connectors_paused().await.map_err(text)?;
     let standing = app.router.standing(&app.clock);
@@ -31,11 +32,17 @@ pub async fn list(app: &App) -> Answer {
         let pause = paused.iter().find(|paused| paused.connector == rules.connector);
         let rails: Vec<&str> =
             RAILS.iter().filter(|row| rules.carries.rails[row.rail as usize]).map(|row| row.name).collect();
+        let can = app.connectors.capabilities(name);
         let limits = app.config.limits.get(name);
         let today = standing.iter().find(|(connector, ..)| *connector == rules.connector);
         json!({
             "connector": name,
             "rails": rails.join(","),
+            "pays_to": can.as_ref().map(|can| can.pays_to.join(",")),
+            "paise": can.as_ref().map(|can| can.paise),
+            "asked": can.as_ref().map(|can| can.asked),
+            "not_found_final_s": rules.not_found_final_us.map(|after| after / SECOND),
+            "lists_days": can.as_ref().map(|can| can.lists_days),
             "state": if pause.is_some() { "paused" } else { "active" },
             "payout_most": rupees(rules.carries.most_paise),
             "day_most": limits.and_then(crate::config::Limits::day_most_paise).and_then(rupees),
@@ -100,6 +107,7 @@ pub async fn test(app: &App, name: &str) -> Answer {
     let took_ms = app.clock.boot_us().saturating_sub(began_us) / 1_000;
     let outcome = bank.outcome(reference, Asked::WhatBecame(question), &reply).outcome;
     let status = reply.as_ref().ok().map(|reply| reply.status);
+    let of_strangers = reply.as_ref().ok().and_then(|reply| bank.answers_strangers(reply));
     match (&reply, outcome) {
         (_, Outcome::NotFound) => Ok(json!({
             "connector": connector.as_str(), "reached": true, "http_status": status, "took_ms": took_ms,
@@ -108,6 +116,7 @@ pub async fn test(app: &App, name: &str) -> Answer {
         (Err(OutError::NotWritten(why) | OutError::Forbidden(why)), _) => {
             Err(format!("connector `{name}` cannot be reached: {why}; check its `url` and the network"))
         }
+        (Err(OutError::Withheld(why)), _) => Err(format!("connector `{name}` was not asked: {why}; try again")),
         (Err(OutError::Silent(why)), _) => {
             Err(format!("connector `{name}` was reached and did not answer in {took_ms} ms: {why}"))
         }
@@ -115,6 +124,9 @@ pub async fn test(app: &App, name: &str) -> Answer {
             "connector `{name}` does not accept us (HTTP status {}); check its keys, and whether it knows our address",
             reply.status
         )),
+        (Ok(_), Outcome::Silent) if of_strangers.is_some() => Ok(json!({
+            "connector": connector.as_str(), "reached": true, "http_status": status, "took_ms": took_ms, "said": of_strangers,
+        })),
         (Ok(reply), Outcome::Silent) => Err(format!(
             "connector `{name}` answered something that says nothing (HTTP status {}); is its `url` the bank's?",
             reply.status

@@ -26,9 +26,9 @@ use crate::locked;
 use files::FileBank;
 use hundi_core::command::{ConnectorRules, Outcome, Word};
 use hundi_core::formats::Line;
-use hundi_core::ids::{Connector, Reference};
+use hundi_core::ids::{Connector, MerchantId, OrderId, Reference};
 use hundi_core::money::Amount;
-use hundi_core::party::{Beneficiary, PersonName};
+use hundi_core::party::{AccountNumber, Beneficiary, Ifsc, Mobile, PersonName, Vpa};
 use hundi_core::plant::{Plant, planted};
 use hundi_core::rails::Rail;
 use hundi_core::schedule::{SECOND, Timestamp};
@@ -181,6 +181,11 @@ pub trait Bank: std::fmt::Debug + Send + Sync {
     fn enquiry(&self, question: Question) -> Option<OutRequest>;
     /// What a reply means. Only an explicit word about this reference pays or refuses; everything else is silence.
     fn outcome(&self, reference: Reference, asked: Asked, reply: &Result<OutReply, OutError>) -> Word;
+    /// What its answer about a reference that cannot exist shows, of a bank that never says "not found": that it is the bank
+    /// that answers. `None` where it does not, and of every other bank.
+    fn answers_strangers(&self, _: &OutReply) -> Option<&'static str> {
+        None
+    }
     /// The question for what was booked on the account from one moment to before another, after the first `skip` entries;
     /// `None` where the bank answers none.
     fn entries(&self, _: (Timestamp, Timestamp), _skip: usize) -> Option<OutRequest> {
@@ -217,6 +222,61 @@ impl Door {
             Door::Calls(bank) => bank.rules(),
             Door::Files(bank) => bank.rules(),
         }
+    }
+}
+
+/// What a connector can do beside what its contract says: its own functions are asked, so it is what they do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Capabilities {
+    /// What it pays to, of accounts, UPI IDs and mobile numbers.
+    pub pays_to: Vec<&'static str>,
+    /// Whether it carries paise, or rupees only.
+    pub paise: bool,
+    /// How it is asked what became of a payment: by our reference, or not at all; of files nobody asks.
+    pub asked: &'static str,
+    /// Whether it lists what was booked on a day.
+    pub lists_days: bool,
+}
+
+impl Capabilities {
+    fn of(door: &Door) -> Option<Capabilities> {
+        let bank = match door {
+            Door::Calls(bank) => bank,
+            Door::Files(_) => {
+                let pays_to = vec!["accounts"];
+                return Some(Capabilities {
+                    pays_to,
+                    paise: true,
+                    asked: "no: it answers in files",
+                    lists_days: false,
+                });
+            }
+        };
+        // An order that nobody makes.
+        let order = OrderId::parse("ORDER")?;
+        let reference = Reference::derive("", MerchantId::HOUSE, &order, 1, 0);
+        let (name, now) = (PersonName::parse("ASHA RAO")?, Timestamp(0));
+        let carries = |beneficiary: &Beneficiary, rail, paise| {
+            let Some(amount) = Amount::from_paise(paise) else { return false };
+            bank.carries(&Transfer { reference, amount, rail, beneficiary, name: &name, send_before: now }).is_ok()
+        };
+        let account = Beneficiary::Account {
+            number: AccountNumber::parse("50100012345")?,
+            ifsc: Ifsc::parse("HDFC0000001").ok()?,
+        };
+        let to = [
+            ("accounts", account.clone(), Rail::Imps),
+            ("UPI IDs", Beneficiary::Vpa(Vpa::parse("asha@upi")?), Rail::Upi),
+            ("mobile numbers", Beneficiary::Mobile(Mobile::parse("9876543210")?), Rail::Upi),
+        ];
+        let paid = to.iter().filter(|(_, beneficiary, rail)| carries(beneficiary, *rail, 100_00));
+        let question = Question { reference, now, send_before: now, paid: false };
+        Some(Capabilities {
+            pays_to: paid.map(|(what, ..)| *what).collect(),
+            paise: carries(&account, Rail::Imps, 100_01),
+            asked: if bank.enquiry(question).is_some() { "by our reference" } else { "no" },
+            lists_days: bank.entries((now, now), 0).is_some(),
+        })
     }
 }
 
@@ -297,6 +357,11 @@ impl Connectors {
         })
     }
 
+    /// What the bank with this name can do.
+    pub fn capabilities(&self, name: &str) -> Option<Capabilities> {
+        Capabilities::of(self.door(name)?)
+    }
+
     /// How long after its start a payout should be at the bank with this name.
     pub fn send_within(&self, name: &str) -> Option<Duration> {
         match self.door(name)? {
@@ -345,11 +410,11 @@ pub async fn send(
     pace: Option<&Pace>,
 ) -> Result<OutReply, OutError> {
     let Some(within) = within.filter(|within| !within.is_zero()) else {
-        return Err(OutError::NotWritten("the time to send was over".to_owned()));
+        return Err(OutError::Withheld("the time to send was over"));
     };
     // The other half is left for the bank's answer.
     let Some(wait) = pace.map_or(Some(Duration::ZERO), |pace| pace.turn(Instant::now(), within / 2)) else {
-        return Err(OutError::NotWritten("the bank may not be called more often".to_owned()));
+        return Err(OutError::Withheld("the bank may not be called more often"));
     };
     if !wait.is_zero() {
         tokio::time::sleep(wait).await;
@@ -429,6 +494,7 @@ fn replied(connector: Connector, asked: Asked, reply: &Result<OutReply, OutError
 fn arrived(reply: &Result<OutReply, OutError>) -> Result<&OutReply, Word> {
     reply.as_ref().map_err(|error| match error {
         OutError::NotWritten(_) => bare(Outcome::NotWritten, "The bank could not be reached"),
+        OutError::Withheld(_) => bare(Outcome::NotWritten, "The payment was held back for a moment"),
         // A guard that forbids an address has connected nowhere.
         OutError::Forbidden(_) => bare(Outcome::NotWritten, "The bank's address is not allowed"),
         OutError::Silent(_) if planted(Plant::TimeoutAsFailure) => {
@@ -529,6 +595,7 @@ pub(crate) mod tests {
         for (error, outcome) in [
             (OutError::NotWritten("x".into()), Outcome::NotWritten),
             (OutError::Forbidden("x".into()), Outcome::NotWritten),
+            (OutError::Withheld("x"), Outcome::NotWritten),
             (OutError::Silent("x".into()), Outcome::Silent),
         ] {
             assert_eq!(bank.outcome(reference(), Asked::ToPay, &Err(error)).outcome, outcome);

@@ -250,6 +250,7 @@ mod tests {
         for (error, outcome) in [
             (OutError::NotWritten("x".into()), Outcome::NotWritten),
             (OutError::Forbidden("x".into()), Outcome::NotWritten),
+            (OutError::Withheld("x"), Outcome::NotWritten),
             (OutError::Silent("x".into()), Outcome::Silent),
         ] {
             assert_eq!(sandbox().outcome(reference, Asked::ToPay, &Err(error)).outcome, outcome);

@@ -7,6 +7,7 @@
 
 use super::{Lease, tell, text};
 use crate::App;
+use crate::config::Columns;
 use crate::connectors::files::share::{Directory, Folder, Listed, Share};
 use crate::connectors::files::{Answer, FileBank, Sort, Told};
 use crate::keys::hex;
@@ -456,7 +457,7 @@ async fn hear(
         return Ok(());
     }
     app.metrics.bank_word(word.outcome);
-    app.router.heard(app, connector, word.outcome, false);
+    app.router.heard(app, connector, word.outcome, None);
     // The plain answer of an undisturbed payout says nothing that the payout's row does not; the others are kept.
     let plain = matches!(word.outcome, Outcome::Paid | Outcome::Accepted);
     let message = (!plain).then(|| keep(app, (connector, reference), "answer", said.as_bytes(), whose));
@@ -485,10 +486,11 @@ async fn strange(app: &App, connector: Connector, references: Vec<Reference>) ->
 /// Compares a statement, as `hundi reconcile` does.
 async fn statement(app: &App, connector: Connector, file: &Listed, opened: File) -> Result<Dealt, String> {
     let name = file.name.clone();
-    let hint = name.clone();
+    let columns = app.config.reconcile.columns.get(connector.as_str()).cloned();
+    let (hint, own) = (name.clone(), columns.clone());
     // First to its end, so that nothing is taken of one that was cut.
     let (whole, opened) = tokio::task::spawn_blocking(move || {
-        let whole = is_whole(&opened, &hint);
+        let whole = is_whole(&opened, &hint, own.as_ref());
         (whole, (&opened).rewind().map(|()| opened))
     })
     .await
@@ -498,7 +500,7 @@ async fn statement(app: &App, connector: Connector, file: &Listed, opened: File)
     }
     let opened = opened.map_err(text)?;
     let (to, mut fed) = mpsc::channel(CHUNKS_AHEAD);
-    let reader = tokio::task::spawn_blocking(move || feed(opened, &name, &to));
+    let reader = tokio::task::spawn_blocking(move || feed(opened, &name, columns.as_ref(), &to));
     let report = reconcile(app, &mut fed, connector, &Actor::System).await;
     drop(fed);
     reader.await.map_err(text)?;
@@ -521,12 +523,12 @@ async fn statement(app: &App, connector: Connector, file: &Listed, opened: File)
 }
 
 /// Whether every statement of a file ends, and there is one; of XML, whether the file ends well too, and of a table its last row.
-fn is_whole(file: &File, name: &str) -> Result<(), String> {
+fn is_whole(file: &File, name: &str, columns: Option<&Columns>) -> Result<(), String> {
     let mut input = BufReader::with_capacity(1 << 16, file);
     let start = input.fill_buf().map_err(text)?;
     let is_xml = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start).trim_ascii_start().starts_with(b"<");
     let (mut open, mut any, mut first_bad, mut bad_end) = (false, false, None, false);
-    formats::read(input, name, &mut |said| match said {
+    let mut tell = |said| match said {
         Said::Begins(_) => (open, any) = (true, true),
         Said::Ends { .. } => open = false,
         Said::Line(_) => {}
@@ -534,7 +536,8 @@ fn is_whole(file: &File, name: &str) -> Result<(), String> {
             bad_end |= is_xml && any && !open || *why == *formats::csv::CUT;
             first_bad.get_or_insert_with(|| format!("line {at}: {why}"));
         }
-    });
+    };
+    Columns::lent(columns, |columns| formats::read(input, name, columns, &mut tell));
     match (any, open || bad_end, first_bad) {
         (true, false, _) => Ok(()),
         (_, _, Some(why)) => Err(why),

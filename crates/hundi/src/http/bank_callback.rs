@@ -15,7 +15,7 @@ use crate::connectors::{Call, NoWord};
 use crate::http::serve::{BodyError, read_body};
 use crate::worker::{bank, keep};
 use bytes::Bytes;
-use hundi_core::command::{Command, Decision, Source};
+use hundi_core::command::{Command, Decision, Outcome, Source};
 use hundi_core::ids::{MerchantId, PayoutId};
 use hundi_core::plant::{Plant, planted};
 use hyper::body::Body;
@@ -77,6 +77,7 @@ where
     if called.signed {
         app.metrics.bank_word(called.word.outcome);
     }
+    let outcome = called.word.outcome;
     let command = Command::Record { connector, reference: called.reference, word: called.word, source };
     if !called.signed && known.is_none() && !planted(Plant::UnsignedHold) {
         return (StatusCode::OK, "heard");
@@ -86,6 +87,11 @@ where
     let message =
         called.signed.then(|| keep(app, (connector, called.reference), "callback", message(head, &body), whose));
     match app.writer.record(whose.0, message, command).await {
+        Ok(Decision::Done(_)) if called.signed && outcome == Outcome::Paid => {
+            // Of some banks it is the only word of a success; whatever else they call out they are asked about.
+            app.router.heard(app, connector, outcome, None);
+            (StatusCode::OK, "heard")
+        }
         Ok(Decision::Done(_) | Decision::Repeat(_)) => (StatusCode::OK, "heard"),
         Ok(Decision::Refused(refusal)) => {
             tracing::error!(?refusal, "a bank's call could not be recorded");

@@ -216,6 +216,13 @@ impl Item {
         }
     }
 
+    /// Of a debit, our references that stand in fields, each with how much it is, paise.
+    pub fn in_fields(&self) -> impl Iterator<Item = (Reference, i64)> {
+        let debit = self.side == Side::Debit && !self.returned && !self.taken_back;
+        let fields = self.ours.iter().take(if debit { self.ours_in_fields } else { 0 });
+        fields.map(|reference| (*reference, self.row.amount_paise))
+    }
+
     /// Every name under which it may have been kept: as more becomes known of a line, another becomes the likeliest.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let banks = self.banks.iter().map(|bank| &**bank).filter(|_| self.side == Side::Credit);

@@ -17,6 +17,7 @@ mod statement;
 pub use listed::listed;
 
 use crate::App;
+use crate::config::Columns;
 use crate::credits::Rules;
 use crate::store::StoreError;
 use crate::store::credits::exception_of;
@@ -25,7 +26,7 @@ use futures_util::{StreamExt, stream};
 use hundi_core::command::{Command, CreditLine, Credited, Decision, FileLines, Outcome, Source, named_alone};
 use hundi_core::formats::{self, Line, Said};
 use hundi_core::ids::{Actor, Connector, MerchantId, PayoutId, Reference};
-use hundi_core::payout::ExceptionKind;
+use hundi_core::payout::{ExceptionKind, State};
 use hundi_core::schedule::{DAY, Timestamp};
 use line::{Item, Judged, TAKEN_BACK, has_taken_back, others};
 use serde_json::{Value, json};
@@ -65,19 +66,21 @@ pub enum Fed {
     Failed(String),
 }
 
-/// Reads a file and hands over what it says; blocks. Ends early when nobody listens any more.
-pub fn feed(input: impl Read, name_hint: &str, to: &mpsc::Sender<Fed>) {
+/// Reads a file and hands over what it says; blocks. Ends early when nobody listens any more. `columns` are those of a table
+/// that no known bank writes.
+pub fn feed(input: impl Read, name_hint: &str, columns: Option<&Columns>, to: &mpsc::Sender<Fed>) {
     let gone = Cell::new(false);
     let hashing = Hashing { input, hash: Sha256::new(), failed: None, gone: &gone };
     let mut input = BufReader::with_capacity(1 << 16, hashing);
     let mut said = Vec::with_capacity(SAID_AT_ONCE);
-    formats::read(&mut input, name_hint, &mut |one| {
+    let mut tell = |one| {
         said.push(one);
         if said.len() >= SAID_AT_ONCE {
             // Whoever has gone away does not want the rest.
             gone.set(to.blocking_send(Fed::Said(std::mem::take(&mut said))).is_err());
         }
-    });
+    };
+    Columns::lent(columns, |columns| formats::read(&mut input, name_hint, columns, &mut tell));
     // What the reader of the format left unread belongs to the file too.
     let rest = std::io::copy(&mut input, &mut std::io::sink());
     let hashing = input.into_inner();
@@ -117,7 +120,7 @@ impl<R: Read> Read for Hashing<'_, R> {
 pub struct Report {
     /// Booked lines.
     pub lines: u64,
-    /// Lines that are announced and not booked; they are not looked at.
+    /// Lines that are announced and not booked.
     pub announced: u64,
     /// Lines that an earlier file had.
     pub repeated: u64,
@@ -197,11 +200,15 @@ struct Run<'a> {
     connector: Connector,
     actor: Actor,
     open: Option<Open>,
+    /// Whether the statement that is being read is not of our account: then nothing of it is used.
+    foreign: bool,
     ended: Vec<Open>,
     /// The lines of the file by their hashes, and how many have the same one beside the first.
     seen: FileLines,
     rules: Rules,
     batch: Vec<Item>,
+    /// The debits that are announced by our reference, and their paise.
+    announced: Vec<(Reference, i64)>,
     undecided: Vec<Item>,
     report: Report,
 }
@@ -218,10 +225,12 @@ pub async fn reconcile(
         connector,
         actor: actor.clone(),
         open: None,
+        foreign: false,
         ended: Vec::new(),
         seen: FileLines::default(),
         rules: Rules::of(&app.store, connector).await?,
         batch: Vec::with_capacity(LINES_AT_ONCE),
+        announced: Vec::new(),
         undecided: Vec::new(),
         report: Report::default(),
     };
@@ -244,9 +253,16 @@ impl Run<'_> {
         match said {
             Said::Begins(head) => {
                 self.cut_short();
-                self.open = Some(Open::new(self.app, self.connector, head)?);
+                match Open::new(self.app, self.connector, head) {
+                    Ok(open) => (self.open, self.foreign) = (Some(open), false),
+                    Err(why) => {
+                        self.report.bad(0, why.into());
+                        (self.open, self.foreign) = (None, true);
+                    }
+                }
             }
-            Said::Line(line) if !line.booked => self.report.announced += 1,
+            Said::Line(_) | Said::Ends { .. } if self.foreign => {}
+            Said::Line(line) if !line.booked => self.announced(&line).await?,
             Said::Line(line) => self.line(&line).await?,
             Said::Ends { closing_paise } => {
                 let Some(mut open) = self.open.take() else { return Ok(()) };
@@ -291,6 +307,30 @@ impl Run<'_> {
         self.batch.push(item);
         if self.batch.len() >= LINES_AT_ONCE {
             self.deal().await?;
+        }
+        Ok(())
+    }
+
+    /// What a bank announces it has accepted and not booked. Nothing of it is kept: the line comes again when it is booked.
+    async fn announced(&mut self, line: &Line) -> Result<(), String> {
+        self.report.announced += 1;
+        let item = Item::new(&self.app.keys, &self.rules, line, [0; 16], 0);
+        self.announced.extend(item.in_fields());
+        if self.announced.len() >= LINES_AT_ONCE { self.accept().await } else { Ok(()) }
+    }
+
+    /// Has payouts hear that their banks announce them.
+    async fn accept(&mut self) -> Result<(), String> {
+        let announced = std::mem::take(&mut self.announced);
+        let references: Vec<Reference> = announced.iter().map(|(reference, _)| *reference).collect();
+        let known = self.app.store.attempts_by_reference(self.connector, &references).await.map_err(text)?;
+        for known in known.iter().filter(|known| known.state == State::Sending) {
+            if announced.contains(&(known.reference, known.amount_paise)) {
+                let (reference, source) = (known.reference, Source::Statement);
+                let word = crate::connectors::bare(Outcome::Accepted, "");
+                let command = Command::Record { connector: self.connector, reference, word, source };
+                self.app.writer.record(known.merchant, None, command).await.map_err(text)?;
+            }
         }
         Ok(())
     }

@@ -35,13 +35,14 @@ impl Open {
     /// Begins a statement; refuses that of another account than the options name.
     pub fn new(app: &App, connector: Connector, head: Head) -> Result<Open, String> {
         let account: String = head.account.chars().filter(|c| !c.is_whitespace()).collect();
-        if let Some(ours) = app.config.reconcile.accounts.get(connector.as_str()) {
-            // MT940 writes BANK/ACCOUNT, and camt.053 an IBAN or the number.
-            let same = account.is_empty() || account == *ours || account.rsplit('/').next() == Some(ours.as_str());
-            if !same {
+        if let Some(ours) = app.config.account_at(connector.as_str()) {
+            // MT940 writes BANK/ACCOUNT, camt.053 an IBAN or the number, and some banks zeros before it.
+            let digits = |number: &str| number.trim_start_matches('0').to_owned();
+            let theirs = account.rsplit('/').next().unwrap_or_default();
+            if !account.is_empty() && account != ours && digits(theirs) != digits(ours) {
                 return Err(format!(
-                    "the statement is of another account, ending with {}, than `reconcile.accounts` names for {connector}; \
-                     nothing of it was used",
+                    "the statement is of another account, ending with {}, than the options name for {connector} \
+                     (`reconcile.accounts`, or its `account_number`); nothing of it was used",
                     last_four(&account)
                 ));
             }
@@ -104,8 +105,12 @@ impl Run<'_> {
     pub(super) async fn finish(mut self, file: [u8; 32]) -> Result<Report, String> {
         self.cut_short();
         self.deal().await?;
+        self.accept().await?;
         self.decide_by_rrn().await?;
         if self.ended.is_empty() && self.report.lines == 0 {
+            if let (true, Some((_, why))) = (self.foreign, self.report.bad_rows.first()) {
+                return Err(why.to_string());
+            }
             let why = self.report.bad_rows.first().map_or_else(String::new, |(at, why)| format!(": line {at}: {why}"));
             return Err(format!(
                 "the file holds no statement{why}; see docs/operating.md for the formats that are read"

@@ -37,7 +37,7 @@ pub async fn statement(world: &World, date: &str) -> Vec<u8> {
 
 pub fn said(bytes: &[u8]) -> Vec<Said> {
     let mut all = Vec::new();
-    formats::read(bytes, "statement.xml", &mut |one| all.push(one));
+    formats::read(bytes, "statement.xml", None, &mut |one| all.push(one));
     all
 }
 
@@ -461,6 +461,68 @@ async fn statements_join_and_a_late_debit_ends_what_was_missing() {
     let refused = apply_with(&world, next).await.unwrap_err();
     assert!(refused.contains("another account") && refused.contains("0002"), "{refused}");
     world.verify().await;
+}
+
+/// What a bank announces by our reference it has accepted. Words, another amount and a credit say nothing, and what is booked
+/// afterwards pays.
+#[tokio::test(start_paused = true)]
+async fn what_is_announced_is_accepted() {
+    const SENDING: i64 = 2;
+    const SENT: i64 = 3;
+    const PAID: i64 = 4;
+    let world = World::new().await;
+    world.pay("a", 200, "501000123450888").await;
+    world.stop_worker();
+    let today = of_today(&world).await;
+    let booked = lines(&mut today.clone()).next().unwrap().clone();
+    let announced = Line { booked: false, ..booked.clone() };
+    let more = Line { amount_paise: announced.amount_paise + 1, ..announced.clone() };
+    let credit = Line { side: Side::Credit, ..announced.clone() };
+    let rows = [
+        (more, SENDING),
+        (Line { in_fields: 0, ..announced.clone() }, SENDING),
+        (credit, SENDING),
+        (Line { returned: true, ..announced.clone() }, SENDING),
+        (announced.clone(), SENT),
+        (announced, SENT),
+        (booked, PAID),
+    ];
+    for (nth, (line, became)) in rows.into_iter().enumerate() {
+        let mut said = vec![today[0].clone(), Said::Line(Box::new(line)), Said::Ends { closing_paise: None }];
+        balance(&mut said);
+        apply(&world, said).await;
+        assert_eq!(world.number("SELECT state FROM payouts").await, became, "row {nth}");
+    }
+    world.verify().await;
+}
+
+/// Of a file with statements of several accounts that of ours counts, wherever it stands, and nothing of the others.
+#[tokio::test(start_paused = true)]
+async fn a_statement_of_another_account_is_left_out() {
+    for place in [0, 1] {
+        let world = World::with(|config| {
+            config.reconcile.accounts.insert("sandbox".to_owned(), "SANDBOX000001".to_owned());
+        })
+        .await;
+        for number in 0..1_100 {
+            world.pay(&format!("a{number}"), 200, FINE).await;
+        }
+        world.pass(Duration::from_secs(30)).await;
+        let ours = of_today(&world).await;
+        let mut theirs = ours.clone();
+        let Said::Begins(head) = &mut theirs[0] else { panic!() };
+        head.account = "SANDBOX000002".into();
+        lines(&mut theirs).for_each(|line| line.amount_paise += 1);
+        balance(&mut theirs);
+        let file = if place == 0 { [theirs, ours] } else { [ours, theirs] }.concat();
+        let report = apply(&world, file).await;
+        let document = report.document();
+        assert_eq!((report.lines, report.known, report.bad), (1_100, 1_100, 1), "{document:#}");
+        assert!(report.told.is_empty(), "{document:#}");
+        assert!(report.bad_rows[0].1.contains("another account, ending with 0002"), "{document:#}");
+        assert_eq!(document["statements"].as_array().unwrap().len(), 1, "{document:#}");
+        world.verify().await;
+    }
 }
 
 /// What has become of a payout when the statement comes, and the account that does it.

@@ -30,7 +30,7 @@ async fn read_statement_of(world: &World, date: &str, connector: &str) -> Report
     let path = format!("/statement?date={date}");
     let bytes = world.bank.handle("GET", &path, Default::default()).await.unwrap().body;
     let mut said = Vec::new();
-    formats::read(&bytes[..], "statement.xml", &mut |one| said.push(one));
+    formats::read(&bytes[..], "statement.xml", None, &mut |one| said.push(one));
     let (to, mut fed) = mpsc::channel(2);
     to.try_send(Fed::Said(said)).unwrap();
     to.try_send(Fed::Ended([7; 32])).unwrap();

@@ -1,7 +1,7 @@
 //! Several connectors in the running program: who is tried when one refuses, falls silent, fails, is paused or is full;
 //! and what the operator sees of it.
 
-use super::support::{World, bank, operator};
+use super::support::{Folder, World, bank, operator};
 use bytes::Bytes;
 use hundi::admin::MerchantChanges;
 use hundi::config::{Config, Connector, Limits, Routes, Sandbox, Targets};
@@ -14,11 +14,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// A second bank, at `http://other.test`: a sandbox bank with a book of its own that may refuse everything and let others
-/// try.
+/// try, at once or after it has accepted it.
 #[derive(Clone)]
 struct Other {
     bank: Arc<Bank>,
     refuses: Arc<AtomicBool>,
+    refuses_later: Arc<AtomicBool>,
     payments: Arc<AtomicU64>,
     references: Arc<Mutex<Vec<String>>>,
 }
@@ -28,6 +29,7 @@ impl Other {
         Other {
             bank: bank(Faults::default(), 8),
             refuses: Arc::default(),
+            refuses_later: Arc::default(),
             payments: Arc::default(),
             references: Arc::default(),
         }
@@ -52,16 +54,25 @@ impl Other {
                     Method::Get => "GET",
                     Method::Post => "POST",
                 };
+                let says = |reference: &str, status: &str| {
+                    let body = json!({ "reference": reference, "status": status, "code": "DOWN", "message": "Down",
+                        "retry_elsewhere": status == "refused" });
+                    Ok(OutReply { status: 200, body: Bytes::from(body.to_string()), truncated: false })
+                };
+                let refuses_later = other.refuses_later.load(Ordering::Relaxed);
+                if method == "GET" && refuses_later {
+                    return says(path.rsplit('/').next().unwrap(), "refused");
+                }
                 if method == "POST" {
                     other.payments.fetch_add(1, Ordering::Relaxed);
                     let asked: Value = serde_json::from_slice(&request.body).unwrap();
                     let reference = asked["reference"].as_str().unwrap().to_owned();
                     other.references.lock().unwrap().push(reference.clone());
                     if other.refuses.load(Ordering::Relaxed) {
-                        let body = json!({ "reference": reference, "status": "refused", "code": "DOWN",
-                            "message": "Down", "retry_elsewhere": true });
-                        let body = Bytes::from(body.to_string());
-                        return Ok(OutReply { status: 200, body, truncated: false });
+                        return says(&reference, "refused");
+                    }
+                    if refuses_later {
+                        return says(&reference, "accepted");
                     }
                 }
                 let silent = || OutError::Silent("time-out".to_owned());
@@ -132,6 +143,33 @@ async fn what_one_bank_refuses_the_other_pays() {
         let ill = metrics.contains("hundi_connector_ills_total{connector=\"other\"}");
         assert_eq!(ill, errors_percent > 0, "{metrics}");
     }
+}
+
+/// A bank that accepts whatever it is given and then refuses it is as ill as one that refuses at once: what it has said first
+/// was no success, and no probe of it ends well by it.
+#[tokio::test(start_paused = true)]
+async fn what_is_accepted_and_refused_later_is_no_success() {
+    // Of its words all are bad, and not half of them.
+    let (world, other) = world(|config| config.health.errors_percent = 90).await;
+    other.refuses_later.store(true, Ordering::Relaxed);
+    for number in 0..300 {
+        world.pay(&format!("ORDER-{number}"), 10, "123456781111").await;
+        world.pass(Duration::from_secs(2)).await;
+    }
+    world.pass(Duration::from_secs(300)).await;
+    assert_eq!((in_state(&world, PAID).await, world.book().await.len()), (300, 300));
+    // Until ten words were heard, and five probes after each pause of 30 s.
+    assert!((10..=150).contains(&other.payments()), "{}", other.payments());
+    let metrics = world.operations("/metrics").await;
+    assert!(metrics.contains("hundi_connector_ills_total{connector=\"other\"}"), "{metrics}");
+    // It is well again once what it is given ends well.
+    other.refuses_later.store(false, Ordering::Relaxed);
+    for number in 300..400 {
+        world.pay(&format!("ORDER-{number}"), 10, "123456781111").await;
+        world.pass(Duration::from_secs(2)).await;
+    }
+    assert!(world.operations("/metrics").await.contains("hundi_connector_health{connector=\"other\"} 0"));
+    world.verify().await;
 }
 
 /// A bank that is silent, or has not executed an order after all, keeps it: nobody else is tried.
@@ -374,6 +412,53 @@ async fn what_names_no_connector_is_refused() {
             .unwrap_err();
         assert!(error.contains(word), "{text}: {error}");
     }
+}
+
+/// What each connector can do is what the table of docs/connectors.md says of it.
+#[test]
+fn connectors_can_do_what_their_document_says() {
+    let folder = Folder::new();
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, "0123456789abcdef0123456789abcdef").unwrap();
+    let secret = secret.display();
+    let exchange = |name| {
+        let folders = ["outbox", "inbox", "archive", "bad"].map(|at| format!("{at} = '/srv/{name}/{at}'\n"));
+        format!("[connectors.{name}.exchange]\n{}", folders.concat())
+    };
+    let text = format!(
+        "[sandbox]\nurl = 'http://bank.test'\n\
+        [connectors.segurapay]\nkind = 'segurapay'\nurl = 'http://a.test'\ntoken_file = '{secret}'\n\
+        [connectors.wowpe]\nkind = 'segurapay'\ndialect = 'wowpe'\nurl = 'http://b.test'\nclient_id = 'x'\nsecret_key_file = '{secret}'\n\
+        [connectors.distril]\nkind = 'segurapay'\ndialect = 'distril'\nurl = 'http://c.test'\nclient_id = 'x'\nsecret_key_file = '{secret}'\n\
+        [connectors.razorpayx]\nkind = 'razorpayx'\nkey_id = 'rzp_test_1'\nkey_secret_file = '{secret}'\naccount_number = '7878780080316316'\n\
+        [connectors.cashfree]\nkind = 'cashfree'\nclient_id = 'x'\nclient_secret_file = '{secret}'\n\
+        [connectors.iso20022]\nkind = 'iso20022'\ndebtor_name = 'A'\naccount_number = '50200012345678'\nifsc = 'HDFC0000001'\n{}\
+        [connectors.bankcsv]\nkind = 'bankcsv'\nformat = 'enet'\nclient_code = 'ACME'\naccount_type = '10'\n{}",
+        exchange("iso20022"),
+        exchange("bankcsv"),
+    );
+    let config = Config::parse(&text).unwrap();
+    let connectors = hundi::connectors::Connectors::new(&config).unwrap();
+    let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/connectors.md")).unwrap();
+    let mut seen = 0;
+    for row in document.lines().filter(|row| row.starts_with("| ") && row.matches('|').count() == 7) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let Some(name) = cells[1].split('`').nth(1) else { continue };
+        let can = connectors.capabilities(name).unwrap_or_else(|| panic!("{row}"));
+        for to in ["accounts", "UPI IDs", "mobile numbers"] {
+            assert_eq!(can.pays_to.contains(&to), cells[3].contains(to), "{to}: {row}");
+        }
+        assert_eq!(!can.paise, cells[4] == "whole rupees", "{row}");
+        let asked = match can.asked {
+            "by our reference" => "by ",
+            "no" => "not at all",
+            _ => "its answers and statements are read",
+        };
+        assert!(cells[5].starts_with(asked), "{row}");
+        assert_eq!(can.lists_days, name == "razorpayx", "{row}");
+        seen += 1;
+    }
+    assert_eq!(seen, 8);
 }
 
 /// A row of [`the_rail_is_the_merchants_choice`]: what he allows, what he orders, what becomes of it, and over which rails the

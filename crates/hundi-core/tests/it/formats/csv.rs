@@ -4,7 +4,7 @@ use super::{Reader, check, told};
 use hundi_core::formats::csv::{self, BANKS, Columns, Money};
 use proptest::prelude::*;
 
-const READ: Reader = |file, tell| csv::read(file, tell);
+const READ: Reader = |file, tell| csv::read(file, None, tell);
 
 const HDFC: &str = "\u{feff}HDFC BANK Ltd.,,,,,,\r
 Account No :,'50100012345678 PREFERRED,,,,,\r
@@ -151,7 +151,7 @@ fn columns_of_another_bank_are_named() {
     let file = "Some Bank\nWHEN;how-much;way;what;ref\n2026-09-02 10:11;1,00,000.00;d;x;A1B2C3D4E5F6G7H\n";
     let read: Vec<String> = {
         let mut all = Vec::new();
-        csv::read_as(file.as_bytes(), &columns, &mut |said| all.push(super::shown(&said)));
+        csv::read(file.as_bytes(), Some(&columns), &mut |said| all.push(super::shown(&said)));
         all
     };
     let want = [

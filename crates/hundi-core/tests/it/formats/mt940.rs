@@ -5,7 +5,7 @@ use hundi_core::formats::{self, mt940};
 use proptest::prelude::*;
 
 const READ: Reader = |file, tell| mt940::read(file, tell);
-const ANY: Reader = |file, tell| formats::read(file, "statement.txt", tell);
+const ANY: Reader = |file, tell| formats::read(file, "statement.txt", None, tell);
 
 /// Two pages of a statement. The third entry is the sample of HSBC India (CONNECTORS.md, section 6).
 const FILE: &str = "{1:F01HDFCINBBAXXX0000000000}{2:I940X}{4:\r\n\
@@ -128,7 +128,7 @@ fn a_statement_says_where_it_ends() {
 fn the_format_is_told_by_the_beginning() {
     let first = |file: &[u8], name: &str| {
         let mut all = Vec::new();
-        formats::read(file, name, &mut |said| all.push(super::shown(&said)));
+        formats::read(file, name, None, &mut |said| all.push(super::shown(&said)));
         all.first().cloned().unwrap_or_default()
     };
     let check = |file: &[u8], name: &str, want: &str| assert_eq!(first(file, name), want);
@@ -136,8 +136,16 @@ fn the_format_is_told_by_the_beginning() {
     check(b"\xef\xbb\xbf  <a/>", "a", "1: BAD it is not a camt.053 or camt.054");
     check(b"preamble\n:20:M\n:62F:C260901INR1,00", "a", "begins `M` of `` with ?");
     check(b"\n", "a.STA", "2: BAD it holds no statement (:20:)");
-    check(b"a,b", "a", "1: BAD no line has the names of a known bank's columns; name the columns of this bank");
-    check(b"", "", "1: BAD no line has the names of a known bank's columns; name the columns of this bank");
+    check(
+        b"a,b",
+        "a",
+        "1: BAD no line has the names of a known bank's columns; name this bank's under `reconcile.columns`",
+    );
+    check(
+        b"",
+        "",
+        "1: BAD no line has the names of a known bank's columns; name this bank's under `reconcile.columns`",
+    );
     check(b"PK\x03\x04..", "a.csv", "1: BAD it is a spreadsheet (XLSX) or an archive; export it as CSV");
     check(b"\xd0\xcf\x11\xe0..", "a.csv", "1: BAD it is a spreadsheet (XLS); export it as CSV");
     check(b"%PDF-1.4", "", "1: BAD it is a PDF; download the statement as CSV, MT940 or camt.053");

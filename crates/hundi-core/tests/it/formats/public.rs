@@ -82,7 +82,7 @@ fn read(file: &str) -> (Vec<[String; 6]>, Vec<(u64, String)>) {
     let (mut statements, mut bad) = (Vec::new(), Vec::new());
     let (mut opening, mut count, mut sums, mut first) = (None, 0, [0, 0], None);
     let shown = |paise: Option<i64>| paise.map_or("?".to_owned(), rupees);
-    formats::read(file.as_bytes(), "", &mut |said| match said {
+    formats::read(file.as_bytes(), "", None, &mut |said| match said {
         Said::Begins(head) => {
             assert!(!head.account.is_empty() && !head.id.is_empty(), "{head:?}");
             (opening, count, sums, first) = (head.opening_paise, 0_usize, [0, 0], None);

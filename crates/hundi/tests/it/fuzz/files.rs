@@ -146,10 +146,10 @@ static BANKS: LazyLock<Connectors> = LazyLock::new(|| {
 pub fn bank_files(data: &[u8]) {
     type Reader = fn(&[u8], &mut dyn FnMut(Said));
     let readers: [Reader; 4] = [
-        |file, tell| formats::read(file, "", tell),
+        |file, tell| formats::read(file, "", None, tell),
         |file, tell| camt::read(file, tell),
         |file, tell| mt940::read(file, tell),
-        |file, tell| csv::read(file, tell),
+        |file, tell| csv::read(file, None, tell),
     ];
     for reader in readers {
         let (mut open, mut said_any, mut bad) = (false, false, false);

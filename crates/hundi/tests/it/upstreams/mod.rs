@@ -11,12 +11,11 @@ use super::support::{Folder, START, World, bank, operator};
 use bytes::Bytes;
 use hundi::admin::{self, MerchantChanges};
 use hundi::clock::Clock;
-use hundi::config::{Config, Connector};
+use hundi::config::{self, Config, Connector};
 use hundi::http_out::{HttpOut, Method, OutError, OutReply, OutRequest};
 use hundi::reconcile::{self, Fed};
 use hundi_bank::Faults;
-use hundi_core::command::{Command, Outcome, Source, Word};
-use hundi_core::ids::{Connector as Id, MerchantId, Reference};
+use hundi_core::ids::Connector as Id;
 use hyper::Request;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -160,6 +159,18 @@ async fn beside(upstreams: &[Arc<dyn Upstream>], sandbox: bool, hooks: Hooks) ->
             config.sandbox = None;
         }
         config.connector_order = Some(order);
+        let name = |name: &str| Some(name.to_owned());
+        let columns = config::Columns {
+            date: "Txn Day".to_owned(),
+            narration: "Remarks".to_owned(),
+            references: vec!["Order".to_owned()],
+            debit: name("Out"),
+            credit: name("In"),
+            amount: None,
+            side: None,
+            balance: None,
+        };
+        config.reconcile.columns.insert("distril".to_owned(), columns);
     };
     let mut world = World::start(folder, bank(Faults::default(), 1), Clock::held(START), configure).await;
     admin::merchant_add(&world.app, "demo", "*:5.00", &operator()).await.unwrap();
@@ -465,17 +476,41 @@ async fn what_distril_does_not_call_paid_waits_for_a_statement() {
     }
     let said = hundi::connectors::admin::test(&world.app, "distril").await.unwrap_err();
     assert!(said.contains("answers no questions"), "{said}");
-    let paid = upstream.book().lock().unwrap().iter().find(|entry| entry.fate == Fate::PaysAfter(5)).unwrap().clone();
-    let command = Command::Record {
-        connector: Id::parse("distril").unwrap(),
-        reference: Reference::parse(&paid.reference).unwrap(),
-        word: Word { outcome: Outcome::Paid, amount_paise: Some(100_00), rrn: "409111200979".into(), why: "".into() },
-        source: Source::Statement,
-    };
-    world.app.writer.record(MerchantId::HOUSE, None, command).await.unwrap();
-    assert_eq!(world.status("B").await.code(), 1);
-    assert_eq!(upstream.book().lock().unwrap().len(), 4);
-    world.verify().await;
+    // The table of its account, which names its columns as no bank does that is known: what was paid is in it.
+    let entries = upstream.book().lock().unwrap().clone();
+    let mut file = String::from("Txn Day|Remarks|Order|Out|In\n");
+    for entry in entries.iter().filter(|entry| entry.state() == State::Paid) {
+        file += &format!("22-11-2026|PAYOUT 40911120{:04}|{}|100.00|\n", entry.number, entry.reference);
+    }
+    let (to, mut fed) = mpsc::channel(2);
+    let columns = world.app.config.reconcile.columns.get("distril").cloned();
+    let reader = tokio::task::spawn_blocking(move || reconcile::feed(file.as_bytes(), "", columns.as_ref(), &to));
+    let connector = Id::parse("distril").unwrap();
+    let report = reconcile::reconcile(&world.app, &mut fed, connector, &operator()).await.unwrap();
+    reader.await.unwrap();
+    assert_eq!((report.lines, report.known, report.moved, report.bad), (3, 1, 2, 0), "{:#}", report.document());
+    assert!(report.told.is_empty(), "{:#}", report.document());
+    for (order, code) in [("A", 1), ("B", 1), ("C", 2), ("D", 1), ("E", 2)] {
+        assert_eq!(world.status(order).await.code(), code, "{order}");
+    }
+    assert_eq!(entries.len(), 4);
+    books_agree(&world, &[upstream]).await;
+}
+
+/// What waits for its turn with a bank that may be called only so often is held back by us: the bank is as well as it was, and
+/// all of it goes there in time.
+#[tokio::test(start_paused = true)]
+async fn our_own_pace_is_no_illness() {
+    let upstream: Arc<dyn Upstream> = Arc::new(razorpayx::Sim::default());
+    let world = beside(&[Arc::clone(&upstream)], true, Hooks::Genuine).await;
+    let orders: Vec<String> = (0..100).map(|number| format!("ORDER-{number}")).collect();
+    futures_util::future::join_all(orders.iter().map(|order| pay(&world, order, "123456781111"))).await;
+    world.pass(Duration::from_secs(120)).await;
+    let metrics = world.operations("/metrics").await;
+    assert!(!metrics.contains("hundi_connector_ills_total{connector=\"rzp\"}"), "{metrics}");
+    let paid = "SELECT COUNT(*) FROM payouts WHERE state = 4 AND connector = 'rzp'";
+    assert_eq!((world.number(paid).await, upstream.book().lock().unwrap().len()), (100, 100));
+    books_agree(&world, &[upstream]).await;
 }
 
 /// What one bank cannot carry or will not pay for a reason of its own, the next one pays; who is paid is paid once.
