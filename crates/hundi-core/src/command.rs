@@ -777,6 +777,7 @@ pub(crate) fn record(
         rules.connectors.iter().find(|rules| rules.connector == connector).and_then(|rules| rules.not_found_final_us);
     let fact = match word.outcome {
         Outcome::NotWritten => Fact::NotWritten,
+        Outcome::Accepted if planted(Plant::FailsByAge) && now > payout.send_before.after(DAY) => Fact::Refused,
         Outcome::Accepted => Fact::Accepted,
         Outcome::Silent => Fact::Silent,
         Outcome::NotFound => match (final_at, source) {

@@ -174,6 +174,7 @@ plants! {
     CallbackGivenUp "callback-given-up" "A callback is given up after its first failure." row 28;
     CallbackNotWritten "callback-not-written" "The news of a failure is not written with the failure." row 28;
     CancelAtTheBank "cancel-at-the-bank" "What is at the bank can be cancelled." row 6;
+    FailsByAge "fails-by-age" "What its bank has not decided after a day is taken for failed." row 7;
     DeemedAsPaid "deemed-as-paid" "A deemed success is taken for a success." row 7;
     ErrorBodyTrusted "error-body-trusted" "The body of a reply with an error's status is believed." row 7;
     SynchronousNormal "synchronous-normal" "The embedded database is not synced at each commit."

@@ -88,6 +88,8 @@ pub struct Sides {
     pub ours: [Tally; 2],
     /// What the statements have booked: debits, credits.
     pub theirs: [Tally; 2],
+    /// What the bank had at the beginning and at the end, by its statements, paise.
+    pub balances: [Option<i64>; 2],
     /// Our debits by when the statements have booked them.
     pub settled: BTreeMap<&'static str, Tally>,
     /// The statements' lines of which the operator was told, by kind and side.
@@ -438,7 +440,9 @@ impl Run<'_> {
         for connector in names {
             let ours = self.banks.get(&connector).copied().unwrap_or_default();
             let (theirs, told) = (<[Tally; 2]>::default(), BTreeMap::new());
-            let mut sides = Sides { connector, ours, theirs, settled: BTreeMap::new(), told, exceptions: Vec::new() };
+            let balances = store.balances_between(connector, time).await?;
+            let (settled, exceptions) = (BTreeMap::new(), Vec::new());
+            let mut sides = Sides { connector, ours, theirs, balances, settled, told, exceptions };
             for lines in store.lines_between(connector, time).await? {
                 sides.booked(lines)?;
             }
@@ -580,7 +584,10 @@ impl Report {
             json!({
                 "connector": sides.connector.as_str(),
                 "ours": { "debits": side(&sides.ours[0]), "credits": side(&sides.ours[1]) },
-                "statement": { "debits": side(&sides.theirs[0]), "credits": side(&sides.theirs[1]) },
+                "statement": {
+                    "opening": sides.balances[0].map(rupees), "debits": side(&sides.theirs[0]),
+                    "credits": side(&sides.theirs[1]), "closing": sides.balances[1].map(rupees),
+                },
                 "settled": settled, "not_settled_on_this_day": side(&sides.unsettled()),
                 "told": told.collect::<Vec<_>>(), "exceptions": sides.exceptions,
             })
@@ -626,10 +633,17 @@ impl Report {
         }
         for sides in &self.connectors {
             let name = sides.connector.as_str();
+            let [opening, closing] = sides.balances.map(|paise| paise.map(|paise| Tally::of(0, paise)));
+            if let Some(opening) = opening {
+                line("connector", name, "statement_opening", None, opening, "");
+            }
             line("connector", name, "our_debits", None, sides.ours[0], "");
             line("connector", name, "statement_debits", None, sides.theirs[0], "");
             line("connector", name, "our_credits", None, sides.ours[1], "");
             line("connector", name, "statement_credits", None, sides.theirs[1], "");
+            if let Some(closing) = closing {
+                line("connector", name, "statement_closing", None, closing, "");
+            }
             for (booked, tally) in &sides.settled {
                 line("difference", name, booked, None, *tally, "");
             }

@@ -24,6 +24,7 @@ pub const CAUGHT: &[Plant] = &[
     Plant::CallbackGivenUp,
     Plant::CallbackNotWritten,
     Plant::CancelAtTheBank,
+    Plant::FailsByAge,
     Plant::DeemedAsPaid,
     Plant::ErrorBodyTrusted,
     Plant::AnyReference,

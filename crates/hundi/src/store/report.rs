@@ -10,6 +10,10 @@ use hundi_core::postings::JournalRow;
 use hundi_core::rails::Rail;
 use hundi_core::schedule::Timestamp;
 
+/// The first and the last of an account's statements come first and last.
+const BALANCES: &str = "SELECT account, opening_paise, closing_paise FROM statements \
+    WHERE connector = $1 AND from_at >= $2 AND from_at < $3 AND to_at <= $3 ORDER BY account, from_at, to_at, at";
+
 const ROWS: &str = "SELECT j.merchant_id, j.seq, j.at, j.kind, j.amount_paise, j.fee_paise, j.gst_paise, j.payout_id, j.connector, \
     j.actor, j.memo, j.wallet_after_paise, j.link, COALESCE(p.sent_rail, p.rail), p.created_at, p.send_before, p.attempts, p.state, \
     p.paid_attempt FROM journal j LEFT JOIN payouts p ON p.merchant_id = j.merchant_id AND p.payout_id = j.payout_id \
@@ -178,6 +182,29 @@ impl Store {
             Ok(Lines { debit, kind, count: row.int()?, paise: row.int()? })
         };
         self.query(LINES, &args).await?.into_iter().map(lines).collect()
+    }
+
+    /// What a connector's bank had on its accounts at the beginning and at the end of a time, paise, as the statements of that
+    /// time say: `None` where one of them does not.
+    pub async fn balances_between(
+        &self,
+        connector: Connector,
+        (from, to): (Timestamp, Timestamp),
+    ) -> Result<[Option<i64>; 2], StoreError> {
+        let args = [Arg::Text(connector.as_str()), Arg::Int(from.0), Arg::Int(to.0)];
+        let mut accounts: Vec<(Vec<u8>, [Option<i64>; 2])> = Vec::new();
+        for mut row in self.query(BALANCES, &args).await? {
+            let (account, opening, closing) = (row.bytes()?, row.int_or_null()?, row.int_or_null()?);
+            match accounts.last_mut().filter(|(known, _)| *known == account) {
+                Some((_, balances)) => balances[1] = closing,
+                None => accounts.push((account, [opening, closing])),
+            }
+        }
+        let sum = |end: usize| {
+            let mut ends = accounts.iter().map(|(_, balances)| balances[end]);
+            ends.try_fold(0_i64, |sum, paise| sum.checked_add(paise?)).filter(|_| !accounts.is_empty())
+        };
+        Ok([sum(0), sum(1)])
     }
 
     /// The lines of a time of which the operator was told: reference, key and kind; at most so many.

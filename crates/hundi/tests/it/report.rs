@@ -109,10 +109,12 @@ merchant,(all),settle,IMPS,2,500.00,10.00,1.80
 merchant,(all),restore,IMPS,1,300.00,5.00,0.90
 merchant,(all),closing_wallet,,,998682.30
 merchant,(all),closing_reserved,,,505.90
+connector,sandbox,statement_opening,,,10000000000.00
 connector,sandbox,our_debits,,3,1100.00
 connector,sandbox,statement_debits,,3,1100.00
 connector,sandbox,our_credits,,2,1000300.00
 connector,sandbox,statement_credits,,1,300.00
+connector,sandbox,statement_closing,,,9999999200.00
 difference,sandbox,booked_on_this_day,,3,1100.00
 difference,sandbox,not_settled_on_this_day,,,0.00
 open,(all),,,1,500.00
